@@ -1,0 +1,1 @@
+"""Resolvers and composition of the YAML files beside this module."""

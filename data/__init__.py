@@ -1,0 +1,1 @@
+"""Events, labels, sequences and sampling: NumPy, h5py and torch tensors, no networks."""

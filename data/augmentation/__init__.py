@@ -1,0 +1,1 @@
+"""Label-aware augmentation of event frames."""

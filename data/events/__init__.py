@@ -1,0 +1,1 @@
+"""Event recordings: types, readers and writers."""

@@ -1,0 +1,1 @@
+"""The RVT dataset layout: labels, sequences, plans, datasets."""

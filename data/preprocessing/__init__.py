@@ -1,0 +1,1 @@
+"""From recordings and boxes to the dataset layout."""

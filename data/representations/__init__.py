@@ -1,0 +1,1 @@
+"""Event representations (frames) from raw events."""

@@ -1,0 +1,1 @@
+"""A synthetic event camera in a textured world."""

@@ -1,0 +1,1 @@
+"""Lightning: the detection module, the pseudo-labeler, the data module, tracking and TTA."""

@@ -1,0 +1,1 @@
+"""Commands beyond the four entry points."""

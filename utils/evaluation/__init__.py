@@ -1,0 +1,1 @@
+"""The Prophesee detection protocol."""
