@@ -27,7 +27,15 @@ BBOX_DTYPE = np.dtype(
 """Label record on disk (RVT layout with LEOD's objectness); t in microseconds."""
 
 PROPHESEE_DTYPE = np.dtype(
-    [("t", "<i8"), ("x", "<f4"), ("y", "<f4"), ("w", "<f4"), ("h", "<f4"), ("class_id", "<u4"), ("class_confidence", "<f4")]
+    [
+        ("t", "<i8"),
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("w", "<f4"),
+        ("h", "<f4"),
+        ("class_id", "<u4"),
+        ("class_confidence", "<f4"),
+    ]
 )
 """Record of the Prophesee evaluation protocol; t in microseconds. Detections rank by ``class_confidence``."""
 
