@@ -1,0 +1,105 @@
+"""OmegaConf resolvers: what follows from other keys is derived, never typed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import ListConfig, OmegaConf
+
+from utils.errors import UserError
+
+COARSEST_STRIDE = 32
+_SIZE_LETTERS = {32: "t", 48: "s", 64: "b"}
+_REPRESENTATIONS = {"stacked_histogram": 2, "mixed_density": 1}
+
+
+def register_resolvers() -> None:
+    """Make the ``derive.*`` resolvers known to OmegaConf; safe to call again."""
+    for function in (padded_hw, partition_size, length, per_class, channels, repr_name, size_name, short_count):
+        OmegaConf.register_new_resolver(f"derive.{function.__name__}", function, replace=True)
+
+
+def padded_hw(sensor_hw: Sequence[int], half: bool, split: int) -> ListConfig:
+    """Frame size after halving, rounded up to a multiple of 32·split (SPEC: zeros are added right and below).
+
+    >>> list(padded_hw([240, 304], False, 1)), list(padded_hw([720, 1280], True, 2))
+    ([256, 320], [384, 640])
+    """
+    multiple = COARSEST_STRIDE * int(split)
+    sizes = [int(size) // 2 if half else int(size) for size in sensor_hw]
+    return ListConfig([-(-size // multiple) * multiple for size in sizes])
+
+
+def partition_size(in_res_hw: Sequence[int], split: int) -> ListConfig:
+    """Attention window in tokens, (H, W) / (32·split).
+
+    >>> list(partition_size([256, 320], 1)), list(partition_size([384, 640], 2))
+    ([8, 10], [6, 10])
+    """
+    return ListConfig([int(size) // (COARSEST_STRIDE * int(split)) for size in in_res_hw])
+
+
+def length(items: Sequence[Any]) -> int:
+    """Number of items of a list."""
+    return len(items)
+
+
+def per_class(values: float | Sequence[float], index: Sequence[int]) -> ListConfig:
+    """One number per class: a single number for all, or numbers picked by ``index``.
+
+    >>> list(per_class(0.5, [0, 1])), list(per_class([0.7, 0.35], [1, 1, 0]))
+    ([0.5, 0.5], [0.35, 0.35, 0.7])
+    """
+    if isinstance(values, (int, float)):
+        return ListConfig([float(values)] * len(index))
+    if len(values) > max(index) and len(set(index)) == len(values):
+        return ListConfig([float(values[position]) for position in index])
+    if len(values) == len(index):
+        return ListConfig([float(value) for value in values])
+    raise UserError(
+        expected=f"one number, {len(set(index))} or {len(index)} numbers",
+        got=f"{len(values)} numbers: {list(values)}",
+        where="a threshold per class",
+        fix="give one number for all classes or one per class, e.g. [0.6,0.3]",
+    )
+
+
+def channels(kind: str, bins: int) -> int:
+    """Channels of a representation: two polarities times bins for histograms, bins for mixed density."""
+    return _REPRESENTATIONS[_known(kind)] * int(bins)
+
+
+def repr_name(kind: str, dt_ms: int, bins: int) -> str:
+    """Folder name of a representation in the RVT layout.
+
+    >>> repr_name("stacked_histogram", 50, 10)
+    'stacked_histogram_dt=50_nbins=10'
+    """
+    names = {"stacked_histogram": "stacked_histogram", "mixed_density": "mixeddensity_stack"}
+    return f"{names[_known(kind)]}_dt={dt_ms}_nbins={bins}"
+
+
+def size_name(embed_dim: int) -> str:
+    """Letter of the papers' model sizes (t, s, b), or d<embed_dim> for others."""
+    return _SIZE_LETTERS.get(int(embed_dim), f"d{embed_dim}")
+
+
+def short_count(count: int) -> str:
+    """A count in thousands where it is round.
+
+    >>> short_count(200000), short_count(1500)
+    ('200k', '1500')
+    """
+    return f"{count // 1000}k" if count % 1000 == 0 else str(count)
+
+
+def _known(kind: str) -> str:
+    if kind not in _REPRESENTATIONS:
+        raise UserError(
+            expected=f"one of {', '.join(_REPRESENTATIONS)}",
+            got=f"'{kind}'",
+            where="dataset.representation.kind",
+            fix="choose one of them",
+        )
+    return kind
