@@ -1,0 +1,76 @@
+"""Raw box files beside a recording (``*_bbox.npy``), both Prophesee dialects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.atomic import atomic_path
+from utils.boxes import to_bbox_array
+from utils.errors import UserError
+
+RAW_BBOX_DTYPE = np.dtype(
+    [
+        ("t", "<i8"),
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("w", "<f4"),
+        ("h", "<f4"),
+        ("class_id", "<u4"),
+        ("track_id", "<u4"),
+        ("class_confidence", "<f4"),
+    ]
+)
+"""What ``write_bbox_npy`` writes: the newer Prophesee dialect."""
+
+
+def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
+    """Read raw boxes into ``BBOX_DTYPE`` [N] (x, y top-left, pixels; t in µs), in the order of the file.
+
+    Raises:
+        UserError: the file is missing, not an array file, or lacks a field.
+    """
+    path = Path(path)
+    try:
+        raw = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(
+            expected="a box file", got="no such file", where=str(path), fix="put *_bbox.npy beside *_td.dat"
+        ) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            expected="a NumPy file with structured boxes",
+            got=f"an unreadable file ({error})",
+            where=str(path),
+            fix="download or write the file again",
+        ) from error
+    try:
+        return to_bbox_array(raw.reshape(-1))
+    except KeyError as error:
+        raise UserError(
+            expected="fields t (or ts), x, y, w, h, class_id",
+            got=f"fields {list(raw.dtype.names or ())}: {error} is missing",
+            where=str(path),
+            fix="write the boxes as a structured array with these names",
+        ) from error
+
+
+def write_bbox_npy(path: Path | str, boxes: npt.NDArray[Any]) -> None:
+    """Write structured boxes of any dialect as ``RAW_BBOX_DTYPE``; the file appears whole.
+
+    Args:
+        path: usually ``<sequence>_bbox.npy``.
+        boxes: structured [N] with t|ts, x, y, w, h, class_id and optionally track_id and class_confidence|confidence.
+    """
+    common = to_bbox_array(boxes)
+    out = np.zeros(len(boxes), dtype=RAW_BBOX_DTYPE)
+    for name in RAW_BBOX_DTYPE.names or ():
+        if name != "track_id":
+            out[name] = common[name]
+    if "track_id" in (boxes.dtype.names or ()):
+        out["track_id"] = boxes["track_id"]
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.save(handle, out, allow_pickle=False)

@@ -1,0 +1,161 @@
+"""Prophesee ``.dat`` files (header version 1 and 2; event types 0 and 12).
+
+A file is a header of text lines that start with ``%``, one byte event type, one byte event size (8), then events
+of two little-endian 32-bit words: the time in microseconds, and x, y and polarity packed into the other.
+Event type 0 (old 2D events) and 12 (contrast detection) pack alike: 14 bits x, 14 bits y, 4 bits polarity; files of
+header version 1 use 9, 8 and 1 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.events.types import Events
+from utils.atomic import atomic_path
+from utils.errors import UserError
+
+RECORD = np.dtype([("t", "<u4"), ("word", "<u4")])
+EVENT_TYPES = (0, 12)
+_MAX_HEADER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class DatHeader:
+    """What the head of a ``.dat`` file says.
+
+    Attributes:
+        height, width: sensor size in pixels, None where the file does not say.
+        version: header version (1 or 2).
+        event_type: 0 or 12.
+        data_offset: byte at which events start.
+        num_events: events in the file.
+    """
+
+    height: int | None
+    width: int | None
+    version: int
+    event_type: int
+    data_offset: int
+    num_events: int
+
+
+def _bad(path: Path, expected: str, got: str) -> UserError:
+    return UserError(
+        expected=expected, got=got, where=str(path), fix="check that the file is a complete Prophesee .dat download"
+    )
+
+
+def _split_header(path: Path, head: bytes) -> tuple[dict[str, str], int]:
+    """The ``% Key value`` lines of the head and the offset behind them."""
+    fields: dict[str, str] = {}
+    position = 0
+    while head[position : position + 1] == b"%":
+        end = head.find(b"\n", position)
+        if end < 0:
+            raise _bad(path, "header lines that end with a newline", "a header line without an end")
+        words = head[position + 1 : end].decode("latin-1").strip().split(None, 1)
+        if words:
+            fields[words[0].lower()] = words[1].strip() if len(words) > 1 else ""
+        position = end + 1
+    return fields, position
+
+
+def _number(path: Path, fields: dict[str, str], key: str) -> int | None:
+    text = fields.get(key)
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise _bad(path, f"a whole number after '% {key.capitalize()}'", repr(text))
+    return int(text)
+
+
+def read_dat_header(path: Path | str) -> DatHeader:
+    """Read and check the head of a ``.dat`` file.
+
+    Raises:
+        UserError: the file is missing, empty, truncated or not of this format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise _bad(path, "a .dat file", "no such file")
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        head = handle.read(_MAX_HEADER_BYTES)
+    fields, position = _split_header(path, head)
+    version = _number(path, fields, "version")
+    if len(head) < position + 2 or position == 0:
+        got = "an empty file" if size == 0 else f"{size} bytes without it"
+        raise _bad(path, "a text header ('% ...' lines) followed by event type and event size", got)
+    event_type, event_size = head[position], head[position + 1]
+    if event_type not in EVENT_TYPES or event_size != RECORD.itemsize:
+        raise _bad(path, "event type 0 or 12 and event size 8", f"event type {event_type} and event size {event_size}")
+    rest = size - position - 2
+    if rest % RECORD.itemsize:
+        raise _bad(path, "a whole number of 8-byte events", f"{rest} bytes of events: the file is cut off")
+    return DatHeader(
+        height=_number(path, fields, "height"),
+        width=_number(path, fields, "width"),
+        version=2 if version is None else version,
+        event_type=event_type,
+        data_offset=position + 2,
+        num_events=rest // RECORD.itemsize,
+    )
+
+
+def map_records(path: Path | str, header: DatHeader) -> npt.NDArray[Any]:
+    """Events as a read-only memory map of ``RECORD`` [N]."""
+    if header.num_events == 0:
+        return np.zeros(0, dtype=RECORD)
+    return np.memmap(path, dtype=RECORD, mode="r", offset=header.data_offset, shape=(header.num_events,))
+
+
+def decode(records: npt.NDArray[Any], version: int = 2) -> Events:
+    """Unpack ``RECORD`` [N] into events. 32-bit times are taken as they are (they wrap after 71 minutes)."""
+    words = np.ascontiguousarray(records["word"])
+    x_bits, y_bits = (14, 14) if version >= 2 else (9, 8)
+    return Events(
+        t=records["t"].astype(np.int64),
+        x=(words & ((1 << x_bits) - 1)).astype(np.uint16),
+        y=((words >> x_bits) & ((1 << y_bits) - 1)).astype(np.uint16),
+        p=((words >> (x_bits + y_bits)) & 1).astype(np.uint8),
+    )
+
+
+def read_dat(path: Path | str) -> Events:
+    """Read all events of a ``.dat`` file.
+
+    Raises:
+        UserError: see ``read_dat_header``.
+    """
+    header = read_dat_header(path)
+    return decode(map_records(path, header), header.version)
+
+
+def write_dat(path: Path | str, events: Events, height: int, width: int) -> None:
+    """Write events as a ``.dat`` file of header version 2, event type 12; the file appears whole.
+
+    Raises:
+        UserError: a coordinate does not fit the sensor, a time is negative or beyond 32 bits.
+    """
+    path = Path(path)
+    if len(events):
+        t_min, t_max = int(events.t.min()), int(events.t.max())
+        if t_min < 0 or t_max >= 1 << 32:
+            raise _bad(path, "event times in 0 .. 2^32 - 1 µs", f"{t_min} .. {t_max}")
+        x_max, y_max = int(events.x.max()), int(events.y.max())
+        if x_max >= min(width, 1 << 14) or y_max >= min(height, 1 << 14):
+            raise _bad(path, f"events inside {width}x{height} (at most 16384)", f"x up to {x_max}, y up to {y_max}")
+    records = np.empty(len(events), dtype=RECORD)
+    records["t"] = events.t
+    records["word"] = (
+        events.x.astype(np.uint32) | (events.y.astype(np.uint32) << 14) | ((events.p > 0).astype(np.uint32) << 28)
+    )
+    head = f"% Data file containing CD events.\n% Version 2\n% Height {height}\n% Width {width}\n"
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        handle.write(head.encode("ascii") + bytes((12, RECORD.itemsize)))
+        records.tofile(handle)

@@ -1,0 +1,131 @@
+"""Read frames of a sequence; files are opened on first use and stay open for a while, per process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the Blosc filter with HDF5)
+import numpy as np
+import numpy.typing as npt
+
+from utils.errors import UserError
+
+DATASET_NAME = "data"
+MAX_OPEN_FILES = 32
+
+
+class _OpenFiles:
+    """Least recently used open HDF5 files of one process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self._files: OrderedDict[tuple[str, int, int], h5py.Dataset] = OrderedDict()
+
+    def get(self, path: Path) -> h5py.Dataset:
+        """The frames of ``path``; a file replaced since it was opened is opened anew."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise UserError(
+                expected="a file of event frames",
+                got="a link that leads nowhere" if path.is_symlink() else "no such file",
+                where=str(path),
+                fix="check dataset.path, dataset.ev_repr_name and dataset.downsample_by_factor_2, or preprocess",
+            ) from error
+        key = (str(path), status.st_ino, status.st_mtime_ns)
+        if key not in self._files:
+            self._files[key] = _open(path)
+            while len(self._files) > MAX_OPEN_FILES:
+                _, oldest = self._files.popitem(last=False)
+                oldest.file.close()
+        self._files.move_to_end(key)
+        return self._files[key]
+
+
+def _damaged(path: Path, got: str) -> UserError:
+    return UserError(
+        expected=f"an HDF5 file with '{DATASET_NAME}' [T, C, H, W]",
+        got=got,
+        where=str(path),
+        fix="delete the sequence and preprocess (or download) it again",
+    )
+
+
+def _open(path: Path) -> h5py.Dataset:
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise _damaged(path, f"a damaged file ({error})") from error
+    data = file.get(DATASET_NAME)
+    if not isinstance(data, h5py.Dataset) or data.ndim != 4:
+        names = sorted(file)
+        file.close()
+        raise _damaged(path, f"entries {names}")
+    return data
+
+
+_open_files = _OpenFiles()
+
+
+def _current() -> _OpenFiles:
+    """Files of the running process; a forked child starts with none, for HDF5 handles must not cross a fork."""
+    global _open_files
+    if _open_files.pid != os.getpid():
+        _open_files = _OpenFiles()
+    return _open_files
+
+
+class FrameReader:
+    """Frames of one file, [T, C, H, W]; cheap to make, to keep and to send to another process.
+
+    Args:
+        h5_path: the file. It is opened on first use (UserError if it is missing or damaged).
+    """
+
+    def __init__(self, h5_path: Path | str) -> None:
+        self.path = Path(h5_path)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(T, C, H, W)."""
+        files = _current()
+        with files.lock:
+            t, c, h, w = files.get(self.path).shape
+        return t, c, h, w
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 (stacked histogram) or int8 (mixed density)."""
+        files = _current()
+        with files.lock:
+            return files.get(self.path).dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Frames ``start`` to ``stop`` (exclusive), [stop - start, C, H, W].
+
+        Raises:
+            UserError: the range leaves the file, or its data are damaged.
+        """
+        files = _current()
+        with files.lock:
+            data = files.get(self.path)
+            if not 0 <= start <= stop <= len(data):
+                raise UserError(
+                    expected=f"frames {start} to {stop}",
+                    got=f"{len(data)} frames",
+                    where=str(self.path),
+                    fix="labels and frames do not belong together: preprocess the sequence again",
+                )
+            try:
+                return data[start:stop]
+            except OSError as error:
+                raise _damaged(self.path, f"unreadable frames {start} to {stop} ({error})") from error

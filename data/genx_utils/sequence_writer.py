@@ -1,0 +1,170 @@
+"""The one writer of sequences: preprocessing, the synthetic world and the pseudo-labeler all use it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import numpy.typing as npt
+
+from data.genx_utils.frame_reader import DATASET_NAME
+from data.genx_utils.stored_labels import SequencePaths, StoredLabels
+from utils.atomic import atomic_dir
+from utils.boxes import to_bbox_array
+from utils.errors import UserError
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array, allow_pickle=False)
+
+
+def _write_labels(paths: SequencePaths, labels: StoredLabels) -> None:
+    problem = labels.problem()
+    if problem:
+        raise ValueError(f"{paths.root}: {problem}")
+    paths.labels_npz.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        paths.labels_npz,
+        labels=to_bbox_array(labels.boxes),
+        objframe_idx_2_label_idx=labels.objframe_idx_2_label_idx.astype(np.int64),
+    )
+    _save(paths.objframe_idx_2_repr_idx, labels.objframe_idx_2_repr_idx.astype(np.int64))
+    if labels.label_timestamps_us is not None:
+        _save(paths.label_timestamps, labels.label_timestamps_us.astype(np.int64))
+
+
+def _refuse_existing(root: Path) -> None:
+    if root.exists() and any(root.iterdir()):
+        raise UserError(
+            expected="a sequence folder that does not exist yet",
+            got="a folder with files",
+            where=str(root),
+            fix="choose another output folder, or delete this one to write it again",
+        )
+
+
+class SequenceWriter:
+    """Write one sequence; its folder appears by rename when the ``with`` block ends well, and not at all otherwise.
+
+    Args:
+        root: the sequence's folder, absent or empty.
+        ev_repr_name: name of the representation, for example ``stacked_histogram_dt=50_nbins=10``.
+        channels, height, width: size of the frames **as stored**.
+        dtype: uint8 (stacked histogram) or int8 (mixed density).
+        downsampled: frames are at half resolution.
+
+    Raises:
+        UserError: ``root`` holds files already.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        ev_repr_name: str,
+        channels: int,
+        height: int,
+        width: int,
+        dtype: npt.DTypeLike = np.uint8,
+        downsampled: bool = False,
+    ) -> None:
+        self.paths = SequencePaths(Path(root), ev_repr_name, downsampled)
+        self.num_frames = 0
+        self._frame_shape = (channels, height, width)
+        self._dtype = np.dtype(dtype)
+        self._stack = ExitStack()
+        self._num_times: int | None = None
+        self._labels: StoredLabels | None = None
+
+    def __enter__(self) -> SequenceWriter:
+        _refuse_existing(self.paths.root)
+        with ExitStack() as stack:  # undone if creating the file fails
+            root = stack.enter_context(atomic_dir(self.paths.root))
+            self._temporary = SequencePaths(root, self.paths.ev_repr_name, self.paths.downsampled)
+            self._temporary.h5.parent.mkdir(parents=True)
+            file = stack.enter_context(h5py.File(self._temporary.h5, "w"))
+            self._data = file.create_dataset(
+                DATASET_NAME,
+                shape=(0, *self._frame_shape),
+                maxshape=(None, *self._frame_shape),
+                chunks=(1, *self._frame_shape),
+                dtype=self._dtype,
+                **hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE),
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def append_frames(self, frames: npt.NDArray[Any]) -> None:
+        """Append frames [n, C, H, W] (or one frame [C, H, W])."""
+        frames = frames[None] if frames.ndim == 3 else frames
+        if frames.shape[1:] != self._frame_shape or frames.dtype != self._dtype:
+            raise ValueError(f"frames are {frames.dtype} {frames.shape[1:]}, not {self._dtype} {self._frame_shape}")
+        stop = self.num_frames + len(frames)
+        self._data.resize(stop, axis=0)
+        self._data[self.num_frames : stop] = frames
+        self.num_frames = stop
+
+    def write_frame_timestamps(self, timestamps_us: npt.ArrayLike) -> None:
+        """Write the end time of every frame's window, int64 [T], microseconds."""
+        times = np.asarray(timestamps_us, dtype=np.int64)
+        self._num_times = len(times)
+        _save(self._temporary.frame_timestamps, times)
+
+    def write_labels(self, labels: StoredLabels) -> None:
+        """Write boxes, labelled frames and their times."""
+        _write_labels(self._temporary, labels)
+        self._labels = labels
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            self._check_complete()
+
+    def _check_complete(self) -> None:
+        labels, root = self._labels, self.paths.root
+        if labels is None or self._num_times is None:
+            raise ValueError(f"{root}: labels and frame times must be written before the end")
+        if self._num_times != self.num_frames:
+            raise ValueError(f"{root}: {self._num_times} frame times for {self.num_frames} frames")
+        if len(labels) and labels.objframe_idx_2_repr_idx[-1] >= self.num_frames:
+            raise ValueError(f"{root}: labels lie behind the last of {self.num_frames} frames")
+
+
+def write_label_sequence(root: Path | str, source: SequencePaths, labels: StoredLabels) -> None:
+    """Write other labels for the frames of ``source`` as a sequence of its own; frames and their times are linked.
+
+    Args:
+        root: the new sequence's folder, absent or empty; it appears whole.
+        source: the sequence whose frames the labels belong to (links lead to its real files).
+        labels: what to write; ``label_timestamps_us`` None takes the times of the labelled frames where known.
+
+    Raises:
+        UserError: ``root`` holds files already, or a file of ``source`` is missing.
+    """
+    root = Path(root)
+    _refuse_existing(root)
+    source.check()
+    times = source.frame_timestamps
+    if labels.label_timestamps_us is None and times.is_file():
+        frame_times: npt.NDArray[np.int64] = np.load(times, allow_pickle=False)
+        labels = StoredLabels(
+            boxes=labels.boxes,
+            objframe_idx_2_label_idx=labels.objframe_idx_2_label_idx,
+            objframe_idx_2_repr_idx=labels.objframe_idx_2_repr_idx,
+            label_timestamps_us=frame_times[labels.objframe_idx_2_repr_idx],
+        )
+    with atomic_dir(root) as temporary:
+        target = SequencePaths(temporary, source.ev_repr_name, source.downsampled)
+        _write_labels(target, labels)
+        target.h5.symlink_to(source.h5.resolve())
+        if times.is_file():
+            target.frame_timestamps.symlink_to(times.resolve())
