@@ -1,0 +1,73 @@
+"""COCO average precision of windows of boxes, computed by faster-coco-eval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from faster_coco_eval import COCO, COCOeval_faster
+
+from utils.evaluation.windows import Windows
+
+METRICS: tuple[str, ...] = ("AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L")
+"""AP over IoU .50:.95, at .50, at .75, and for small (< 32² px), medium and large (> 96² px) labels."""
+
+_MAX_DETECTIONS = 100  # per window and class, as in COCO
+_CROP = {"AP": (None, 0), "AP_50": (0, 0), "AP_75": (5, 0), "AP_S": (None, 1), "AP_M": (None, 2), "AP_L": (None, 3)}
+
+
+def average_precision(windows: Windows, scores: npt.NDArray[np.float64], num_classes: int) -> npt.NDArray[np.float64]:
+    """Return the six ``METRICS`` as rows: [1 + num_classes, 6], first over all classes, then class by class.
+
+    An entry is −1 where no label falls into the size range (COCO's convention). Without any window or detection
+    all entries are 0, as in the Prophesee toolbox.
+
+    Args:
+        windows: labels and detections; boxes of a class outside 0..num_classes−1 are left out.
+        scores: ranking score of every detection [len(windows.dt)].
+        num_classes: number of classes.
+    """
+    if windows.count == 0 or len(windows.dt) == 0:
+        return np.zeros((1 + num_classes, len(METRICS)))
+    gt, dt = COCO(_coco_dict(windows, None, num_classes)), COCO(_coco_dict(windows, scores, num_classes))
+    evaluation = COCOeval_faster(gt, dt, iouType="bbox")
+    evaluation.params.maxDets = [_MAX_DETECTIONS]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = np.asarray(evaluation.eval["precision"])[..., 0]  # [IoU, recall, class, area]
+    rows = [precision, *(precision[:, :, k : k + 1] for k in range(num_classes))]
+    return np.array([[_mean(row, *_CROP[name]) for name in METRICS] for row in rows])
+
+
+def _mean(precision: npt.NDArray[np.float64], iou_index: int | None, area_index: int) -> float:
+    values = precision[..., area_index] if iou_index is None else precision[iou_index, ..., area_index]
+    values = values[values > -1]
+    return float(values.mean()) if values.size else -1.0
+
+
+def _coco_dict(windows: Windows, scores: npt.NDArray[np.float64] | None, num_classes: int) -> dict[str, Any]:
+    boxes, window = (windows.gt, windows.gt_window) if scores is None else (windows.dt, windows.dt_window)
+    known = np.flatnonzero(boxes["class_id"] < num_classes)
+    boxes, window = boxes[known], window[known]
+    corners = np.stack([boxes[name].astype(np.float64) for name in ("x", "y", "w", "h")], axis=1)
+    ranks = np.ones(len(known)) if scores is None else scores[known]
+    columns = (window + 1, boxes["class_id"].astype(np.int64) + 1, corners, ranks)
+    annotations = [
+        {
+            "id": index,
+            "image_id": image,
+            "category_id": category,
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+            "score": score,
+        }
+        for index, (image, category, box, score) in enumerate(zip(*(c.tolist() for c in columns), strict=True), start=1)
+    ]
+    return {
+        "info": {},
+        "images": [{"id": i} for i in range(1, windows.count + 1)],
+        "categories": [{"id": i, "name": str(i)} for i in range(1, num_classes + 1)],
+        "annotations": annotations,
+    }
