@@ -1,0 +1,241 @@
+"""Checked settings of the detector and its three parts.
+
+Plain frozen dataclasses: the model code knows no config framework. Every dataclass checks its fields when it is
+made and raises :class:`utils.errors.UserError` with the name of the field.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from utils.boxes import IGNORE_LABEL
+from utils.errors import UserError
+
+NUM_STAGES = 4
+STAGE_STRIDES = (4, 8, 16, 32)
+"""Stride of stages 1 to 4 against the input."""
+
+_WEIGHTING = re.compile(r"(obj|cls|objxcls)(-w\*\*(\d+(?:\.\d+)?))?")
+
+
+def _require(condition: bool, where: str, expected: str, got: object, fix: str) -> None:
+    if not condition:
+        raise UserError(expected=expected, got=repr(got), where=where, fix=fix)
+
+
+def _require_share(value: float, where: str) -> None:
+    _require(0.0 <= value < 1.0, where, "a share in [0, 1)", value, "give a number such as 0.1")
+
+
+def _require_positive(value: float, where: str) -> None:
+    _require(value > 0, where, "a positive number", value, "give a number above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Window and grid attention blocks (MaxViT, Tu et al. 2022, as used in RVT).
+
+    Args:
+        dim_head: channels of one attention head; divides the channels of every stage.
+        attention_bias: bias in the qkv and output projections.
+        mlp_ratio: hidden width of the MLP against its input.
+        mlp_gated: gated MLP (two thirds of the width, rounded down to a multiple of 32).
+        mlp_bias: bias in the MLP.
+        drop_mlp: dropout in the MLP.
+        drop_path: stochastic depth of both residual branches.
+        ls_init_value: initial LayerScale.
+        norm_eps: epsilon of every LayerNorm.
+    """
+
+    dim_head: int = 32
+    attention_bias: bool = True
+    mlp_ratio: float = 4.0
+    mlp_gated: bool = False
+    mlp_bias: bool = True
+    drop_mlp: float = 0.0
+    drop_path: float = 0.0
+    ls_init_value: float = 1e-5
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _require_positive(self.dim_head, "backbone.attention.dim_head")
+        _require_positive(self.mlp_ratio, "backbone.attention.mlp_ratio")
+        _require_positive(self.norm_eps, "backbone.attention.norm_eps")
+        _require_share(self.drop_mlp, "backbone.attention.drop_mlp")
+        _require_share(self.drop_path, "backbone.attention.drop_path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LstmConfig:
+    """Convolutional LSTM of each stage.
+
+    Args:
+        dws_conv: depthwise convolution before the gates.
+        dws_conv_only_hidden: on the hidden state alone; otherwise on input and hidden state.
+        dws_conv_kernel_size: its odd kernel size.
+        drop_cell_update: dropout of the cell input.
+    """
+
+    dws_conv: bool = False
+    dws_conv_only_hidden: bool = True
+    dws_conv_kernel_size: int = 3
+    drop_cell_update: float = 0.0
+
+    def __post_init__(self) -> None:
+        odd = self.dws_conv_kernel_size > 0 and self.dws_conv_kernel_size % 2 == 1
+        where = "backbone.lstm.dws_conv_kernel_size"
+        _require(odd, where, "an odd kernel size", self.dws_conv_kernel_size, "give 3, 5 or 7")
+        _require_share(self.drop_cell_update, "backbone.lstm.drop_cell_update")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """Recurrent Vision Transformer backbone (RVT, Gehrig and Scaramuzza 2023).
+
+    Args:
+        embed_dim: channels of stage 1; stage i has ``embed_dim * dim_multiplier[i]``.
+        in_res_hw: height and width of the padded input in pixels.
+        partition_size: rows and columns of an attention window (and of the grid), in tokens of every stage.
+        input_channels: channels of a frame.
+        dim_multiplier: channel factor of stages 1 to 4.
+        num_blocks: window-and-grid pairs in stages 1 to 4.
+        T_max_chrono_init: longest memory in frames of stages 1 to 4 for chrono initialisation, None for torch's.
+        enable_masking: learn a token that replaces masked tokens of stage 1.
+        use_gradient_checkpointing: recompute downsampling and attention in the backward pass to save memory.
+        attention: settings of the attention blocks.
+        lstm: settings of the recurrent cells.
+    """
+
+    embed_dim: int
+    in_res_hw: tuple[int, int]
+    partition_size: tuple[int, int]
+    input_channels: int = 20
+    dim_multiplier: tuple[int, ...] = (1, 2, 4, 8)
+    num_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    T_max_chrono_init: tuple[int, ...] | None = None
+    enable_masking: bool = False
+    use_gradient_checkpointing: bool = False
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    lstm: LstmConfig = field(default_factory=LstmConfig)
+
+    def __post_init__(self) -> None:
+        _require_positive(self.embed_dim, "backbone.embed_dim")
+        _require_positive(self.input_channels, "backbone.input_channels")
+        four = f"{NUM_STAGES} numbers, one a stage"
+        for name in ("dim_multiplier", "num_blocks", "T_max_chrono_init"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            object.__setattr__(self, name, tuple(value))
+            _require(len(value) == NUM_STAGES, f"backbone.{name}", four, value, "give four numbers")
+            _require(min(value) > 0, f"backbone.{name}", "positive numbers", value, "give numbers above 0")
+        object.__setattr__(self, "in_res_hw", tuple(self.in_res_hw))
+        object.__setattr__(self, "partition_size", tuple(self.partition_size))
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        for name in ("in_res_hw", "partition_size"):
+            value = getattr(self, name)
+            valid = len(value) == 2 and min(value) > 0
+            _require(valid, f"backbone.{name}", "a height and a width", value, "give two positive numbers")
+        for size, part in zip(self.in_res_hw, self.partition_size, strict=True):
+            step = STAGE_STRIDES[-1] * part
+            fix = "pad the input or choose a partition size that divides input size / 32"
+            _require(size % step == 0, "backbone.in_res_hw", f"a multiple of 32 * partition = {step}", size, fix)
+        head = self.attention.dim_head
+        for dim in self.stage_dims:
+            fix = f"choose embed_dim and dim_head so that {head} divides every stage's channels"
+            _require(dim % head == 0, "backbone.attention.dim_head", f"a divisor of {dim}", head, fix)
+
+    @property
+    def stage_dims(self) -> tuple[int, ...]:
+        """Channels of stages 1 to 4."""
+        return tuple(self.embed_dim * factor for factor in self.dim_multiplier)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FpnConfig:
+    """Path aggregation pyramid (YOLOX PAFPN).
+
+    Args:
+        depth: ``round(3 * depth)`` bottlenecks in each CSP layer.
+        in_stages: the three backbone stages it reads, finest first.
+        depthwise: depthwise separable 3x3 convolutions.
+    """
+
+    depth: float = 0.67
+    in_stages: tuple[int, ...] = (2, 3, 4)
+    depthwise: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "in_stages", tuple(self.in_stages))
+        _require_positive(self.depth, "fpn.depth")
+        consecutive = self.in_stages in {(1, 2, 3), (2, 3, 4)}
+        _require(consecutive, "fpn.in_stages", "three neighbouring stages", self.in_stages, "give [2, 3, 4]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """YOLOX head and its loss (SimOTA, with LEOD's soft anchor assignment).
+
+    Args:
+        num_classes: number of classes.
+        depthwise: depthwise separable 3x3 convolutions.
+        ignore_label: class id of ignored boxes.
+        ignore_bbox_thresh: per class: boxes with less objectness or class confidence become ignored; None for off.
+        bbox_loss_weighting: '' or 'obj', 'cls', 'objxcls' (weight of a box's loss), with a power as in 'cls-w**2'.
+        obj_focal_loss: focal objectness loss (alpha 0.25, gamma 2) in place of cross-entropy.
+        ignore_bg_k: share of background anchors, the most confident ones, that take no objectness loss.
+        use_l1: add an L1 loss on the raw box outputs.
+    """
+
+    num_classes: int
+    depthwise: bool = False
+    ignore_label: int = IGNORE_LABEL
+    ignore_bbox_thresh: tuple[float, ...] | None = None
+    bbox_loss_weighting: str = ""
+    obj_focal_loss: bool = False
+    ignore_bg_k: float = 0.0
+    use_l1: bool = False
+
+    def __post_init__(self) -> None:
+        _require_positive(self.num_classes, "head.num_classes")
+        outside = self.ignore_label >= self.num_classes
+        fix = f"keep the default {IGNORE_LABEL}"
+        _require(outside, "head.ignore_label", "an id that is no class", self.ignore_label, fix)
+        _require_share(self.ignore_bg_k, "head.ignore_bg_k")
+        self.loss_weighting()
+        if self.ignore_bbox_thresh is not None:
+            thresholds = tuple(float(x) for x in self.ignore_bbox_thresh)
+            object.__setattr__(self, "ignore_bbox_thresh", thresholds)
+            matches = len(thresholds) == self.num_classes
+            where = "head.ignore_bbox_thresh"
+            _require(matches, where, f"{self.num_classes} numbers, one a class", thresholds, "one threshold a class")
+
+    def loss_weighting(self) -> tuple[str, float]:
+        """What weighs a box's loss ('', 'obj', 'cls' or 'objxcls') and to which power.
+
+        >>> HeadConfig(num_classes=2, bbox_loss_weighting="cls-w**2").loss_weighting()
+        ('cls', 2.0)
+        """
+        if not self.bbox_loss_weighting:
+            return "", 1.0
+        match = _WEIGHTING.fullmatch(self.bbox_loss_weighting)
+        if match is None:
+            raise UserError(
+                expected="'', 'obj', 'cls' or 'objxcls', with a power as in 'cls-w**2'",
+                got=repr(self.bbox_loss_weighting),
+                where="head.bbox_loss_weighting",
+                fix="use one of these names",
+            )
+        return match.group(1), float(match.group(3) or 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig:
+    """The whole detector: backbone, feature pyramid and head."""
+
+    backbone: BackboneConfig
+    fpn: FpnConfig
+    head: HeadConfig

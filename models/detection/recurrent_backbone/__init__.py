@@ -1,0 +1,1 @@
+"""Recurrent backbones: frames and states in, multi-scale features and new states out."""

@@ -1,0 +1,112 @@
+"""Recurrent Vision Transformer backbone (RVT, Gehrig and Scaramuzza, CVPR 2023)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from models.detection.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
+from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector, LstmStates
+from models.layers.attention import OverlappingDownsample, WindowGridPair
+from models.layers.lstm import ConvLstm, LstmState
+
+
+class RNNDetectorStage(nn.Module):
+    """Downsampling, window and grid attention, convolutional LSTM."""
+
+    def __init__(self, cfg: BackboneConfig, index: int) -> None:
+        super().__init__()
+        dim = cfg.stage_dims[index]
+        dim_in = cfg.input_channels if index == 0 else cfg.stage_dims[index - 1]
+        factor = STAGE_STRIDES[0] if index == 0 else 2
+        eps = cfg.attention.norm_eps
+        self.use_checkpoint = cfg.use_gradient_checkpointing
+        self.mask_token: nn.Parameter | None = None
+        if cfg.enable_masking and index == 0:
+            self.mask_token = nn.Parameter(torch.empty(1, 1, 1, dim).normal_(std=0.02))
+        self.downsample_cf2cl = OverlappingDownsample(dim_in, dim, factor, eps)
+        # The first block reads tokens that the downsampling has just normed.
+        self.att_blocks = nn.ModuleList(
+            WindowGridPair(dim, cfg.partition_size, block == 0, cfg.attention) for block in range(cfg.num_blocks[index])
+        )
+        chrono = None if cfg.T_max_chrono_init is None else cfg.T_max_chrono_init[index]
+        self.lstm = ConvLstm(dim, cfg.lstm, chrono)
+
+    def forward(self, x: Tensor, state: LstmState | None, token_mask: Tensor | None = None) -> tuple[Tensor, LstmState]:
+        """Attention on all frames at once, then the recurrence.
+
+        Args:
+            x: [L, B, C_in, H, W].
+            state: hidden and cell state [B, C, h, w], None for zeros.
+            token_mask: bool [L, B, h, w] or None; needs ``enable_masking``.
+
+        Returns:
+            hidden states [L, B, C, h, w] and the last state.
+        """
+        steps, lanes = x.shape[:2]
+        frames = x.flatten(0, 1)
+        mask = None if token_mask is None else token_mask.flatten(0, 1)
+        if self.use_checkpoint and torch.is_grad_enabled():
+            tokens = checkpoint(self._attend, frames, mask, use_reentrant=False)
+            assert isinstance(tokens, Tensor)
+        else:
+            tokens = self._attend(frames, mask)
+        hidden, last = self.lstm(tokens.unflatten(0, (steps, lanes)), state)
+        return hidden.permute(0, 1, 4, 2, 3), last
+
+    def _attend(self, frames: Tensor, token_mask: Tensor | None) -> Tensor:
+        """``[N, C_in, H, W] -> [N, h, w, C]``."""
+        x = self.downsample_cf2cl(frames)
+        if token_mask is not None:
+            if self.mask_token is None:
+                raise ValueError("a token mask was given, but the backbone was built without enable_masking")
+            x = torch.where(token_mask.unsqueeze(-1), self.mask_token.to(x.dtype), x)
+        for block in self.att_blocks:
+            x = block(x)
+        return x
+
+
+class RNNDetector(BaseDetector):
+    """Four stages with strides 4, 8, 16 and 32; the feature of a stage is its LSTM's hidden state.
+
+    Only the LSTM links frames, so a sequence is run stage by stage: downsampling and attention on all L*B frames at
+    once, the recurrence along L, then the next stage. The numbers are those of the loop over frames.
+    """
+
+    def __init__(self, cfg: BackboneConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.stages = nn.ModuleList(RNNDetectorStage(cfg, index) for index in range(NUM_STAGES))
+
+    def get_stage_dims(self, stages: tuple[int, ...]) -> tuple[int, ...]:
+        """Channels of the given stages (numbers from 1)."""
+        return tuple(self.cfg.stage_dims[stage - 1] for stage in stages)
+
+    def get_strides(self, stages: tuple[int, ...]) -> tuple[int, ...]:
+        """Strides in input pixels of the given stages (numbers from 1)."""
+        return tuple(STAGE_STRIDES[stage - 1] for stage in stages)
+
+    def forward(
+        self, x: Tensor, prev_states: LstmStates | None = None, token_mask: Tensor | None = None
+    ) -> tuple[BackboneFeatures, LstmStates]:
+        """One frame per lane: ``x`` [B, C, H, W] -> features by stage [B, C, h, w] and states."""
+        mask = None if token_mask is None else token_mask.unsqueeze(0)
+        features, states = self.forward_sequence(x.unsqueeze(0), prev_states, mask)
+        return {stage: feature[0] for stage, feature in features.items()}, states
+
+    def forward_sequence(
+        self, x: Tensor, prev_states: LstmStates | None = None, token_mask: Tensor | None = None
+    ) -> tuple[BackboneFeatures, LstmStates]:
+        """A sequence per lane: ``x`` [L, B, C, H, W] -> features by stage [L, B, C, h, w] and last states."""
+        steps, lanes = x.shape[:2]
+        frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = frames.unflatten(0, (steps, lanes))
+        features: BackboneFeatures = {}
+        states: LstmStates = []
+        for index, stage in enumerate(self.stages):
+            previous = None if prev_states is None else prev_states[index]
+            x, state = stage(x, previous, token_mask if index == 0 else None)
+            states.append(state)
+            features[index + 1] = x
+        return features, states

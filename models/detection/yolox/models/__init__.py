@@ -1,0 +1,1 @@
+"""YOLOX convolution blocks, detection head, SimOTA assignment and losses."""

@@ -1,0 +1,103 @@
+"""Decoupled YOLOX head over three maps."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from models.detection.config import HeadConfig
+from models.detection.yolox.models.anchors import Anchors, make_anchors
+from models.detection.yolox.models.network_blocks import BaseConv, spatial_conv
+
+PRIOR_PROBABILITY = 0.01
+
+
+class YOLOXHead(nn.Module):
+    """Class, box and objectness outputs for every cell of every map.
+
+    Args:
+        cfg: classes and loss settings.
+        in_channels: channels of the maps, finest first; the hidden width is a quarter of the last.
+        strides: pixels of a cell in each map.
+    """
+
+    def __init__(self, cfg: HeadConfig, in_channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.num_classes = cfg.num_classes
+        self.strides = strides
+        hidden = in_channels[-1] // 4
+        maps = range(len(in_channels))
+
+        def branch() -> nn.Module:
+            return nn.Sequential(*(spatial_conv(hidden, hidden, 3, 1, cfg.depthwise) for _ in range(2)))
+
+        self.cls_convs = nn.ModuleList(branch() for _ in maps)
+        self.reg_convs = nn.ModuleList(branch() for _ in maps)
+        self.cls_preds = nn.ModuleList(nn.Conv2d(hidden, cfg.num_classes, 1) for _ in maps)
+        self.reg_preds = nn.ModuleList(nn.Conv2d(hidden, 4, 1) for _ in maps)
+        self.obj_preds = nn.ModuleList(nn.Conv2d(hidden, 1, 1) for _ in maps)
+        self.stems = nn.ModuleList(BaseConv(channels, hidden, 1) for channels in in_channels)
+        self._init_biases()
+        self._anchors: dict[tuple[object, ...], Anchors] = {}
+
+    def _init_biases(self) -> None:
+        """Start with probability 0.01 for every class and objectness (Lin et al., 2017)."""
+        prior = -math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY)
+        for conv in (*self.cls_preds, *self.obj_preds):
+            assert isinstance(conv, nn.Conv2d)
+            assert conv.bias is not None
+            nn.init.constant_(conv.bias, prior)
+
+    def raw_outputs(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Anchors]:
+        """Undecoded outputs.
+
+        Args:
+            features: maps [N, C, h, w], finest first.
+
+        Returns:
+            [N, A, 4 + 1 + classes] (box, objectness logit, class logits) and the anchors.
+        """
+        outputs = []
+        for k, feature in enumerate(features):
+            x = self.stems[k](feature)
+            cls_out = self.cls_preds[k](self.cls_convs[k](x))
+            reg_feature = self.reg_convs[k](x)
+            out = torch.cat((self.reg_preds[k](reg_feature), self.obj_preds[k](reg_feature), cls_out), dim=1)
+            outputs.append(out.flatten(2))
+        anchors = self._anchors_for(features)
+        return torch.cat(outputs, dim=2).transpose(1, 2), anchors
+
+    def _anchors_for(self, features: tuple[Tensor, ...]) -> Anchors:
+        """Anchors of maps of these sizes; remembered per size and device."""
+        sizes = tuple((int(f.shape[-2]), int(f.shape[-1])) for f in features)
+        device = features[0].device
+        key = (sizes, device)
+        if key not in self._anchors or torch.compiler.is_compiling():
+            anchors = make_anchors(sizes, self.strides, torch.float32, device)
+            if torch.compiler.is_compiling():
+                return anchors
+            self._anchors[key] = anchors
+        return self._anchors[key]
+
+    @staticmethod
+    def decode(raw: Tensor, anchors: Anchors) -> Tensor:
+        """Boxes in pixels and probabilities.
+
+        Args:
+            raw: [N, A, 5 + classes] of :meth:`raw_outputs`.
+            anchors: its anchors.
+
+        Returns:
+            [N, A, 5 + classes]: cx, cy, w, h in pixels of the padded input, objectness, class probabilities.
+        """
+        centre = (raw[..., :2] + anchors.grid) * anchors.stride
+        size = raw[..., 2:4].exp() * anchors.stride
+        return torch.cat((centre, size, raw[..., 4:].sigmoid()), dim=-1)
+
+    def forward(self, features: tuple[Tensor, ...], targets: Tensor | None = None) -> tuple[Tensor, None]:
+        """Decoded predictions [N, A, 5 + classes] and losses."""
+        raw, anchors = self.raw_outputs(features)
+        return self.decode(raw.float(), anchors), None

@@ -1,0 +1,1 @@
+"""Box helpers of the YOLOX head."""

@@ -1,0 +1,1 @@
+"""The detector: recurrent backbone, feature pyramid and YOLOX head in one module."""

@@ -1,0 +1,1 @@
+"""Feature pyramid over backbone stages and the whole detector."""

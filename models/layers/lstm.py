@@ -1,0 +1,95 @@
+"""Convolutional LSTM with 1x1 gates: an ordinary LSTM over time for each pixel."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.detection.config import LstmConfig
+
+LstmState = tuple[Tensor, Tensor]
+"""Hidden and cell state of one stage, each [B, C, h, w]."""
+
+
+class ConvLstm(nn.Module):
+    """LSTM cell with 1x1 gates over ``cat(x, h)`` in the order forget, input, output, cell input.
+
+    The half of the gates that depends on the input is computed for all timesteps at once; only the other half is
+    sequential. With ``dws_conv`` a depthwise convolution precedes the gates (RVT); being depthwise it splits in the
+    same way.
+    """
+
+    def __init__(self, dim: int, cfg: LstmConfig, chrono_t_max: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+        self.conv_input = cfg.dws_conv and not cfg.dws_conv_only_hidden
+        if cfg.dws_conv:
+            dws_dim = 2 * dim if self.conv_input else dim
+            kernel = cfg.dws_conv_kernel_size
+            self.conv3x3_dws = nn.Conv2d(dws_dim, dws_dim, kernel, padding=kernel // 2, groups=dws_dim)
+        else:
+            self.conv3x3_dws = None
+        self.conv1x1 = nn.Conv2d(2 * dim, 4 * dim, 1)
+        self.cell_update_dropout = nn.Dropout(cfg.drop_cell_update)
+        if chrono_t_max is not None:
+            self._init_chrono(chrono_t_max)
+
+    def _init_chrono(self, t_max: int) -> None:
+        """Forget bias log T and input bias -log T (Tallec and Ollivier, 2018, at the upper end)."""
+        bias = self.conv1x1.bias
+        assert bias is not None
+        with torch.no_grad():
+            bias[: self.dim].fill_(math.log(t_max))
+            bias[self.dim : 2 * self.dim].fill_(-math.log(t_max))
+
+    def forward(self, x: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState]:
+        """Run over time.
+
+        Args:
+            x: inputs [L, B, h, w, C], channels last.
+            state: hidden and cell state [B, C, h, w] before the first step, None for zeros.
+
+        Returns:
+            hidden states [L, B, h, w, C] and the state after the last step, [B, C, h, w] each.
+        """
+        if state is None:
+            hidden = cell = x.new_zeros(x.shape[1:])
+        else:
+            hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
+        gates_x, weight_h = self._input_gates(x)
+        outputs, cell = self._loop(gates_x, weight_h, hidden, cell)
+        return outputs, (outputs[-1].permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
+
+    def _input_gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Gates from the input for all steps [L, B, h, w, 4C], and the recurrent weight [4C, C]."""
+        weight = self.conv1x1.weight.flatten(1)
+        weight_x, weight_h = weight[:, : self.dim], weight[:, self.dim :]
+        if self.conv_input:
+            assert self.conv3x3_dws is not None
+            flat = x.flatten(0, 1).permute(0, 3, 1, 2)
+            x = self._depthwise(flat, slice(None, self.dim)).permute(0, 2, 3, 1).view_as(x)
+        return F.linear(x, weight_x, self.conv1x1.bias), weight_h
+
+    def _depthwise(self, x: Tensor, channels: slice) -> Tensor:
+        conv = self.conv3x3_dws
+        assert conv is not None
+        assert conv.bias is not None
+        weight = conv.weight[channels]
+        return F.conv2d(x, weight, conv.bias[channels], padding=weight.shape[-1] // 2, groups=len(weight))
+
+    def _loop(self, gates_x: Tensor, weight_h: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        channels = slice(self.dim, None) if self.conv_input else slice(None)
+        outputs = []
+        for gates_t in gates_x:
+            if self.conv3x3_dws is not None:
+                hidden = self._depthwise(hidden.permute(0, 3, 1, 2), channels).permute(0, 2, 3, 1)
+            gates = gates_t + F.linear(hidden, weight_h)
+            forget, inp, out = gates[..., : 3 * self.dim].sigmoid().chunk(3, dim=-1)
+            update = self.cell_update_dropout(gates[..., 3 * self.dim :].tanh())
+            cell = forget * cell + inp * update
+            hidden = out * cell.tanh()
+            outputs.append(hidden)
+        return torch.stack(outputs), cell

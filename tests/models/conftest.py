@@ -1,0 +1,47 @@
+"""Fixtures of the model tests: golden arrays and the small model they were made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def tiny_config(in_res_hw=(64, 96), partition=(2, 3), num_classes=2, **head):
+    backbone = BackboneConfig(
+        embed_dim=32, in_res_hw=in_res_hw, partition_size=partition, attention=AttentionConfig(dim_head=32)
+    )
+    return DetectorConfig(
+        backbone=backbone, fpn=FpnConfig(depth=0.33), head=HeadConfig(num_classes=num_classes, **head)
+    )
+
+
+def load_npz(name):
+    with np.load(GOLDEN / name, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def pad_frames(ev, hw):
+    """uint8 [..., C, H, W] to float32 padded right and bottom."""
+    x = torch.from_numpy(ev).float()
+    return torch.nn.functional.pad(x, (0, hw[1] - x.shape[-1], 0, hw[0] - x.shape[-2]))
+
+
+@pytest.fixture(scope="session")
+def tiny_weights():
+    arrays = load_npz("02_weights_gen1_tiny.npz")
+    return {key.removeprefix("mdl."): torch.from_numpy(value) for key, value in arrays.items()}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
