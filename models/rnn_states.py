@@ -1,0 +1,96 @@
+"""Recurrent states between batches, one set for each stream of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+States = Any
+"""Any nesting of lists, tuples and dicts of tensors whose first dimension is the lane."""
+
+
+def map_states(function: Callable[[Tensor], Tensor], states: States) -> States:
+    """Apply a function to every tensor of a nesting; None stays None.
+
+    Raises:
+        TypeError: the nesting holds something other than tensors, lists, tuples, dicts and None.
+    """
+    if states is None:
+        return None
+    if isinstance(states, Tensor):
+        return function(states)
+    if isinstance(states, Mapping):
+        return {key: map_states(function, value) for key, value in states.items()}
+    if isinstance(states, list | tuple):
+        mapped = [map_states(function, value) for value in states]
+        return mapped if isinstance(states, list) else tuple(mapped)
+    raise TypeError(f"states hold tensors, lists, tuples, dicts or None, not {type(states).__name__}")
+
+
+def _zero_lanes(lanes: Tensor) -> Callable[[Tensor], Tensor]:
+    def zero(state: Tensor) -> Tensor:
+        if lanes.dtype == torch.bool:
+            mask = lanes.to(state.device).view(-1, *(1,) * (state.dim() - 1))
+            return state.masked_fill(mask, 0)
+        return state.index_fill(0, lanes.to(state.device), 0)
+
+    return zero
+
+
+class RNNStates:
+    """Keeps the states of every worker id, cut from the graph.
+
+    >>> states = RNNStates()
+    >>> states.save_states_and_detach(0, [(torch.ones(2, 1), torch.ones(2, 1))])
+    >>> states.reset(0, torch.tensor([True, False]))
+    >>> states.get_states(0)[0][0].tolist()
+    [[0.0], [1.0]]
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[int, States] = {}
+
+    def get_states(self, worker_id: int) -> States:
+        """States saved last for this worker id, None if there are none."""
+        return self._states.get(worker_id)
+
+    def save_states_and_detach(self, worker_id: int, states: States) -> None:
+        """Remember states for the next batch of this worker id, without their graph."""
+        self._states[worker_id] = map_states(torch.Tensor.detach, states)
+
+    def reset(self, worker_id: int, indices_or_bool_tensor: Tensor | list[int] | list[bool] | None = None) -> None:
+        """Zero the states of some lanes, or forget all.
+
+        Args:
+            worker_id: whose states; an unknown one is fine.
+            indices_or_bool_tensor: bool [B] or lane indices; None forgets the states of this worker id.
+        """
+        if indices_or_bool_tensor is None:
+            self._states.pop(worker_id, None)
+            return
+        states = self._states.get(worker_id)
+        lanes = torch.as_tensor(indices_or_bool_tensor)
+        if states is None or lanes.numel() == 0:
+            return
+        self._states[worker_id] = map_states(_zero_lanes(lanes), states)
+
+    def clear(self) -> None:
+        """Forget the states of all worker ids."""
+        self._states.clear()
+
+    def state_dict(self) -> dict[str, States]:
+        """States by worker id (as text), contiguous copies that load with ``weights_only=True``."""
+        return {
+            str(worker_id): map_states(lambda x: x.detach().clone(memory_format=torch.contiguous_format), states)
+            for worker_id, states in sorted(self._states.items())
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, States], device: torch.device | str | None = None) -> None:
+        """Replace all states by those of :meth:`state_dict`, moved to ``device`` if given."""
+        self._states = {
+            int(worker_id): map_states(lambda x: x.detach().to(device=device, copy=True), states)
+            for worker_id, states in state_dict.items()
+        }
