@@ -1,0 +1,42 @@
+# make help lists what can be made.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+ENV := .venv
+RUN := $(ENV)/bin/python
+STAMP := $(ENV)/.installed
+DEMO := demo
+
+.PHONY: help env demo test lint clean clean-demo
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+env: $(STAMP) ## create .venv and install the locked packages (once)
+
+# A new lock makes a new environment; an unchanged one is never installed twice.
+$(STAMP): requirements.lock
+	@test -d $(ENV) || $(PYTHON) -m venv $(ENV)
+	@echo "installing the locked packages into $(ENV) (5.8 GB, a minute or two)"
+	@$(ENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@$(ENV)/bin/uv pip install --quiet --python $(ENV)/bin/python --requirement requirements.lock
+	@touch $(STAMP)
+
+demo: $(STAMP) ## events in, a better detector out: synthetic data, few labels, pseudo labels, table, video (under 20 min)
+	$(RUN) scripts/make_synthetic.py raw_path=$(DEMO)/raw
+	$(RUN) scripts/preprocess_dataset.py dataset=synthetic raw_path=$(DEMO)/raw dataset.path=$(DEMO)/data
+	$(RUN) scripts/self_train.py dataset_path=$(DEMO)/data root=$(DEMO)/run
+	$(RUN) scripts/demo_video.py --data $(DEMO)/data --run $(DEMO)/run --output $(DEMO)/detections.mp4
+
+test: $(STAMP) ## run all tests
+	$(RUN) -m pytest
+
+lint: $(STAMP) ## formatting, lint rules, types, import rules
+	$(ENV)/bin/ruff format --check .
+	$(ENV)/bin/ruff check .
+	$(ENV)/bin/pyright
+	$(ENV)/bin/lint-imports
+
+clean: ## remove caches and the demo
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO)
+	find . -name __pycache__ -type d -not -path './$(ENV)/*' -prune -exec rm -rf {} +
