@@ -1,0 +1,53 @@
+"""Callbacks of training."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+log = logging.getLogger(__name__)
+
+
+class ProgressLines(Callback):
+    """Logs a line now and then: step, loss, speed and time left; for logs that no terminal shows.
+
+    Args:
+        every_s: least seconds between two lines.
+    """
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self.every_s = every_s
+        self._started = 0.0
+        self._first_step = 0
+        self._last_line = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember when and where the run began."""
+        self._started = self._last_line = time.monotonic()
+        self._first_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log a line when enough time has passed."""
+        now = time.monotonic()
+        steps = trainer.global_step - self._first_step
+        if now - self._last_line < self.every_s or steps == 0 or not trainer.is_global_zero:
+            return
+        self._last_line = now
+        speed = steps / (now - self._started)
+        left = max(0, trainer.max_steps - trainer.global_step) / speed
+        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
+        log.info(
+            "step %d/%d  loss %.3f  %.2f steps/s  %d:%02d left",
+            trainer.global_step,
+            trainer.max_steps,
+            loss,
+            speed,
+            left // 60,
+            left % 60,
+        )

@@ -1,0 +1,252 @@
+"""The detector as a LightningModule: training, streaming evaluation and detection for labelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from data.genx_utils.labels import BatchedLabels
+from models.detection.recurrent_backbone.base import LstmStates
+from models.detection.yolox.utils.boxes import postprocess
+from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.rnn_states import RNNStates
+from models.weights import PREFIX, load_tensors, load_weights
+from modules.optim import build_optimizer, build_scheduler
+from modules.utils.build import detector_config, evaluator_from_config
+from modules.utils.collect import DetectionCollector, flip_detections
+from utils.padding import pad_bottom_right, padding_mask
+
+
+class Module(pl.LightningModule):
+    """Recurrent event-camera detector with per-worker LSTM states (RVT, CVPR 2023; LEOD, CVPR 2024).
+
+    Args:
+        config: the composed configuration as plain containers (it is stored in checkpoints).
+
+    The network is ``mdl``, so that state dicts carry the names of the public RVT and LEOD checkpoints.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters({"config": dict(config)})
+        self.config = config
+        self.detector_config = detector_config(config["model"])
+        self.mdl = YoloXDetector(self.detector_config)
+        self.num_classes = self.detector_config.head.num_classes
+        self.train_states = RNNStates()
+        self.eval_states: dict[int, RNNStates] = {}
+        self.collector = DetectionCollector()
+        self.evaluator = evaluator_from_config(config)
+
+    def load_weight(self, path: Path | str) -> None:
+        """Load the detector's weights from a checkpoint of this project, of RVT or of LEOD, strictly.
+
+        Raises:
+            UserError: the file cannot be read or is for a detector of other sizes; the message names them.
+        """
+        load_weights(self.mdl, path)
+
+    def load_checkpoint_weights(self, checkpoint: Mapping[str, Any], where: str) -> None:
+        """Load the weights of a checkpoint that is already in memory.
+
+        Args:
+            checkpoint: a Lightning checkpoint.
+            where: its path, for messages.
+
+        Raises:
+            UserError: it is for a detector of other sizes.
+        """
+        state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
+        load_tensors(self.mdl, state, where)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the recurrent states of the training streams."""
+        checkpoint["train_states"] = self.train_states.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the recurrent states of the training streams back."""
+        self.train_states.load_state_dict(checkpoint.get("train_states", {}), device=self.device)
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Padded height and width that the network takes."""
+        height, width = self.detector_config.backbone.in_res_hw
+        return int(height), int(width)
+
+    def prepare(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Pad and cast frames on their device.
+
+        Args:
+            frames: uint8 or int8 [..., C, H, W].
+
+        Returns:
+            float32 [..., C, H', W'] and the token mask [1, H', W'] (None unless the model masks padding).
+        """
+        padded = pad_bottom_right(frames, self.input_hw)
+        mask = None
+        if self.detector_config.backbone.enable_masking:
+            mask = padding_mask((frames.shape[-2], frames.shape[-1]), self.input_hw, frames.device)
+        return padded.float(), mask
+
+    def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
+        """Backbone features of a chunk: frames uint8 [L, B, C, H, W] to stage -> [L, B, c, h, w], and new states."""
+        inputs, mask = self.prepare(frames)
+        return self.mdl.forward_sequence(inputs, states, mask)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Loss of one batch; only labelled frames go through FPN and head, in one call."""
+        worker_id = int(batch["worker_id"])
+        self.train_states.reset(worker_id, batch["is_first"])
+        features, states = self.features(batch["frames"], self.train_states.get_states(worker_id))
+        self.train_states.save_states_and_detach(worker_id, states)
+
+        labels: BatchedLabels = batch["labels"]
+        indices = labels.labelled_indices()
+        has_labels = len(indices) > 0
+        if not has_labels:
+            # Every process must touch every parameter: one frame without boxes, weighted zero.
+            indices = torch.zeros(1, dtype=torch.int64)
+        targets = labels.yolox(indices).to(self.device, non_blocking=True)
+        _, losses = self.mdl.forward_detect(_select(features, indices.to(self.device)), targets)
+        loss = losses["loss"] if has_labels else losses["loss"] * 0.0
+        lanes = batch["frames"].shape[1]
+        self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
+        self.log_dict({f"train/{k}": v for k, v in losses.items() if k != "loss"}, batch_size=lanes)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start with fresh states and an empty collection."""
+        self.eval_states = {}
+        self.collector.clear()
+
+    def on_test_epoch_start(self) -> None:
+        """Start with fresh states and an empty collection."""
+        self.on_validation_epoch_start()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Detect in one chunk of the evaluation stream; a second loader holds the time-reversed stream."""
+        self._evaluation_step(batch, dataloader_idx)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """As ``validation_step``, on the test split."""
+        self._evaluation_step(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Evaluate and log ``val/AP``, ``val/AP_50`` and so on."""
+        self._evaluation_end("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Evaluate and log ``test/AP``, ``test/AP_50`` and so on."""
+        self._evaluation_end("test")
+
+    def _evaluation_step(self, batch: dict[str, Any], dataloader_idx: int) -> None:
+        store = self.eval_states.setdefault(dataloader_idx, RNNStates())
+        worker_id = int(batch["worker_id"])
+        tta = self.config["tta"]
+        hflip = bool(tta["enable"] and tta["hflip"])
+        is_first = torch.cat([batch["is_first"]] * 2) if hflip else batch["is_first"]
+        frames = batch["frames"]
+        if hflip:
+            frames = torch.cat([frames, frames.flip(-1)], dim=1)
+        store.reset(worker_id, is_first)
+        features, states = self.features(frames, store.get_states(worker_id))
+        store.save_states_and_detach(worker_id, states)
+
+        wanted = self._wanted_frames(batch, extra_view=dataloader_idx > 0)
+        lanes = batch["frames"].shape[1]
+        views = [False, True] if hflip else [False]
+        rows = [(t, lane, view) for t, lane in wanted for view in views]
+        if not rows:
+            return
+        picks = torch.tensor([t * frames.shape[1] + lane + view * lanes for t, lane, view in rows], device=self.device)
+        detections = self._detect(features, picks)
+        for (t, lane, view), found in zip(rows, detections, strict=True):
+            key = (batch["path"][lane], self._frame_number(batch, t, lane))
+            self.collector.add_detections(key, flip_detections(found, frames.shape[-1]) if view else found)
+            if dataloader_idx == 0 and not view:
+                labels = batch["labels"].at(t, lane)
+                self.collector.add_labels(key, labels.to_structured())
+
+    def _wanted_frames(self, batch: dict[str, Any], *, extra_view: bool) -> list[tuple[int, int]]:
+        """Return (t, lane) of the frames that count: labelled ones, or, of a further view, those labelled before."""
+        padded = batch["is_padded"].cpu().numpy()
+        if not extra_view:
+            labelled = batch["labels"].labelled.cpu().numpy() & ~padded
+            return [(int(t), int(lane)) for t, lane in np.argwhere(labelled)]
+        return [
+            (int(t), int(lane))
+            for t, lane in np.argwhere(~padded)
+            if (batch["path"][lane], self._frame_number(batch, int(t), int(lane))) in self.collector.labels
+        ]
+
+    def _frame_number(self, batch: dict[str, Any], t: int, lane: int) -> int:
+        """Return the frame whose label belongs to this frame; reversed frames carry that of their neighbour."""
+        number = int(batch["ev_idx"][t, lane])
+        reverse_view = bool(batch["is_reversed"][lane]) and not self.config.get("reverse", False)
+        return number + int(self.config["dataset"]["tflip_offset"]) if reverse_view else number
+
+    def _evaluation_end(self, prefix: str) -> None:
+        if self.trainer.sanity_checking:
+            return
+        figures = self.collector.compute(self.evaluator, float(self.config["model"]["postprocess"]["nms_threshold"]))
+        self.collector.clear()
+        self.eval_states = {}
+        for name, value in figures.items():
+            self.log(f"{prefix}/{name}", float(value), prog_bar=name in ("AP", "AP_50"), rank_zero_only=False)
+
+    def _detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
+        """Detections [n, 7] of the chosen frames (index t·B + b), thresholded and after NMS."""
+        predictions, _ = self.mdl.forward_detect(_select(features, indices))
+        settings = self.config["model"]["postprocess"]
+        return postprocess(
+            predictions.float(),
+            self.num_classes,
+            float(settings["confidence_threshold"]),
+            float(settings["nms_threshold"]),
+        )
+
+    @torch.no_grad()
+    def detect_sequence(
+        self, frames: Tensor, states: LstmStates | None, is_first: Tensor
+    ) -> tuple[list[list[Tensor]], LstmStates]:
+        """Detect on every frame of a chunk.
+
+        Args:
+            frames: uint8 [L, B, C, H, W] on the module's device.
+            states: of the previous chunk, or None.
+            is_first: bool [B]; lanes that start a new sequence get zero states.
+
+        Returns:
+            detections[t][b] of shape [n, 7] (x1, y1, x2, y2, objectness, class confidence, class; pixels of the
+            frame), and the new states.
+        """
+        length, lanes = frames.shape[:2]
+        store = RNNStates()
+        if states is not None:
+            store.save_states_and_detach(0, states)
+            store.reset(0, is_first)
+        features, states = self.features(frames, store.get_states(0))
+        flat = self._detect(features, torch.arange(length * lanes, device=frames.device))
+        return [flat[t * lanes : (t + 1) * lanes] for t in range(length)], states
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW; one learning-rate cycle per optimiser step."""
+        training = self.config["training"]
+        optimizer = build_optimizer(self.mdl.parameters(), training)
+        if not training["lr_scheduler"]["use"]:
+            return {"optimizer": optimizer}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": build_scheduler(optimizer, training), "interval": "step", "frequency": 1},
+        }
+
+
+def _select(features: dict[int, Tensor], indices: Tensor) -> dict[int, Tensor]:
+    """Pick frames from features [L, B, c, h, w] by index t·B + b, giving [n, c, h, w]."""
+    return {stage: feature.flatten(0, 1).index_select(0, indices) for stage, feature in features.items()}

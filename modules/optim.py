@@ -1,0 +1,42 @@
+"""Optimiser and schedule of RVT: AdamW, one cycle with linear annealing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import OneCycleLR
+
+
+def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Mapping[str, Any]) -> torch.optim.AdamW:
+    """AdamW over all parameters alike.
+
+    Args:
+        parameters: of the detector.
+        training: the ``training`` section of the config.
+    """
+    return torch.optim.AdamW(
+        parameters, lr=float(training["learning_rate"]), weight_decay=float(training["weight_decay"])
+    )
+
+
+def build_scheduler(optimizer: torch.optim.Optimizer, training: Mapping[str, Any]) -> OneCycleLR:
+    """One cycle per step: from lr/div_factor up to lr, then linearly down to lr/final_div_factor.
+
+    Args:
+        optimizer: whose learning rate is set.
+        training: the ``training`` section of the config.
+    """
+    schedule = training["lr_scheduler"]
+    return OneCycleLR(
+        optimizer,
+        max_lr=float(training["learning_rate"]),
+        total_steps=max(int(schedule["total_steps"]), 2),
+        pct_start=float(schedule["pct_start"]),
+        anneal_strategy="linear",
+        cycle_momentum=False,
+        div_factor=float(schedule["div_factor"]),
+        # torch divides the *starting* rate by final_div_factor; the config counts from the highest rate.
+        final_div_factor=float(schedule["final_div_factor"]) / float(schedule["div_factor"]),
+    )

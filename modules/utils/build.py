@@ -1,0 +1,46 @@
+"""From the composed configuration (plain containers) to the checked settings of each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.detection.config import (
+    AttentionConfig,
+    BackboneConfig,
+    DetectorConfig,
+    FpnConfig,
+    HeadConfig,
+    LstmConfig,
+)
+from utils.evaluation.prophesee import PropheseeEvaluator
+
+
+def detector_config(model: Mapping[str, Any]) -> DetectorConfig:
+    """Settings of the network from the ``model`` section.
+
+    Raises:
+        UserError: a value that the network cannot have, with the name of its key.
+    """
+    backbone = {key: value for key, value in model["backbone"].items() if key != "partition_split_32"}
+    backbone["attention"] = AttentionConfig(**backbone["attention"])
+    backbone["lstm"] = LstmConfig(**backbone["lstm"])
+    return DetectorConfig(
+        backbone=BackboneConfig(**backbone), fpn=FpnConfig(**model["fpn"]), head=HeadConfig(**model["head"])
+    )
+
+
+def evaluator_from_config(config: Mapping[str, Any]) -> PropheseeEvaluator:
+    """Evaluator with the dataset's classes, sizes and filters."""
+    dataset = config["dataset"]
+    height, width = dataset["sensor_hw"]
+    return PropheseeEvaluator(
+        classes=list(dataset["classes"]),
+        height=int(height),
+        width=int(width),
+        min_diag=float(dataset["evaluation"]["min_diag"]),
+        min_side=float(dataset["evaluation"]["min_side"]),
+        skip_us=int(1000 * dataset["evaluation"]["skip_ms"]),
+        downsampled=bool(dataset["downsample_by_factor_2"]),
+        score=config["evaluation"]["score"],
+    )

@@ -1,0 +1,77 @@
+"""Train a detector: ``python train.py --help``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from config.resolvers import register_resolvers
+from modules.checkpointing import LAST, find_last, load_checkpoint_file
+from modules.utils.fetch import fetch_data_module, fetch_model_module
+from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
+from utils.atomic import write_text
+from utils.cli import hydra_entry
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+register_resolvers()
+
+
+def resume_point(cfg: DictConfig) -> Path | None:
+    """Return the checkpoint to go on from: the one asked for, or the newest of the run's folder."""
+    if cfg.checkpoint is not None:
+        load_checkpoint_file(cfg.checkpoint)
+        return Path(cfg.checkpoint)
+    return find_last(cfg.output.dir)
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Check numbers that nothing else would catch before the first step.
+
+    Raises:
+        UserError: a count that is not positive.
+    """
+    for key in ("training.max_steps", "batch_size.train", "batch_size.eval", "training.accumulate_grad_batches"):
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(expected="a whole number from 1", got=str(value), where=key, fix=f"set {key}=N")
+
+
+@hydra_entry("train")
+def main(cfg: DictConfig) -> None:
+    """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
+    check_training(cfg)
+    resolve_accelerator(cfg)
+    set_seed_and_threads(cfg)
+    data_module = fetch_data_module(cfg)
+    module = fetch_model_module(cfg)
+    resume = resume_point(cfg)
+    if resume is not None:
+        state = load_checkpoint_file(resume)
+        if int(state.get("global_step", 0)) >= int(cfg.training.max_steps):
+            log.info("%s already holds all %d steps; nothing to do", resume, cfg.training.max_steps)
+            return
+        module.load_checkpoint_weights(state, where=str(resume))
+        log.info("going on from %s at step %d", resume, state.get("global_step", 0))
+    elif cfg.weight is not None:
+        module.load_weight(cfg.weight)
+        log.info("starting from the weights of %s", cfg.weight)
+
+    data_module.setup("fit")
+    output = Path(cfg.output.dir)
+    write_text(output / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    trainer = build_trainer(cfg, training=True)
+    trainer.fit(module, datamodule=data_module, ckpt_path=resume)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    trainer.save_checkpoint(output / LAST)
+    figures = {
+        name: float(value) for name, value in trainer.callback_metrics.items() if name in ("val/AP", "val/AP_50")
+    }
+    log.info("trained %d steps: %s  %s", trainer.global_step, output / LAST, figures)
+
+
+if __name__ == "__main__":
+    main()

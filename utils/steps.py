@@ -1,0 +1,135 @@
+"""Runs dependent commands, several at a time, each skipped when its result is already there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+REPORT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command with the file or folder that proves it is done.
+
+    Args:
+        name: unique, also the name of its log file.
+        command: argument list (never a shell line).
+        result: the step is done when this path exists.
+        needs: names of the steps that come before.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    result: Path
+    needs: tuple[str, ...] = ()
+
+
+@dataclass
+class _Running:
+    step: Step
+    process: subprocess.Popen[bytes]
+    started: float
+    log_file: Path
+
+
+def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: int | None = None) -> dict[str, float]:
+    """Run all steps in the order their needs allow.
+
+    Args:
+        steps: with needs among themselves.
+        log_dir: gets ``<name>.log`` of every step that runs.
+        parallel: processes at a time.
+        threads: OMP threads of every process, None = unchanged.
+
+    Returns:
+        Seconds of every step that ran; skipped steps are left out.
+
+    Raises:
+        UserError: a step failed or left no result; its log's end is in the message. Running steps are stopped.
+    """
+    log_dir.mkdir(parents=True, exist_ok=True)
+    waiting = list(steps)
+    done: set[str] = set()
+    running: list[_Running] = []
+    seconds: dict[str, float] = {}
+    reported = time.monotonic()
+    try:
+        while waiting or running:
+            for step in [s for s in waiting if s.result.exists() and done.issuperset(s.needs)]:
+                log.info("%s: already there (%s)", step.name, step.result)
+                waiting.remove(step)
+                done.add(step.name)
+            ready = [step for step in waiting if done.issuperset(step.needs) and not step.result.exists()]
+            for step in ready[: max(0, parallel - len(running))]:
+                waiting.remove(step)
+                running.append(_start(step, log_dir, threads))
+            if waiting and not running and not ready:
+                # Steps whose needs were met in this very pass are looked at again in the next one.
+                if not any(done.issuperset(step.needs) for step in waiting):
+                    raise RuntimeError(f"steps need each other: {[step.name for step in waiting]}")
+                continue
+            for entry in [entry for entry in running if entry.process.poll() is not None]:
+                running.remove(entry)
+                seconds[entry.step.name] = _finish(entry)
+                done.add(entry.step.name)
+            if time.monotonic() - reported > REPORT_S:
+                reported = time.monotonic()
+                for entry in running:
+                    log.info("  %s: %s", entry.step.name, _last_line(entry.log_file))
+            time.sleep(POLL_S)
+    finally:
+        for entry in running:
+            entry.process.terminate()
+        for entry in running:
+            entry.process.wait()
+    return seconds
+
+
+def _start(step: Step, log_dir: Path, threads: int | None) -> _Running:
+    log_file = log_dir / f"{step.name}.log"
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    log.info("%s: started, log in %s", step.name, log_file)
+    with open(log_file, "wb") as handle:
+        handle.write((" ".join(step.command) + "\n").encode())
+        handle.flush()
+        process = subprocess.Popen(
+            step.command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+        )
+    return _Running(step, process, time.monotonic(), log_file)
+
+
+def _finish(entry: _Running) -> float:
+    spent = time.monotonic() - entry.started
+    status = entry.process.returncode
+    if status != 0 or not entry.step.result.exists():
+        tail = "\n".join(_read(entry.log_file)[-15:])
+        raise UserError(
+            expected=f"step '{entry.step.name}' to end well and leave {entry.step.result}",
+            got=f"exit status {status}; the log ends with\n{tail}",
+            where=str(entry.log_file),
+            fix="mend the cause and start the same command again; finished steps are kept",
+        )
+    log.info("%s: done in %.0f s", entry.step.name, spent)
+    return spent
+
+
+def _read(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
+
+
+def _last_line(path: Path) -> str:
+    lines = [line for line in _read(path) if line.strip()]
+    return lines[-1][:160] if lines else "..."

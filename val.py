@@ -1,0 +1,47 @@
+"""Evaluate a checkpoint with the Prophesee protocol: ``python val.py --help``."""
+
+from __future__ import annotations
+
+import logging
+
+from omegaconf import DictConfig
+
+from config.resolvers import register_resolvers
+from modules.utils.fetch import fetch_data_module, fetch_model_module
+from modules.utils.report import figures_table
+from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
+from utils.atomic import write_json
+from utils.cli import hydra_entry
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+register_resolvers()
+
+
+@hydra_entry("val")
+def main(cfg: DictConfig) -> None:
+    """Print AP overall and per class on the val or test split."""
+    if cfg.checkpoint is None:
+        raise UserError(
+            expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
+        )
+    resolve_accelerator(cfg)
+    set_seed_and_threads(cfg)
+    data_module = fetch_data_module(cfg)
+    module = fetch_model_module(cfg)
+    module.load_weight(cfg.checkpoint)
+    trainer = build_trainer(cfg, training=False)
+    test = bool(cfg.use_test_set)
+    run = trainer.test if test else trainer.validate
+    (results, *_) = run(module, datamodule=data_module, verbose=False)
+    prefix = "test/" if test else "val/"
+    figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
+    if trainer.is_global_zero:
+        split = "test" if test else "val"
+        print(figures_table(figures, list(cfg.dataset.classes), f"{cfg.dataset.name}, {split} split"))  # noqa: T201
+        if cfg.save_json is not None:
+            write_json(cfg.save_json, {"checkpoint": str(cfg.checkpoint), "split": split, "figures": figures})
+
+
+if __name__ == "__main__":
+    main()
