@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from utils.errors import UserError
+from utils.padding import padded_size, window_size
 
-COARSEST_STRIDE = 32
 _SIZE_LETTERS = {32: "t", 48: "s", 64: "b"}
 _REPRESENTATIONS = {"stacked_histogram": 2, "mixed_density": 1}
 
@@ -21,23 +21,21 @@ def register_resolvers() -> None:
 
 
 def padded_hw(sensor_hw: Sequence[int], half: bool, split: int) -> ListConfig:
-    """Frame size after halving, rounded up to a multiple of 32·split (SPEC: zeros are added right and below).
+    """Padded frame size, see ``utils.padding.padded_size``.
 
     >>> list(padded_hw([240, 304], False, 1)), list(padded_hw([720, 1280], True, 2))
     ([256, 320], [384, 640])
     """
-    multiple = COARSEST_STRIDE * int(split)
-    sizes = [int(size) // 2 if half else int(size) for size in sensor_hw]
-    return ListConfig([-(-size // multiple) * multiple for size in sizes])
+    return ListConfig(list(padded_size(sensor_hw, half, int(split))))
 
 
 def partition_size(in_res_hw: Sequence[int], split: int) -> ListConfig:
-    """Attention window in tokens, (H, W) / (32·split).
+    """Attention window in tokens, see ``utils.padding.window_size``.
 
     >>> list(partition_size([256, 320], 1)), list(partition_size([384, 640], 2))
     ([8, 10], [6, 10])
     """
-    return ListConfig([int(size) // (COARSEST_STRIDE * int(split)) for size in in_res_hw])
+    return ListConfig(list(window_size(in_res_hw, int(split))))
 
 
 def length(items: Sequence[Any]) -> int:

@@ -1,11 +1,41 @@
-"""Zero padding of frames to the detector's input size."""
+"""Zero padding of frames to the detector's input size, and the sizes that follow from it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
 from utils.errors import UserError
+
+COARSEST_STRIDE = 32
+
+
+def padded_size(sensor_hw: Sequence[int], half: bool, split: int) -> tuple[int, int]:
+    """Frame size after halving, rounded up to a multiple of 32·split (RVT).
+
+    Args:
+        sensor_hw: height and width of the sensor in pixels.
+        half: frames have half the sensor's resolution.
+        split: attention windows per 32 pixels.
+
+    >>> padded_size([240, 304], False, 1), padded_size([720, 1280], True, 2)
+    ((256, 320), (384, 640))
+    """
+    multiple = COARSEST_STRIDE * split
+    height, width = (int(size) // 2 if half else int(size) for size in sensor_hw)
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def window_size(in_res_hw: Sequence[int], split: int) -> tuple[int, int]:
+    """Attention window in tokens: padded size / (32·split).
+
+    >>> window_size([256, 320], 1), window_size([384, 640], 2)
+    ((8, 10), (6, 10))
+    """
+    height, width = (int(size) // (COARSEST_STRIDE * split) for size in in_res_hw)
+    return height, width
 
 
 def pad_bottom_right(frames: torch.Tensor, target_hw: tuple[int, int]) -> torch.Tensor:
