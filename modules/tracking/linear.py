@@ -123,7 +123,7 @@ class LinearTracker:
         self._miss(frame, ~matched)
         self._start(ids, corners, rows[:, 5])
         for track, is_gt in zip(ids.tolist(), (rows[:, 0] > 0).tolist(), strict=True):
-            self._n_rows[track] += 1
+            self._n_boxes[track] += 1
             self._is_gt[track] |= is_gt
         self._ids.append(ids)
         return ids
