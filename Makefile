@@ -7,7 +7,7 @@ RUN := $(ENV)/bin/python
 STAMP := $(ENV)/.installed
 DEMO := demo
 
-.PHONY: help env demo test lint clean clean-demo
+.PHONY: help env demo test lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,7 +26,9 @@ demo: $(STAMP) ## events in, a better detector out: synthetic data, few labels, 
 	$(RUN) scripts/make_synthetic.py raw_path=$(DEMO)/raw
 	$(RUN) scripts/preprocess_dataset.py dataset=synthetic raw_path=$(DEMO)/raw dataset.path=$(DEMO)/data
 	$(RUN) scripts/self_train.py dataset_path=$(DEMO)/data root=$(DEMO)/run
-	$(RUN) scripts/demo_video.py --data $(DEMO)/data --run $(DEMO)/run --output $(DEMO)/detections.mp4
+	@test -f $(DEMO)/detections.mp4 || $(RUN) scripts/visualize.py "$$(ls -d $(DEMO)/data/test/*/ | head -n 1)" \
+		--checkpoint $(DEMO)/run/round1/last.ckpt --output $(DEMO)/detections.mp4
+	@echo "table and figures: $(DEMO)/run/summary.json   video: $(DEMO)/detections.mp4"
 
 test: $(STAMP) ## run all tests
 	$(RUN) -m pytest

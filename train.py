@@ -11,12 +11,14 @@ from config.resolvers import register_resolvers
 from modules.checkpointing import LAST, find_last, load_checkpoint_file
 from modules.utils.fetch import fetch_data_module, fetch_model_module
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from utils.atomic import write_text
+from utils.atomic import write_json, write_text
 from utils.cli import hydra_entry
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 register_resolvers()
+
+DONE = "done.json"
 
 
 def resume_point(cfg: DictConfig) -> Path | None:
@@ -47,11 +49,13 @@ def main(cfg: DictConfig) -> None:
     set_seed_and_threads(cfg)
     data_module = fetch_data_module(cfg)
     module = fetch_model_module(cfg)
+    output = Path(cfg.output.dir)
     resume = resume_point(cfg)
     if resume is not None:
         state = load_checkpoint_file(resume)
         if int(state.get("global_step", 0)) >= int(cfg.training.max_steps):
             log.info("%s already holds all %d steps; nothing to do", resume, cfg.training.max_steps)
+            write_json(output / DONE, {"steps": int(state["global_step"])})
             return
         module.load_checkpoint_weights(state, where=str(resume))
         log.info("going on from %s at step %d", resume, state.get("global_step", 0))
@@ -60,7 +64,6 @@ def main(cfg: DictConfig) -> None:
         log.info("starting from the weights of %s", cfg.weight)
 
     data_module.setup("fit")
-    output = Path(cfg.output.dir)
     write_text(output / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     trainer = build_trainer(cfg, training=True)
     trainer.fit(module, datamodule=data_module, ckpt_path=resume)
@@ -70,6 +73,8 @@ def main(cfg: DictConfig) -> None:
     figures = {
         name: float(value) for name, value in trainer.callback_metrics.items() if name in ("val/AP", "val/AP_50")
     }
+    if trainer.is_global_zero:
+        write_json(output / DONE, {"steps": trainer.global_step, **figures})
     log.info("trained %d steps: %s  %s", trainer.global_step, output / LAST, figures)
 
 

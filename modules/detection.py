@@ -19,7 +19,8 @@ from models.rnn_states import RNNStates
 from models.weights import PREFIX, load_tensors, load_weights
 from modules.optim import build_optimizer, build_scheduler
 from modules.utils.build import detector_config, evaluator_from_config
-from modules.utils.collect import DetectionCollector, flip_detections
+from modules.utils.collect import DetectionCollector
+from modules.utils.tta import hflip_detections, hflip_frames
 from utils.padding import pad_bottom_right, padding_mask
 
 
@@ -153,7 +154,7 @@ class Module(pl.LightningModule):
         is_first = torch.cat([batch["is_first"]] * 2) if hflip else batch["is_first"]
         frames = batch["frames"]
         if hflip:
-            frames = torch.cat([frames, frames.flip(-1)], dim=1)
+            frames = hflip_frames(frames)
         store.reset(worker_id, is_first)
         features, states = self.features(frames, store.get_states(worker_id))
         store.save_states_and_detach(worker_id, states)
@@ -168,7 +169,7 @@ class Module(pl.LightningModule):
         detections = self._detect(features, picks)
         for (t, lane, view), found in zip(rows, detections, strict=True):
             key = (batch["path"][lane], self._frame_number(batch, t, lane))
-            self.collector.add_detections(key, flip_detections(found, frames.shape[-1]) if view else found)
+            self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
             if dataloader_idx == 0 and not view:
                 labels = batch["labels"].at(t, lane)
                 self.collector.add_labels(key, labels.to_structured())

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 import torch.distributed as dist
 from torch import Tensor
-from torchvision.ops import batched_nms
 
+from modules.utils.tta import merge_detections
 from utils.boxes import BBOX_DTYPE
 from utils.evaluation.prophesee import PropheseeEvaluator
 
 FrameKey = tuple[str, int]
 
 
-def detections_to_structured(detections: Tensor | npt.NDArray[np.float32], t_us: int) -> npt.NDArray[Any]:
+def detections_to_structured(rows: npt.NDArray[np.float32], t_us: int) -> npt.NDArray[Any]:
     """Detections as label records.
 
     Args:
-        detections: [n, 7] x1, y1, x2, y2, objectness, class confidence, class.
+        rows: [n, 7] x1, y1, x2, y2, objectness, class confidence, class.
         t_us: time written to every record, microseconds.
 
     Returns:
         ``BBOX_DTYPE`` array [n]; x, y is the top-left corner.
     """
-    rows = detections.detach().cpu().float().numpy() if isinstance(detections, Tensor) else detections
     out = np.zeros(len(rows), dtype=BBOX_DTYPE)
     out["t"] = t_us
     out["x"], out["y"] = rows[:, 0], rows[:, 1]
@@ -38,37 +36,16 @@ def detections_to_structured(detections: Tensor | npt.NDArray[np.float32], t_us:
     return out
 
 
-def flip_detections(detections: Tensor, width: int) -> Tensor:
-    """Mirror detections [n, 7] of a horizontally flipped frame back; pixel x becomes width − 1 − x."""
-    flipped = detections.clone()
-    flipped[:, 0] = width - 1 - detections[:, 2]
-    flipped[:, 2] = width - 1 - detections[:, 0]
-    return flipped
-
-
-def merge_views(views: Sequence[Tensor], nms_threshold: float) -> Tensor:
-    """Join the detections of several views of one frame by class-aware NMS on objectness·class confidence.
-
-    Args:
-        views: detections [n_i, 7] of each view.
-        nms_threshold: IoU above which the weaker box goes.
-    """
-    if len(views) == 1:
-        return views[0]
-    rows = torch.cat(list(views))
-    return rows[batched_nms(rows[:, :4], rows[:, 4] * rows[:, 5], rows[:, 6].long(), nms_threshold)]
-
-
 @dataclass
 class DetectionCollector:
     """Detections and labels by (sequence, frame), until an evaluation is due."""
 
-    views: dict[FrameKey, list[Tensor]] = field(default_factory=dict)
+    views: dict[FrameKey, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
     labels: dict[FrameKey, npt.NDArray[Any]] = field(default_factory=dict)
 
     def add_detections(self, key: FrameKey, detections: Tensor) -> None:
         """Add one view of a frame, [n, 7]."""
-        self.views.setdefault(key, []).append(detections.detach().cpu().float())
+        self.views.setdefault(key, []).append(detections.detach().cpu().float().numpy())
 
     def add_labels(self, key: FrameKey, labels: npt.NDArray[Any]) -> None:
         """Add the ground truth of a frame, structured array [n]."""
@@ -88,8 +65,8 @@ class DetectionCollector:
         for key, labels in self.labels.items():
             if len(labels) == 0:
                 continue
-            views = self.views.get(key)
-            merged = merge_views(views, nms_threshold) if views else torch.zeros(0, 7)
+            views = self.views.get(key, [np.zeros((0, 7), np.float32)])
+            merged = views[0] if len(views) == 1 else merge_detections(views, nms_threshold)
             frames[key] = (labels, detections_to_structured(merged, int(labels["t"][0])))
         frames = _gather(frames)
         evaluator.reset()

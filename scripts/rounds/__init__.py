@@ -1,0 +1,1 @@
+"""The steps of self-training rounds and their summary."""
