@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.detection.config import HeadConfig
 from models.detection.yolox.models.anchors import Anchors, make_anchors
+from models.detection.yolox.models.losses import detection_losses
 from models.detection.yolox.models.network_blocks import BaseConv, spatial_conv
 
 PRIOR_PROBABILITY = 0.01
@@ -97,7 +98,24 @@ class YOLOXHead(nn.Module):
         size = raw[..., 2:4].exp() * anchors.stride
         return torch.cat((centre, size, raw[..., 4:].sigmoid()), dim=-1)
 
-    def forward(self, features: tuple[Tensor, ...], targets: Tensor | None = None) -> tuple[Tensor, None]:
-        """Decoded predictions [N, A, 5 + classes] and losses."""
+    def forward(
+        self, features: tuple[Tensor, ...], targets: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """Predictions and, with targets, losses.
+
+        Args:
+            features: maps [N, C, h, w], finest first.
+            targets: [N, M, 7] rows class_id, cx, cy, w, h, objectness, class_confidence; zero rows are padding.
+
+        Returns:
+            predictions [N, A, 5 + classes] as of :meth:`decode` (float32) and the losses of
+            :func:`models.detection.yolox.models.losses.detection_losses`, None without targets.
+        """
         raw, anchors = self.raw_outputs(features)
-        return self.decode(raw.float(), anchors), None
+        with torch.autocast(raw.device.type, enabled=False):
+            raw = raw if raw.dtype == torch.float64 else raw.float()
+            predictions = self.decode(raw, anchors)
+            if targets is None:
+                return predictions, None
+            losses = detection_losses(raw, predictions[..., :4], anchors, targets.to(raw.dtype), self.cfg)
+        return predictions.detach(), losses

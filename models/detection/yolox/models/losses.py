@@ -1,0 +1,144 @@
+"""Loss of the YOLOX head with LEOD's soft anchor assignment."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.detection.config import HeadConfig
+from models.detection.yolox.models.anchors import Anchors
+from models.detection.yolox.models.assignment import Assignment, Boxes, assign
+
+IOU_LOSS_WEIGHT = 5.0
+FOCAL_ALPHA = 0.25
+FOCAL_GAMMA = 2.0
+
+
+def split_targets(targets: Tensor, cfg: HeadConfig) -> Boxes:
+    """Sort target rows into valid, ignored and padding.
+
+    Args:
+        targets: [N, M, 7] rows class_id, cx, cy, w, h, objectness, class_confidence; zero rows are padding.
+        cfg: a box is ignored if its class id is none of the classes or, with ``ignore_bbox_thresh``, if its
+            objectness or class confidence lies below the threshold of its class.
+    """
+    box = targets[..., 1:5]
+    real = (box[..., 2] > 0) & (box[..., 3] > 0)
+    class_id = targets[..., 0].long()
+    known = class_id < cfg.num_classes
+    class_id = torch.where(known, class_id, 0)
+    valid = real & known
+    if cfg.ignore_bbox_thresh is not None:
+        threshold = targets.new_tensor(cfg.ignore_bbox_thresh)[class_id]
+        valid = valid & (targets[..., 5] >= threshold) & (targets[..., 6] >= threshold)
+    return Boxes(box, class_id, valid, real & ~valid)
+
+
+def box_iou(pred: Tensor, target: Tensor) -> Tensor:
+    """Overlap of boxes with their own target: [..., 4], [..., 4] (cx, cy, w, h) -> [...]."""
+    half_p, half_t = pred[..., 2:] / 2, target[..., 2:] / 2
+    low = torch.maximum(pred[..., :2] - half_p, target[..., :2] - half_t)
+    high = torch.minimum(pred[..., :2] + half_p, target[..., :2] + half_t)
+    side = (high - low).clamp(min=0)
+    intersection = side[..., 0] * side[..., 1]
+    union = pred[..., 2] * pred[..., 3] + target[..., 2] * target[..., 3] - intersection
+    return intersection / (union + 1e-16)
+
+
+def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary focal loss (Lin et al., 2017), elementwise."""
+    p = logits.sigmoid()
+    p_t = p * target + (1 - p) * (1 - target)
+    alpha_t = FOCAL_ALPHA * target + (1 - FOCAL_ALPHA) * (1 - target)
+    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return alpha_t * (1 - p_t) ** FOCAL_GAMMA * bce
+
+
+def box_weights(targets: Tensor, assignment: Assignment, cfg: HeadConfig) -> Tensor | None:
+    """Weight of each foreground anchor [N, A] from its box's confidence, mean 1 over the batch; None for equal."""
+    kind, power = cfg.loss_weighting()
+    if not kind:
+        return None
+    objectness, class_conf = targets[..., 5], targets[..., 6]
+    weight = {"obj": objectness, "cls": class_conf, "objxcls": objectness * class_conf}[kind] ** power
+    weight = weight.gather(1, assignment.box_index) * assignment.foreground
+    mean = weight.sum() / assignment.foreground.sum().clamp(min=1)
+    return weight / mean.clamp(min=1e-8)
+
+
+def confident_background(obj_logits: Tensor, assignment: Assignment, share: float) -> Tensor:
+    """The most confident share of background anchors of each image, bool [N, A]: perhaps objects without a label."""
+    background = ~(assignment.foreground | assignment.ignored)
+    count = (background.sum(dim=1, keepdim=True) * share).long()
+    scores = obj_logits.detach().masked_fill(~background, float("-inf"))
+    rank = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return (rank < count) & background
+
+
+def detection_losses(
+    raw: Tensor, boxes_pred: Tensor, anchors: Anchors, targets: Tensor, cfg: HeadConfig
+) -> dict[str, Tensor]:
+    """All loss terms of a batch, without host synchronisation.
+
+    Args:
+        raw: undecoded outputs [N, A, 5 + classes].
+        boxes_pred: decoded boxes [N, A, 4] cx, cy, w, h in pixels.
+        anchors: of all maps.
+        targets: [N, M, 7] as in :func:`split_targets`.
+        cfg: loss settings.
+
+    Returns:
+        scalars loss, iou_loss (weighted), conf_loss, cls_loss, l1_loss, num_fg (foreground anchors per valid box)
+        and num_skipped (valid boxes that no anchor can see).
+    """
+    obj_logits, cls_logits = raw[..., 4], raw[..., 5:]
+    boxes = split_targets(targets, cfg)
+    match = assign(boxes, boxes_pred.detach(), obj_logits.detach(), cls_logits.detach(), anchors)
+    foreground = match.foreground
+    fg = foreground.to(raw.dtype)
+    num_fg = fg.sum().clamp(min=1)
+    weight = box_weights(targets, match, cfg)
+    box_weight = fg if weight is None else weight
+    index = match.box_index.unsqueeze(-1)
+    target_box = boxes.box.gather(1, index.expand(-1, -1, 4))
+
+    # Background anchors are replaced before the arithmetic, so that no overflow of theirs reaches a gradient.
+    iou = box_iou(torch.where(foreground.unsqueeze(-1), boxes_pred, target_box + 1), target_box)
+    iou_loss = ((1 - iou**2) * box_weight).sum() / num_fg
+    obj_loss = _objectness_loss(obj_logits, match, fg, cfg) / num_fg
+    one_hot = F.one_hot(boxes.class_id.gather(1, match.box_index), cfg.num_classes).to(raw.dtype)
+    cls_target = one_hot * match.iou.unsqueeze(-1)
+    cls_terms = F.binary_cross_entropy_with_logits(cls_logits, cls_target, reduction="none").sum(-1)
+    cls_loss = (cls_terms * box_weight).sum() / num_fg
+    l1_loss = raw.new_zeros(())
+    if cfg.use_l1:
+        l1_loss = (_l1_terms(raw[..., :4], target_box, foreground, anchors) * box_weight).sum() / num_fg
+    return {
+        "loss": IOU_LOSS_WEIGHT * iou_loss + obj_loss + cls_loss + l1_loss,
+        "iou_loss": IOU_LOSS_WEIGHT * iou_loss,
+        "conf_loss": obj_loss,
+        "cls_loss": cls_loss,
+        "l1_loss": l1_loss,
+        "num_fg": num_fg / boxes.valid.sum().clamp(min=1),
+        "num_skipped": match.num_skipped,
+    }
+
+
+def _objectness_loss(obj_logits: Tensor, match: Assignment, fg: Tensor, cfg: HeadConfig) -> Tensor:
+    if cfg.obj_focal_loss:
+        terms = focal_loss(obj_logits, fg)
+    else:
+        terms = F.binary_cross_entropy_with_logits(obj_logits, fg, reduction="none")
+    ignored = match.ignored
+    if cfg.ignore_bg_k > 0:
+        ignored = ignored | confident_background(obj_logits, match, cfg.ignore_bg_k)
+    return terms.masked_fill(ignored, 0.0).sum()
+
+
+def _l1_terms(raw_box: Tensor, target_box: Tensor, foreground: Tensor, anchors: Anchors) -> Tensor:
+    """Distance between raw outputs and the outputs that would give the target exactly: [N, A]."""
+    centre = target_box[..., :2] / anchors.stride - anchors.grid
+    size = (target_box[..., 2:] / anchors.stride + 1e-8).log()
+    terms = (raw_box - torch.cat((centre, size), dim=-1)).abs().sum(-1)
+    return torch.where(foreground, terms, 0.0)
