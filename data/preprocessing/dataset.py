@@ -1,0 +1,214 @@
+"""All recordings of a raw folder, in several processes, each sequence whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from data.events.bbox import read_bbox_npy
+from data.events.open import open_recording
+from data.events.recording import recording_name
+from data.genx_utils.layout import SequencePaths, read_labels
+from data.preprocessing.config import PreprocessConfig
+from data.preprocessing.filters import filter_boxes
+from data.preprocessing.sequence import NO_LABEL, SequenceCounts, keep_label_times, preprocess_recording
+from utils.atomic import write_json
+from utils.boxes import BBOX_DTYPE
+from utils.errors import UserError
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+SUFFIXES = (".dat", ".aedat4", ".npz", ".npy")
+PARAMETERS_FILE = "preprocessing.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to preprocess."""
+
+    recording: Path
+    boxes: Path
+    out_dir: Path
+    split: str
+    cfg: PreprocessConfig
+
+
+def preprocess_dataset(
+    raw_path: Path | str,
+    out_path: Path | str,
+    cfg: PreprocessConfig,
+    num_workers: int = 0,
+    splits: Sequence[str] = SPLITS,
+) -> dict[str, list[SequenceCounts]]:
+    """Preprocess ``<raw_path>/<split>/<name>_td.dat`` with ``<name>_bbox.npy`` into ``<out_path>/<split>/<name>``.
+
+    Recordings may be of any format that ``open_recording`` reads. Finished sequences are kept, so the same call goes
+    on where it was stopped; ``<out_path>/preprocessing.json`` holds the parameters and must not change in between.
+
+    Args:
+        raw_path: folder with a folder for each split.
+        out_path: the dataset's folder.
+        cfg: how.
+        num_workers: processes; 0 and 1 stay in this one.
+        splits: which of train, val, test; those that ``raw_path`` lacks are left out.
+
+    Returns:
+        Counts of every sequence, by split, sorted by name.
+
+    Raises:
+        UserError: nothing to do, a damaged file, boxes that are missing, or other parameters than before.
+    """
+    jobs = find_recordings(raw_path, out_path, cfg, splits)
+    _check_parameters(Path(out_path), cfg)
+    for split in splits:
+        _remove_stale(Path(out_path) / split)
+    order = sorted(jobs, key=lambda job: (-job.recording.stat().st_size, job.split, job.recording.name))
+    report: dict[str, list[SequenceCounts]] = {split: [] for split in splits if any(j.split == split for j in jobs)}
+    for job, counts in track(_run(order, num_workers), total=len(order), desc="preprocessing", unit="sequence"):
+        report[job.split].append(counts)
+    for split, rows in report.items():
+        rows.sort(key=lambda counts: counts.name)
+        _log_summary(split, rows)
+    return report
+
+
+def find_recordings(
+    raw_path: Path | str, out_path: Path | str, cfg: PreprocessConfig, splits: Sequence[str] = SPLITS
+) -> list[Job]:
+    """Recordings of a raw folder with their boxes and their place in the dataset, sorted by split and name."""
+    raw_path, out_path = Path(raw_path), Path(out_path)
+    jobs: list[Job] = []
+    for split in splits:
+        folder = raw_path / split
+        if not folder.is_dir():
+            log.warning("%s: no such folder, the split is left out", folder)
+            continue
+        taken: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix not in SUFFIXES or path.name.endswith("_bbox.npy") or not path.is_file():
+                continue
+            name = recording_name(path)
+            if name in taken:
+                raise UserError(
+                    expected="one recording per name",
+                    got=f"{taken[name].name} and {path.name}",
+                    where=str(folder),
+                    fix="rename or remove one of them",
+                )
+            taken[name] = path
+            boxes = path.with_name(f"{name}_bbox.npy")
+            if not boxes.is_file() and not cfg.all_windows:
+                raise UserError(
+                    expected=f"boxes beside {path.name}",
+                    got=f"no {boxes.name}",
+                    where=str(folder),
+                    fix="add the file, or set preprocessing.all_windows=true to keep recordings without labels",
+                )
+            jobs.append(Job(path, boxes, out_path / split / name, split, cfg))
+    if not jobs:
+        raise UserError(
+            expected=f"recordings ({', '.join('*' + suffix for suffix in SUFFIXES)}) in {', '.join(splits)}",
+            got="none",
+            where=str(raw_path),
+            fix="give the folder that holds train, val and test as raw_path",
+        )
+    return jobs
+
+
+def _check_parameters(out_path: Path, cfg: PreprocessConfig) -> None:
+    parameters = json.loads(json.dumps(asdict(cfg)))
+    file = out_path / PARAMETERS_FILE
+    if not file.is_file():
+        write_json(file, parameters)
+        return
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    different = sorted(key for key in {*stored, *parameters} if stored.get(key) != parameters.get(key))
+    if different:
+        raise UserError(
+            expected="the parameters that this folder was started with",
+            got="; ".join(f"{key}={parameters.get(key)} instead of {stored.get(key)}" for key in different),
+            where=str(file),
+            fix="choose another dataset.path, or delete the folder to start anew",
+        )
+
+
+def _remove_stale(split_dir: Path) -> None:
+    """Remove unfinished folders whose process on this machine has ended."""
+    for path in sorted(split_dir.glob(".*.tmp-*")):
+        pid = path.name.rpartition("-")[2]
+        if pid.isdigit() and not _is_running(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # signal 0 asks and does nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _run(jobs: list[Job], num_workers: int) -> Iterator[tuple[Job, SequenceCounts]]:
+    if num_workers <= 1 or len(jobs) == 1:
+        for job in jobs:
+            yield job, run_job(job)
+        return
+    executor = ProcessPoolExecutor(min(num_workers, len(jobs)), mp_context=get_context("spawn"))
+    try:
+        futures = {executor.submit(run_job, job): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            expected="processes that live until their work is done",
+            got="one that was killed, most likely for want of memory",
+            where="hardware.num_workers",
+            fix="run the same command with fewer processes; finished sequences are kept",
+        ) from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def run_job(job: Job) -> SequenceCounts:
+    """Preprocess one recording unless its sequence is finished (called in worker processes)."""
+    cfg = job.cfg
+    paths = SequencePaths(job.out_dir, cfg.representation.build().name, cfg.downsample_by_factor_2)
+    boxes = read_bbox_npy(job.boxes) if job.boxes.is_file() else np.zeros(0, dtype=BBOX_DTYPE)
+    if paths.labels_npz.is_file() and paths.h5.is_file():
+        labels = read_labels(paths)
+        frames = len(np.load(paths.frame_timestamps, allow_pickle=False))
+        return SequenceCounts(paths.name, frames, len(labels), len(labels.boxes), len(boxes))
+    if not cfg.all_windows and not len(keep_label_times(filter_boxes(boxes, cfg, job.split), cfg)[0]):
+        return SequenceCounts(paths.name, raw_boxes=len(boxes), skipped=NO_LABEL)  # before opening a large file
+    recording = open_recording(job.recording, cfg.sensor_hw)
+    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split)
+
+
+def _log_summary(split: str, rows: list[SequenceCounts]) -> None:
+    kept = [row for row in rows if row.skipped is None]
+    log.info(
+        "%s: %d sequences, %d frames, %d labelled frames, %d of %d boxes kept",
+        split,
+        len(kept),
+        sum(row.frames for row in kept),
+        sum(row.labelled_frames for row in kept),
+        sum(row.boxes for row in kept),
+        sum(row.raw_boxes for row in rows),
+    )
+    for row in rows:
+        if row.skipped is not None:
+            log.info("%s: %s left out: %s", split, row.name, row.skipped)
