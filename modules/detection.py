@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.genx_utils.labels import BatchedLabels
@@ -115,6 +116,7 @@ class Module(pl.LightningModule):
             indices = torch.zeros(1, dtype=torch.int64)
         targets = labels.yolox(indices).to(self.device, non_blocking=True)
         _, losses = self.mdl.forward_detect(_select(features, indices.to(self.device)), targets)
+        assert losses is not None, "the head returns losses when it gets targets"
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
         lanes = batch["frames"].shape[1]
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
@@ -236,7 +238,7 @@ class Module(pl.LightningModule):
         flat = self._detect(features, torch.arange(length * lanes, device=frames.device))
         return [flat[t * lanes : (t + 1) * lanes] for t in range(length)], states
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; one learning-rate cycle per optimiser step."""
         training = self.config["training"]
         optimizer = build_optimizer(self.mdl.parameters(), training)

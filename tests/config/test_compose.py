@@ -1,0 +1,100 @@
+"""Every dataset, model and experiment composes; keys are commented; mistakes give one message."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from config.resolvers import per_class, register_resolvers
+from utils.cli import CONFIG_DIR, explain
+from utils.errors import UserError
+
+register_resolvers()
+
+DATASETS = sorted(file.stem for file in (CONFIG_DIR / "dataset").glob("*.yaml"))
+
+
+def compose(name: str, *overrides: str) -> DictConfig:
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return hydra.compose(name, overrides=list(overrides))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_dataset_composes(dataset: str) -> None:
+    cfg = compose("train", f"dataset={dataset}", "model=rnndet-soft")
+    OmegaConf.resolve(cfg)
+    assert cfg.model.head.num_classes == len(cfg.dataset.classes) == len(cfg.model.head.ignore_bbox_thresh)
+    assert all(size % (32 * cfg.model.backbone.partition_split_32) == 0 for size in cfg.model.backbone.in_res_hw)
+
+
+def test_published_sizes() -> None:
+    gen1 = compose("train", "dataset=gen1", "+experiment/gen1=small.yaml")
+    gen4 = compose("train", "dataset=gen4", "+experiment/gen4=base")
+    assert list(gen1.model.backbone.in_res_hw) == [256, 320]
+    assert list(gen1.model.backbone.partition_size) == [8, 10]
+    assert list(gen4.model.backbone.in_res_hw) == [384, 640]
+    assert list(gen4.model.backbone.partition_size) == [6, 10]
+    assert (gen1.model.backbone.embed_dim, gen4.model.backbone.embed_dim) == (48, 64)
+    assert gen1.output.dir == "./checkpoint/rvt-s-gen1-bs8_iter400k"
+
+
+def test_two_thresholds_for_three_classes_mean_car_and_others() -> None:
+    cfg = compose("train", "dataset=gen4x0.01_ss", "model=rnndet-soft")
+    assert list(cfg.model.head.ignore_bbox_thresh) == [0.55, 0.55, 0.7]
+    with pytest.raises(UserError, match="one number"):
+        per_class([0.1, 0.2, 0.3, 0.4], [1, 1, 0])
+
+
+BASE_FILES = [
+    "general",
+    "model/rnndet",
+    "model/pseudo_labeler",
+    "dataset/gen1",
+    "self_train",
+    "val",
+    "predict",
+    "val_dst",
+]
+
+
+@pytest.mark.parametrize("name", BASE_FILES)
+def test_every_key_is_commented(name: str) -> None:
+    text = (CONFIG_DIR / f"{name}.yaml").read_text()
+    head = re.split(r"^hydra:", text, flags=re.MULTILINE)[0]
+    keys = re.findall(r"^ *\w+: +[^\n]*$", head, flags=re.MULTILINE)
+    bare = [key for key in keys if "#" not in key]
+    assert not bare, f"keys without a comment in config/{name}.yaml: {bare}"
+
+
+def mistake(*overrides: str) -> UserError:
+    with pytest.raises(HydraException) as caught:
+        compose("train", *overrides)
+    return explain(caught.value, "train")
+
+
+def test_a_typo_is_answered_with_the_nearest_key() -> None:
+    error = mistake("training.max_stesp=3")
+    assert "training.max_stesp" in error.got
+    assert "'training.max_steps'" in error.fix
+
+
+def test_an_unknown_dataset_lists_the_choices() -> None:
+    error = mistake("dataset=gen5")
+    assert "gen1x0.01_ss" in error.expected
+    assert error.got == "'gen5'"
+
+
+def test_new_dataset_needs_one_file_only(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text(
+        "defaults: [gen1, _self_]\nname: mine\nclasses: [a, b, c]\nsensor_hw: [200, 300]\n"
+        "pseudo_label: {threshold_index: [0, 1, 1]}\n"
+    )
+    cfg = compose("train", f"hydra.searchpath=[file://{tmp_path}]", "dataset=mine")
+    assert cfg.model.head.num_classes == 3
+    assert list(cfg.model.backbone.in_res_hw) == [224, 320]

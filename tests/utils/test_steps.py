@@ -1,0 +1,44 @@
+"""Dependent commands run in order, are skipped when done, and a failure shows the end of its log."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils.errors import UserError
+from utils.steps import Step, run_steps
+
+
+def touch(name: str, folder: Path, *needs: str, needs_file: str | None = None) -> Step:
+    code = f"import pathlib; pathlib.Path({str(folder / name)!r}).touch()"
+    if needs_file:
+        code = f"import pathlib; assert pathlib.Path({str(folder / needs_file)!r}).exists(); " + code
+    return Step(name, (sys.executable, "-c", code), folder / name, needs)
+
+
+def test_order_and_skipping(tmp_path: Path) -> None:
+    steps = [touch("b", tmp_path, "a", needs_file="a"), touch("a", tmp_path), touch("c", tmp_path, "b", needs_file="b")]
+    assert sorted(run_steps(steps, log_dir=tmp_path / "logs", parallel=2)) == ["a", "b", "c"]
+    assert run_steps(steps, log_dir=tmp_path / "logs", parallel=2) == {}
+    (tmp_path / "c").unlink()
+    assert list(run_steps(steps, log_dir=tmp_path / "logs", parallel=2)) == ["c"]
+
+
+def test_failure_names_the_step_and_shows_its_log(tmp_path: Path) -> None:
+    bad = Step("bad", (sys.executable, "-c", "print('the cause'); raise SystemExit(3)"), tmp_path / "bad")
+    with pytest.raises(UserError, match="the cause") as caught:
+        run_steps([bad], log_dir=tmp_path / "logs", parallel=1)
+    assert "exit status 3" in str(caught.value)
+
+
+def test_a_step_without_its_result_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leave"):
+        run_steps([Step("idle", (sys.executable, "-c", "pass"), tmp_path / "x")], log_dir=tmp_path / "logs", parallel=1)
+
+
+def test_circular_needs_are_reported(tmp_path: Path) -> None:
+    steps = [touch("a", tmp_path, "b"), touch("b", tmp_path, "a")]
+    with pytest.raises(RuntimeError, match="need each other"):
+        run_steps(steps, log_dir=tmp_path / "logs", parallel=1)
