@@ -11,6 +11,9 @@ from torch import Tensor
 States = Any
 """Any nesting of lists, tuples and dicts of tensors whose first dimension is the lane."""
 
+LstmStates = list[tuple[Tensor, Tensor]]
+"""States of the recurrent transformer: hidden and cell state [B, C, h, w] of each stage."""
+
 
 def map_states(function: Callable[[Tensor], Tensor], states: States) -> States:
     """Apply a function to every tensor of a nesting; None stays None.

@@ -91,3 +91,24 @@ def test_small_whole_sequence(small, small_model):
     predictions, _ = small_model.forward_detect({s: f.flatten(0, 1) for s, f in features.items()})
     for t, pred in enumerate(predictions.unflatten(0, x.shape[:2])):
         assert_predictions(small, t, pred)
+
+
+@torch.no_grad()
+def test_gen4_like(tiny_weights):
+    golden = load_npz("02_forward_gen4like.npz")
+    cfg = tiny_config((128, 192), (2, 3), num_classes=3)
+    model = YoloXDetector(cfg).eval()
+    changed = {k.removeprefix("w/mdl."): torch.from_numpy(v) for k, v in golden.items() if k.startswith("w/")}
+    model.load_state_dict(tiny_weights | changed, strict=True)
+    x = pad_frames(golden["ev"], (128, 192))
+    features, states = model.forward_sequence(x, None)
+    last = len(x) - 1
+    for stage in range(1, 5):
+        for t in range(len(x)):
+            h = features[stage][t].double()
+            np.testing.assert_allclose([h.sum(), h.abs().sum()], golden[f"hsum_t{t}_s{stage}"], rtol=1e-4, atol=1e-2)
+    for t in range(len(x)):
+        predictions, _ = model.forward_detect({s: f[t] for s, f in features.items()})
+        assert_predictions(golden, t, predictions)
+    fpn = model.fpn({s: f[last] for s, f in features.items()})
+    assert_step(golden, last, {s: f[last] for s, f in features.items()}, states, fpn, predictions)

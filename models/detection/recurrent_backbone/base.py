@@ -11,9 +11,6 @@ from torch import Tensor, nn
 BackboneFeatures = dict[int, Tensor]
 """Features by stage number (1 is the finest): [B, C, h, w] of one step or [L, B, C, h, w] of a sequence."""
 
-LstmStates = list[tuple[Tensor, Tensor]]
-"""Hidden and cell state [B, C, h, w] of each stage."""
-
 
 class BaseDetector(nn.Module, ABC):
     """A network that carries a state from frame to frame and gives features at several strides.
@@ -39,7 +36,7 @@ class BaseDetector(nn.Module, ABC):
         Args:
             x: frames [B, C, H, W], padded.
             prev_states: state after the previous frame, None for zeros.
-            token_mask: bool [B, H/4, W/4], True where a token is to be replaced; None for nowhere.
+            token_mask: bool [B or 1, H, W], True at pixels without data; None for nowhere.
 
         Returns:
             features by stage [B, C, h, w] and the new state.
@@ -53,7 +50,7 @@ class BaseDetector(nn.Module, ABC):
         Args:
             x: frames [L, B, C, H, W], padded.
             prev_states: state before the first frame, None for zeros.
-            token_mask: bool [L, B, H/4, W/4] or None.
+            token_mask: bool, broadcastable to [L, B, H, W], or None.
 
         Returns:
             features by stage [L, B, C, h, w] and the state after the last frame.

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.detection.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
-from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector, LstmStates
+from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
 from models.layers.attention import OverlappingDownsample, WindowGridPair
 from models.layers.lstm import ConvLstm, LstmState
+from models.rnn_states import LstmStates
 
 
 class RNNDetectorStage(nn.Module):
@@ -98,10 +99,18 @@ class RNNDetector(BaseDetector):
     def forward_sequence(
         self, x: Tensor, prev_states: LstmStates | None = None, token_mask: Tensor | None = None
     ) -> tuple[BackboneFeatures, LstmStates]:
-        """A sequence per lane: ``x`` [L, B, C, H, W] -> features by stage [L, B, C, h, w] and last states."""
+        """A sequence per lane: ``x`` [L, B, C, H, W] -> features by stage [L, B, C, h, w] and last states.
+
+        Frames may be uint8 or int8: they are cast here, in one pass with the change of memory layout. ``token_mask``
+        is bool, broadcastable to [L, B, H, W], True at pixels without data; it needs ``enable_masking``.
+        """
         steps, lanes = x.shape[:2]
-        frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        weight = self.stages[0].get_parameter("downsample_cf2cl.conv.weight")
+        dtype = x.dtype if x.is_floating_point() else weight.dtype
+        frames = x.flatten(0, 1).to(dtype, memory_format=torch.channels_last)
         x = frames.unflatten(0, (steps, lanes))
+        if token_mask is not None:
+            token_mask = self._token_mask(token_mask, steps, lanes)
         features: BackboneFeatures = {}
         states: LstmStates = []
         for index, stage in enumerate(self.stages):
@@ -110,3 +119,10 @@ class RNNDetector(BaseDetector):
             states.append(state)
             features[index + 1] = x
         return features, states
+
+    def _token_mask(self, pixel_mask: Tensor, steps: int, lanes: int) -> Tensor:
+        """Tokens of stage 1 without a single pixel of data: bool [..., H, W] -> [L, B, H/4, W/4]."""
+        cell = STAGE_STRIDES[0]
+        height, width = pixel_mask.shape[-2:]
+        cells = pixel_mask.unflatten(-1, (width // cell, cell)).unflatten(-3, (height // cell, cell))
+        return cells.all(dim=-1).all(dim=-2).expand(steps, lanes, -1, -1)
