@@ -1,1 +1,1 @@
-"""Label-aware augmentation of event frames."""
+"""Augmentation of frames and labels: drawn once per lane, exact for both, nearest neighbour."""

@@ -316,6 +316,28 @@ class BatchedLabels:
         """Pin what travels to the device (called by the DataLoader); the rest stays as it is."""
         return BatchedLabels(self.rows.pin_memory(), self.frame_id, self.labelled, self.input_size_hw, self.t_us)
 
+    def _subset(self, keep: Tensor) -> BatchedLabels:
+        """Keep the chosen boxes; frames that lose their last box become unlabelled."""
+        counts = torch.bincount(self.frame_id[keep], minlength=self.labelled.numel())
+        had = torch.bincount(self.frame_id, minlength=self.labelled.numel())
+        emptied = ((counts == 0) & (had > 0)).view_as(self.labelled)
+        return BatchedLabels(
+            self.rows[keep], self.frame_id[keep], self.labelled & ~emptied, self.input_size_hw, self.t_us[keep]
+        )
+
+    def thin_pseudo_labels(self, every: int) -> BatchedLabels:
+        """Without pseudo labels outside times 1, 1 + every, ... and L - 1; ground truth always stays (LEOD)."""
+        t = self.frame_id // self.batch_size
+        wanted = (t >= 1) & ((t - 1) % every == 0) | (t == self.sequence_length - 1)
+        return self._subset(wanted | (self.rows[:, 0] > 0))
+
+    def only_at(self, t: int) -> BatchedLabels:
+        """Only the labels of time ``t``; the other frames become unlabelled."""
+        keep = self.frame_id // self.batch_size == t
+        labelled = torch.zeros_like(self.labelled)
+        labelled[t] = self.labelled[t]
+        return BatchedLabels(self.rows[keep], self.frame_id[keep], labelled, self.input_size_hw, self.t_us[keep])
+
     def at(self, t: int, b: int) -> ObjectLabels | None:
         """Labels of time ``t`` in lane ``b``; None when that frame is unlabelled."""
         if not bool(self.labelled[t, b]):

@@ -1,0 +1,82 @@
+"""Move the pixels of a lane's frames: nearest neighbour throughout, so counts stay counts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.augmentation.state import AugmentationState
+from data.genx_utils.box_ops import zoom_window_hw
+
+Frames = npt.NDArray[Any]
+_OUTSIDE = -1
+
+
+def nearest_exact(out_size: int, in_size: int) -> npt.NDArray[np.int64]:
+    """Source index of each output pixel when ``in_size`` pixels become ``out_size`` (torch's nearest-exact)."""
+    scale = np.float32(in_size) / np.float32(out_size)
+    source = np.floor((np.arange(out_size, dtype=np.float32) + np.float32(0.5)) * scale).astype(np.int64)
+    return np.minimum(source, in_size - 1)
+
+
+def _zoom_axis(extent: int, window: int, corner: int, state: AugmentationState) -> npt.NDArray[np.int64]:
+    if state.zoom == "in":
+        return corner + nearest_exact(extent, window)
+    source = np.full(extent, _OUTSIDE, dtype=np.int64)
+    if state.zoom == "out":
+        source[corner : corner + window] = nearest_exact(window, extent)
+        return source
+    return np.arange(extent)
+
+
+def _rotation_map(height: int, width: int, angle_deg: float) -> npt.NDArray[np.int64]:
+    """Flat source index [H, W] of each pixel of the frame turned counter-clockwise about (W//2, H//2); -1 outside."""
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    dy, dx = np.meshgrid(np.arange(height) - height // 2, np.arange(width) - width // 2, indexing="ij")
+    x = np.rint(width // 2 + dx * cos - dy * sin).astype(np.int64)
+    y = np.rint(height // 2 + dx * sin + dy * cos).astype(np.int64)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return np.where(inside, y * width + x, _OUTSIDE)
+
+
+def apply_to_frames(frames: Frames, state: AugmentationState) -> Frames:
+    """Augmented copy (or the same array if nothing changes) of frames [..., H, W], any integer type."""
+    if state.is_identity:
+        return frames
+    height, width = frames.shape[-2:]
+    window_hw = zoom_window_hw((height, width), state.factor)
+    rows = _zoom_axis(height, window_hw[0], state.x0y0[1], state)
+    columns = _zoom_axis(width, window_hw[1], state.x0y0[0], state)
+    if state.angle_deg == 0.0:
+        return _gather_separable(frames, rows, columns, state.hflip)
+    turned = _rotation_map(height, width, state.angle_deg)
+    source = np.where((rows[:, None] < 0) | (columns[None, :] < 0), _OUTSIDE, turned[rows][:, columns])
+    if state.hflip:
+        source = np.where(source < 0, _OUTSIDE, source - 2 * (source % width) + width - 1)
+    flat = frames.reshape(-1, height * width)
+    out = np.take(flat, np.maximum(source, 0).ravel(), axis=1)
+    out[:, source.ravel() < 0] = 0
+    return out.reshape(frames.shape)
+
+
+def _gather_separable(
+    frames: Frames, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], hflip: bool
+) -> Frames:
+    if hflip:
+        frames = frames[..., ::-1]
+    height, width = frames.shape[-2:]
+    if len(rows) == height and np.array_equal(rows, np.arange(height)) and np.array_equal(columns, np.arange(width)):
+        return frames
+    out = np.zeros(frames.shape, dtype=frames.dtype)
+    (in_y,), (in_x,) = np.nonzero(rows >= 0), np.nonzero(columns >= 0)
+    picked = np.take(np.take(frames, rows[in_y], axis=-2), columns[in_x], axis=-1)
+    out[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
+    return out
+
+
+def reverse_time(frames: Frames) -> Frames:
+    """Frames [L, C, H, W] in reversed time order, each with reversed channels (bins and polarity; LEOD)."""
+    return frames[::-1, ::-1]

@@ -1,0 +1,120 @@
+"""Settings of the data module as a plain dataclass with checked fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from data.augmentation.config import AugmentationConfig
+from utils.errors import UserError
+
+Sampling = Literal["random", "stream", "mixed"]
+SAMPLING_MODES = ("random", "stream", "mixed")
+
+
+@dataclass(frozen=True)
+class DataModuleConfig:
+    """Where the data are, how they are cut into batches and how they are augmented.
+
+    Attributes:
+        path: folder with train, val and test.
+        ev_repr_name: folder name of the representation.
+        sensor_hw: height and width of the label pixels (full resolution).
+        num_classes: classes that weigh random samples.
+        sequence_length: frames per sample, L.
+        downsample_by_factor_2: use frames of half resolution; labels are halved.
+        train_sampling: random, stream or mixed.
+        w_random: weight of random lanes in a mixed batch ...
+        w_stream: ... and of stream lanes.
+        weighted_sampling: draw random items with replacement, rare classes more often.
+        num_stream_groups: independent groups of stream lanes with states of their own; batch k belongs to group
+            k mod groups. Part of the plan; the number of loader processes is not.
+        num_stream_groups_eval: the same for evaluation and pseudo-labelling.
+        batch_size_train: lanes B of a training batch (per rank).
+        batch_size_eval: lanes of an evaluation batch (per rank).
+        num_workers_train: loader processes; 0 loads in the main process. Never changes what a batch holds.
+        num_workers_eval: the same for evaluation.
+        ratio: weak supervision: keep every round(1/ratio)-th labelled frame of every training sequence.
+        ratio_offset: number of labelled frames to leave out before the first kept one.
+        train_ratio: semi supervision: keep the labels of round(n * ratio) training sequences, evenly spread.
+        split_file: JSON with the kept labelled frames ({sequence: [indices]}) or the labelled sequences ([names]);
+            replaces ratio and train_ratio.
+        eval_ratio: evaluate on this share of the sequences, evenly spread.
+        use_label_every: in training keep pseudo labels only on frames 1, 1+k, ... and on the last.
+        tflip_offset: the label of reversed frame i is that of frame i + offset.
+        eval_reverse: evaluate time-reversed sequences.
+        eval_from_zero: stream from frame 0 rather than from L-1 frames before the first label.
+        augmentation_random: augmentation of random lanes.
+        augmentation_stream: augmentation of stream lanes (one state per range).
+        seed: seed of order and augmentation.
+        only_load_end_labels: in training use only the label of the last frame of each sample.
+        only_load_labels: leave the frames away ([L, B, 0, 0, 0]); for re-tracking existing labels.
+    """
+
+    path: str
+    ev_repr_name: str
+    sensor_hw: tuple[int, int]
+    num_classes: int
+    sequence_length: int
+    downsample_by_factor_2: bool = False
+    train_sampling: Sampling = "mixed"
+    w_random: float = 1.0
+    w_stream: float = 1.0
+    weighted_sampling: bool = False
+    num_stream_groups: int = 1
+    num_stream_groups_eval: int = 1
+    batch_size_train: int = 8
+    batch_size_eval: int = 8
+    num_workers_train: int = 0
+    num_workers_eval: int = 0
+    ratio: float | None = None
+    ratio_offset: int = 0
+    train_ratio: float | None = None
+    split_file: str | None = None
+    eval_ratio: float | None = None
+    use_label_every: int = 1
+    tflip_offset: int = -1
+    eval_reverse: bool = False
+    eval_from_zero: bool = False
+    augmentation_random: AugmentationConfig = field(default_factory=AugmentationConfig)
+    augmentation_stream: AugmentationConfig = field(default_factory=AugmentationConfig)
+    seed: int = 0
+    only_load_end_labels: bool = False
+    only_load_labels: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))
+        positive = ("sequence_length", "num_classes", "batch_size_train", "batch_size_eval", "use_label_every")
+        for name in (*positive, "num_stream_groups", "num_stream_groups_eval"):
+            _require(getattr(self, name) >= 1, "a whole number >= 1", getattr(self, name), name)
+        for name in ("num_workers_train", "num_workers_eval", "ratio_offset", "seed"):
+            _require(getattr(self, name) >= 0, "a whole number >= 0", getattr(self, name), name)
+        for name in ("ratio", "train_ratio", "eval_ratio"):
+            value = getattr(self, name)
+            _require(value is None or 0.0 < value <= 1.0, "null or a share in (0, 1]", value, name)
+        _require(self.train_sampling in SAMPLING_MODES, "random, stream or mixed", self.train_sampling, "sampling")
+        given = [name for name in ("ratio", "train_ratio", "split_file") if getattr(self, name) is not None]
+        _require(len(given) <= 1, "at most one of ratio, train_ratio and split_file", " and ".join(given), "ratio")
+        if self.train_sampling == "mixed":
+            weights = (self.w_random, self.w_stream)
+            _require(min(weights) > 0.0, "weights > 0 for mixed sampling", weights, "w_random, w_stream")
+            _require(self.batch_size_train >= 2, "two lanes or more for mixed sampling", "1", "batch_size_train")
+
+    @property
+    def frame_hw(self) -> tuple[int, int]:
+        """Size of the frames: the sensor's, or half of it."""
+        height, width = self.sensor_hw
+        return (height // 2, width // 2) if self.downsample_by_factor_2 else (height, width)
+
+    @property
+    def num_random_lanes(self) -> int:
+        """Random lanes of a training batch; the others are stream lanes (LEOD)."""
+        if self.train_sampling != "mixed":
+            return self.batch_size_train if self.train_sampling == "random" else 0
+        wanted = round(self.batch_size_train * self.w_random / (self.w_random + self.w_stream))
+        return max(min(wanted, self.batch_size_train - 1), 1)
+
+
+def _require(valid: bool, expected: str, got: object, name: str) -> None:
+    if not valid:
+        raise UserError(expected=expected, got=str(got), where=f"data setting {name}", fix="change the value")

@@ -1,0 +1,282 @@
+"""The sampling plan: what batch k of an epoch holds, as a pure function of (config, seed, epoch, rank, world, k).
+
+Loader processes only carry the plan out, so their number never changes a batch, and resuming is slicing.
+
+**An epoch.** *Random*: one pass over all items, ``items // (B * world)`` batches (the rest of a pass is dropped).
+*Stream* and *mixed*: every stream lane plays all ranges once in its own order; with G stream groups that is
+``G * chunks`` batches, so two groups see the data twice as often per epoch as one (as in LEOD, where each training
+worker streams the whole set). In mixed sampling the random lanes go on through their own passes, whose borders do not
+coincide with epochs, so no item is lost.
+
+Batch k belongs to stream group ``k mod G``; its recurrent states are the group's (``worker_id``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Sampler
+
+from data.genx_utils.dataset_rnd import RandomItems
+from data.genx_utils.dataset_streaming import StreamLane, deal, longest_first
+from data.genx_utils.sequence_ranges import StreamRange
+from data.genx_utils.types import PADDING_LANE, AugmentSpec, BatchSpec, LaneSpec
+from utils.errors import UserError
+
+_ORDER, _STREAM, _RANDOM, _FLIP = 1, 2, 3, 4  # first word of each generator's entropy, so that none repeats another
+
+
+class BatchPlan(Protocol):
+    """All batches of a run, by number."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def batch(self, epoch: int, index: int) -> BatchSpec:
+        """Batch ``index`` of ``epoch``."""
+        ...
+
+
+class RandomLanes:
+    """Random-access lanes: endless passes over shuffled (or weighted) items, dealt over ranks without repeats.
+
+    Args:
+        items: what to draw from.
+        lanes: random lanes of a batch on one rank.
+        seed: of order and augmentation.
+        rank: which share this process draws.
+        world: number of ranks.
+        tflip: probability of reversed time.
+        weights: draw with replacement by these weights [N] instead of shuffling.
+    """
+
+    def __init__(
+        self,
+        items: RandomItems,
+        lanes: int,
+        seed: int,
+        rank: int,
+        world: int,
+        tflip: float,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        items.require_items()
+        self.items, self.lanes, self.seed, self.rank, self.world, self.tflip = items, lanes, seed, rank, world, tflip
+        self.weights = None if weights is None else weights / weights.sum()
+        whole_batches = len(items) // (lanes * world) * lanes * world
+        self.pass_length = whole_batches or len(items)
+        self._cached: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, dtype=np.int64))
+
+    @property
+    def batches_per_pass(self) -> int:
+        """Whole batches of one pass; 0 if there are fewer items than lanes."""
+        return self.pass_length // (self.lanes * self.world)
+
+    def _order(self, number: int) -> npt.NDArray[np.int64]:
+        if self._cached[0] != number:
+            rng = np.random.default_rng((_ORDER, self.seed, number))
+            if self.weights is None:
+                order = rng.permutation(len(self.items))
+            else:
+                order = rng.choice(len(self.items), size=self.pass_length, p=self.weights)
+            self._cached = number, order
+        return self._cached[1]
+
+    def specs(self, batch: int) -> tuple[LaneSpec, ...]:
+        """Lanes of the ``batch``-th batch since the beginning of training."""
+        first = (batch * self.world + self.rank) * self.lanes
+        return tuple(self._spec(first + lane) for lane in range(self.lanes))
+
+    def _spec(self, draw: int) -> LaneSpec:
+        number, place = divmod(draw, self.pass_length)
+        item = int(self._order(number)[place])
+        flip = np.random.default_rng((_FLIP, self.seed, draw)).random() < self.tflip if self.tflip > 0 else False
+        start, stop, reverse = self.items.window(item, bool(flip))
+        return LaneSpec(
+            sequence=self.items.sequence_index(item),
+            start=start,
+            stop=stop,
+            reverse=reverse,
+            is_first=True,
+            is_last=False,
+            augment=AugmentSpec("random", (_RANDOM, self.seed, draw), start, stop),
+        )
+
+
+class StreamLanes:
+    """Stream lanes for training: each walks its own permutation of all ranges, once per epoch.
+
+    Args:
+        ranges: what to stream.
+        length: frames per chunk, L.
+        groups: number of independent groups G.
+        lanes: stream lanes of a group on one rank.
+        seed: of order and augmentation.
+        rank: ranks differ in their orders.
+        tflip: probability that a range is played in reversed time; decided per lane and range.
+    """
+
+    def __init__(
+        self, ranges: Sequence[StreamRange], length: int, groups: int, lanes: int, seed: int, rank: int, tflip: float
+    ) -> None:
+        if not ranges:
+            raise UserError(
+                expected="labelled frames in the train split",
+                got="none",
+                where="stream sampling of the train split",
+                fix="check dataset.path and the settings ratio, train_ratio and split_file",
+            )
+        self.ranges, self.length, self.groups, self.lanes = ranges, length, groups, lanes
+        self.seed, self.rank, self.tflip = seed, rank, tflip
+        self.num_chunks = sum(r.num_chunks(length) for r in ranges)
+        self._cached: tuple[int, list[list[StreamLane]]] = (-1, [])
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches until every lane of every group has played all ranges."""
+        return self.groups * self.num_chunks
+
+    def _lane(self, epoch: int, group: int, lane: int) -> StreamLane:
+        entropy = (_STREAM, self.seed, epoch, self.rank, group, lane)
+        rng = np.random.default_rng(entropy)
+        order = rng.permutation(len(self.ranges))
+        reverse = rng.random(len(order)) < self.tflip
+        return StreamLane([self.ranges[i] for i in order], reverse.tolist(), self.length, entropy)
+
+    def specs(self, epoch: int, index: int) -> tuple[LaneSpec, ...]:
+        """Stream lanes of batch ``index`` of an epoch."""
+        if self._cached[0] != epoch:
+            lanes = [[self._lane(epoch, g, lane) for lane in range(self.lanes)] for g in range(self.groups)]
+            self._cached = epoch, lanes
+        chunk, group = divmod(index, self.groups)
+        return tuple(lane.spec(chunk) for lane in self._cached[1][group])
+
+
+class TrainPlan:
+    """Training batches: the stream lanes, then the random lanes.
+
+    Args:
+        stream: stream lanes, or None for random sampling.
+        random: random lanes, or None for stream sampling.
+    """
+
+    def __init__(self, stream: StreamLanes | None, random: RandomLanes | None) -> None:
+        self.stream, self.random = stream, random
+        if stream is not None:
+            self._length = stream.batches_per_epoch
+        elif random is not None and random.batches_per_pass > 0:
+            self._length = random.batches_per_pass
+        else:
+            items = 0 if random is None else len(random.items)
+            lanes = 0 if random is None else random.lanes * random.world
+            raise UserError(
+                expected=f"at least {lanes} samples, one for every lane of a batch on every rank",
+                got=f"{items} samples",
+                where="random sampling of the train split",
+                fix="lower batch_size.train, or set dataset.train.sampling=stream",
+            )
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, epoch: int, index: int) -> BatchSpec:
+        """Batch ``index`` of ``epoch``."""
+        lanes: tuple[LaneSpec, ...] = ()
+        group = 0
+        if self.stream is not None:
+            lanes = self.stream.specs(epoch, index)
+            group = index % self.stream.groups
+        if self.random is not None:
+            lanes += self.random.specs(epoch * len(self) + index)
+        return BatchSpec(epoch=epoch, index=index, worker_id=group, lanes=lanes)
+
+
+class EvalPlan:
+    """Whole sequences in order, each exactly once over all ranks, groups and lanes; every epoch is the same.
+
+    Sequences, longest first, are dealt over all groups of all ranks and again over the lanes of a group. Lanes that
+    ran out are padded, and so are ranks that finish early, so that all ranks have equally many batches.
+
+    Args:
+        ranges: one range per sequence.
+        length: frames per chunk, L.
+        lanes: lanes of a batch.
+        groups: groups of lanes on each rank; their batches alternate.
+        rank: this process.
+        world: number of ranks.
+        reverse: play everything in reversed time.
+    """
+
+    def __init__(
+        self,
+        ranges: Sequence[StreamRange],
+        length: int,
+        lanes: int,
+        groups: int = 1,
+        rank: int = 0,
+        world: int = 1,
+        reverse: bool = False,
+    ) -> None:
+        dealt = deal(longest_first(ranges, length), groups * world)
+        per_rank = [self._schedule(dealt[r * groups : (r + 1) * groups], length, lanes, reverse) for r in range(world)]
+        self._lanes, self._batches = per_rank[rank]
+        self._length = max(len(batches) for _, batches in per_rank)
+        self._num_lanes = lanes
+
+    @staticmethod
+    def _schedule(
+        groups: list[list[StreamRange]], length: int, lanes: int, reverse: bool
+    ) -> tuple[list[list[StreamLane]], list[tuple[int, int]]]:
+        """Lanes of each group, and (chunk, group) of each batch."""
+        streams = [[StreamLane(part, [reverse] * len(part), length) for part in deal(g, lanes)] for g in groups]
+        chunks = [max(lane.num_chunks for lane in stream) for stream in streams]
+        order = sorted((chunk, group) for group, count in enumerate(chunks) for chunk in range(count))
+        return streams, order
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, epoch: int, index: int) -> BatchSpec:
+        """Batch ``index``."""
+        if index >= len(self._batches):
+            return BatchSpec(epoch, index, 0, (PADDING_LANE,) * self._num_lanes)
+        chunk, group = self._batches[index]
+        return BatchSpec(epoch, index, group, tuple(lane.spec(chunk) for lane in self._lanes[group]))
+
+
+class PlanSampler(Sampler[BatchSpec]):
+    """Hands the batches of one epoch to a DataLoader (as ``sampler`` with ``batch_size=None``).
+
+    ``len`` is always the whole epoch, also when it starts in the middle: Lightning counts the batches before.
+
+    Args:
+        plan: all batches.
+        epoch: epoch to begin with ...
+        start: ... and its first batch.
+    """
+
+    def __init__(self, plan: BatchPlan, epoch: int = 0, start: int = 0) -> None:
+        self.plan = plan
+        self.set_position(epoch, start)
+
+    def set_position(self, epoch: int, start: int) -> None:
+        """Begin the next iteration at batch ``start`` of ``epoch``; later epochs begin at 0."""
+        self.epoch = epoch
+        self._start = (epoch, start)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration (called by Lightning)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[BatchSpec]:
+        epoch = self.epoch
+        first = self._start[1] if self._start[0] == epoch else 0
+        for index in range(first, len(self.plan)):
+            yield self.plan.batch(epoch, index)

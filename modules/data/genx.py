@@ -1,0 +1,237 @@
+"""Lightning data module for datasets in the RVT layout."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from data.genx_utils.collate import PlanLoader, PlannedDataset
+from data.genx_utils.config import DataModuleConfig
+from data.genx_utils.dataset_rnd import RandomItems
+from data.genx_utils.layout import SequencePaths, list_sequences
+from data.genx_utils.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
+from data.genx_utils.sequence import EventSequence
+from data.genx_utils.sequence_ranges import training_ranges, whole_range
+from data.genx_utils.sequence_split import evenly_spread, hide_by_file, hide_sequences, hide_weakly
+from data.genx_utils.types import Batch
+from utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class DataModule(pl.LightningDataModule):
+    """Loaders of the train, val and test splits, and of the train split for pseudo-labelling.
+
+    Rank and world size come from the trainer when there is one; the Trainer must not replace samplers
+    (``use_distributed_sampler=False``).
+
+    Args:
+        cfg: settings.
+    """
+
+    def __init__(self, cfg: DataModuleConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self._sequences: dict[str, list[EventSequence]] = {}
+        self._start = (0, 0)
+        self._handed_out: tuple[int, int] | None = None
+        self._train_length: int | None = None
+
+    @property
+    def rank(self) -> int:
+        """Number of this process among all."""
+        return 0 if self.trainer is None else self.trainer.global_rank
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return 1 if self.trainer is None else self.trainer.world_size
+
+    def sequences(self, split: str) -> list[EventSequence]:
+        """Sequences of a split with their labels in memory, sorted by name; read once.
+
+        Raises:
+            UserError: the split is missing or empty, or a sequence is incomplete.
+        """
+        if split not in self._sequences:
+            self._sequences[split] = self._load(split)
+        return self._sequences[split]
+
+    def _load(self, split: str) -> list[EventSequence]:
+        cfg = self.cfg
+        folder = Path(cfg.path) / split
+        paths = [SequencePaths(p, cfg.ev_repr_name, cfg.downsample_by_factor_2) for p in list_sequences(folder)]
+        if not paths:
+            raise UserError(
+                expected="sequence folders",
+                got="none",
+                where=str(folder),
+                fix="preprocess the data, or set dataset.path",
+            )
+        if split != "train" and cfg.eval_ratio is not None:
+            paths = [paths[index] for index in evenly_spread(len(paths), cfg.eval_ratio)]
+        for path in paths:
+            path.check()
+        sequences = [EventSequence(path, cfg.sensor_hw) for path in paths]
+        if split == "train":
+            self._hide(sequences)
+        logger.info("%s: %d sequences, %d labelled frames", split, *self._counts(sequences))
+        return sequences
+
+    @staticmethod
+    def _counts(sequences: list[EventSequence]) -> tuple[int, int]:
+        return len(sequences), sum(int(sequence.visible.sum()) for sequence in sequences)
+
+    def _hide(self, sequences: list[EventSequence]) -> None:
+        cfg = self.cfg
+        if cfg.split_file is not None:
+            hide_by_file(sequences, cfg.split_file)
+        elif cfg.ratio is not None:
+            hide_weakly(sequences, cfg.ratio, cfg.sequence_length, cfg.ratio_offset)
+        elif cfg.train_ratio is not None:
+            hide_sequences(sequences, cfg.train_ratio)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read what the stage needs, so that mistakes show before training starts."""
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("train",)}
+        for split in wanted.get(str(stage), ()):
+            self.sequences(split)
+
+    # Plans.
+    def train_plan(self) -> TrainPlan:
+        """The training plan of this rank."""
+        cfg, sequences = self.cfg, self.sequences("train")
+        stream = random = None
+        if cfg.train_sampling != "random":
+            weak = any(0 < int(sequence.hidden.sum()) < sequence.num_labelled for sequence in sequences)
+            ranges = training_ranges(sequences, cfg.sequence_length, whole=weak)
+            lanes = cfg.batch_size_train - cfg.num_random_lanes
+            stream = StreamLanes(
+                ranges,
+                cfg.sequence_length,
+                cfg.num_stream_groups,
+                lanes,
+                cfg.seed,
+                self.rank,
+                cfg.augmentation_stream.tflip,
+            )
+        if cfg.train_sampling != "stream":
+            items = RandomItems(sequences, cfg.sequence_length, cfg.tflip_offset)
+            weights = items.weights(cfg.num_classes) if cfg.weighted_sampling and len(items) else None
+            random = RandomLanes(
+                items,
+                cfg.num_random_lanes,
+                cfg.seed,
+                self.rank,
+                self.world_size,
+                cfg.augmentation_random.tflip,
+                weights,
+            )
+        return TrainPlan(stream, random)
+
+    def eval_plan(self, split: str, reverse: bool = False, exclude: Collection[str] = ()) -> EvalPlan:
+        """The plan that streams whole sequences of a split, without the sequences named in ``exclude``."""
+        cfg, sequences = self.cfg, self.sequences(split)
+        ranges = [
+            whole_range(sequences, index, cfg.sequence_length, cfg.eval_from_zero)
+            for index, sequence in enumerate(sequences)
+            if sequence.name not in exclude
+        ]
+        return EvalPlan(
+            ranges,
+            cfg.sequence_length,
+            cfg.batch_size_eval,
+            cfg.num_stream_groups_eval,
+            self.rank,
+            self.world_size,
+            reverse,
+        )
+
+    # Loaders.
+    def _dataset(self, split: str, training: bool) -> PlannedDataset:
+        cfg = self.cfg
+        return PlannedDataset(
+            self.sequences(split),
+            cfg.sequence_length,
+            cfg.frame_hw,
+            cfg.tflip_offset,
+            cfg.augmentation_random if training else None,
+            cfg.augmentation_stream if training else None,
+            cfg.use_label_every if training else 1,
+            cfg.only_load_end_labels and training,
+            cfg.only_load_labels,
+        )
+
+    def _loader(self, dataset: PlannedDataset, sampler: PlanSampler, num_workers: int, persistent: bool) -> PlanLoader:
+        return PlanLoader(dataset, sampler, num_workers, torch.cuda.is_available(), persistent)
+
+    def train_dataloader(self) -> PlanLoader:
+        """Training batches, from the position set by ``set_start_batch`` or a checkpoint on."""
+        plan = self.train_plan()
+        self._train_length = len(plan)
+        sampler = PlanSampler(plan, *self._start)
+        return self._loader(self._dataset("train", training=True), sampler, self.cfg.num_workers_train, True)
+
+    def _eval_dataloader(self, split: str, reverse: bool, exclude: Collection[str] = ()) -> PlanLoader:
+        sampler = PlanSampler(self.eval_plan(split, reverse, exclude))
+        return self._loader(self._dataset(split, training=False), sampler, self.cfg.num_workers_eval, False)
+
+    def val_dataloader(self) -> PlanLoader:
+        """Whole sequences of the val split."""
+        return self._eval_dataloader("val", self.cfg.eval_reverse)
+
+    def test_dataloader(self) -> PlanLoader:
+        """Whole sequences of the test split."""
+        return self._eval_dataloader("test", self.cfg.eval_reverse)
+
+    def predict_dataloader(self, reverse: bool = False, exclude: Collection[str] = ()) -> PlanLoader:
+        """Whole sequences of the train split, unlabelled ones too, with usable and hidden labels.
+
+        Args:
+            reverse: in reversed time (the second view of test-time augmentation).
+            exclude: names of sequences that are done already.
+        """
+        return self._eval_dataloader("train", reverse, exclude)
+
+    # Position in the plan.
+    def set_start_batch(self, batch: int, epoch: int = 0) -> None:
+        """Let the next training loader begin at a batch of the plan."""
+        self._start = (epoch, batch)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move the frames; labels and flags stay on the host, where they are read."""
+        if self.trainer is not None and self.trainer.training:
+            self._handed_out = batch["position"]
+        batch["frames"] = batch["frames"].to(device, non_blocking=True)
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch and batch that come next in training."""
+        if self._handed_out is None:
+            return {"epoch": self._start[0], "batch": self._start[1]}
+        epoch, batch = self._handed_out
+        if not self._in_flight():
+            batch += 1
+        if batch >= self._batches_per_epoch():
+            epoch, batch = epoch + 1, 0
+        return {"epoch": epoch, "batch": batch}
+
+    def _batches_per_epoch(self) -> float:
+        limit = float("inf") if self.trainer is None else self.trainer.num_training_batches
+        return min(limit, self._train_length or float("inf"))
+
+    def _in_flight(self) -> bool:
+        """Whether the batch handed out last has not been trained on yet."""
+        if self.trainer is None:
+            return False
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current.state_dict()
+        return progress["ready"] > progress["processed"]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint was written."""
+        self.set_start_batch(int(state_dict["batch"]), int(state_dict["epoch"]))
