@@ -10,15 +10,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data.events.bbox import read_bbox_npy
 from data.events.open import open_recording
 from data.events.recording import recording_name
-from data.genx_utils.layout import SequencePaths, read_labels
+from data.genx_utils.layout import LABEL_DIR, SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import filter_boxes
 from data.preprocessing.sequence import NO_LABEL, SequenceCounts, keep_label_times, preprocess_recording
@@ -130,8 +132,8 @@ def find_recordings(
 def _check_parameters(out_path: Path, cfg: PreprocessConfig) -> None:
     parameters = json.loads(json.dumps(asdict(cfg)))
     file = out_path / PARAMETERS_FILE
-    if not file.is_file():
-        write_json(file, parameters)
+    if not file.is_file() or not any(out_path.glob(f"*/[!.]*/{LABEL_DIR}")):
+        write_json(file, parameters)  # nothing was written with the old ones
         return
     stored = json.loads(file.read_text(encoding="utf-8"))
     different = sorted(key for key in {*stored, *parameters} if stored.get(key) != parameters.get(key))
@@ -163,13 +165,21 @@ def _is_running(pid: int) -> bool:
 
 
 def _run(jobs: list[Job], num_workers: int) -> Iterator[tuple[Job, SequenceCounts]]:
-    if num_workers <= 1 or len(jobs) == 1:
-        for job in jobs:
+    todo: list[Job] = []
+    for job in jobs:  # what is finished needs no process
+        counts = _finished(job)
+        if counts is not None:
+            yield job, counts
+        elif num_workers <= 1:
             yield job, run_job(job)
+        else:
+            todo.append(job)
+    if not todo:
         return
-    executor = ProcessPoolExecutor(min(num_workers, len(jobs)), mp_context=get_context("spawn"))
+    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+    executor = ProcessPoolExecutor(min(num_workers, len(todo)), mp_context=get_context(method))
     try:
-        futures = {executor.submit(run_job, job): job for job in jobs}
+        futures = {executor.submit(run_job, job): job for job in todo}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
@@ -183,17 +193,25 @@ def _run(jobs: list[Job], num_workers: int) -> Iterator[tuple[Job, SequenceCount
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+def _finished(job: Job) -> SequenceCounts | None:
+    """Counts of a sequence that is there already."""
+    paths = SequencePaths(job.out_dir, job.cfg.representation.build().name, job.cfg.downsample_by_factor_2)
+    if not (paths.labels_npz.is_file() and paths.h5.is_file()):
+        return None
+    labels = read_labels(paths)
+    frames = len(np.load(paths.frame_timestamps, allow_pickle=False))
+    return SequenceCounts(paths.name, frames, len(labels), len(labels.boxes), len(_read_boxes(job)))
+
+
+def _read_boxes(job: Job) -> npt.NDArray[Any]:
+    return read_bbox_npy(job.boxes) if job.boxes.is_file() else np.zeros(0, dtype=BBOX_DTYPE)
+
+
 def run_job(job: Job) -> SequenceCounts:
-    """Preprocess one recording unless its sequence is finished (called in worker processes)."""
-    cfg = job.cfg
-    paths = SequencePaths(job.out_dir, cfg.representation.build().name, cfg.downsample_by_factor_2)
-    boxes = read_bbox_npy(job.boxes) if job.boxes.is_file() else np.zeros(0, dtype=BBOX_DTYPE)
-    if paths.labels_npz.is_file() and paths.h5.is_file():
-        labels = read_labels(paths)
-        frames = len(np.load(paths.frame_timestamps, allow_pickle=False))
-        return SequenceCounts(paths.name, frames, len(labels), len(labels.boxes), len(boxes))
+    """Preprocess one recording (called in worker processes)."""
+    cfg, boxes = job.cfg, _read_boxes(job)
     if not cfg.all_windows and not len(keep_label_times(filter_boxes(boxes, cfg, job.split), cfg)[0]):
-        return SequenceCounts(paths.name, raw_boxes=len(boxes), skipped=NO_LABEL)  # before opening a large file
+        return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), skipped=NO_LABEL)  # before a large file is opened
     recording = open_recording(job.recording, cfg.sensor_hw)
     return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split)
 

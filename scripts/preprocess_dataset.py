@@ -1,0 +1,61 @@
+"""Raw recordings and boxes become a dataset: ``python scripts/preprocess_dataset.py --help``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from omegaconf import DictConfig
+
+from config.resolvers import register_resolvers
+from data.preprocessing.config import PreprocessConfig, RepresentationConfig
+from data.preprocessing.dataset import preprocess_dataset
+from utils.cli import hydra_entry
+
+register_resolvers()
+
+
+def build_config(dataset: DictConfig, all_windows: bool = False) -> PreprocessConfig:
+    """Preprocessing parameters from a file of ``config/dataset``.
+
+    Raises:
+        UserError: a value is out of range.
+    """
+    height, width = dataset.sensor_hw
+    representation, keys = dataset.representation, dataset.preprocessing
+    return PreprocessConfig(
+        sensor_hw=(int(height), int(width)),
+        num_raw_classes=keys.num_raw_classes,
+        min_diag=keys.min_diag,
+        min_side=keys.min_side,
+        representation=RepresentationConfig(
+            kind=representation.kind,
+            bins=representation.bins,
+            count_cutoff=representation.count_cutoff,
+            dt_ms=representation.dt_ms,
+            name=representation.name,
+        ),
+        downsample_by_factor_2=dataset.downsample_by_factor_2,
+        align_t_ms=keys.align_t_ms,
+        base_step_ms=keys.base_step_ms,
+        windows_per_label_step=keys.windows_per_label_step,
+        all_windows=all_windows,
+    )
+
+
+@hydra_entry("preprocess")
+def main(cfg: DictConfig) -> None:
+    """Preprocess every recording of ``raw_path`` into ``dataset.path``."""
+    preprocess_dataset(
+        raw_path=cfg.raw_path,
+        out_path=cfg.dataset.path,
+        cfg=build_config(cfg.dataset, bool(cfg.all_windows)),
+        num_workers=int(cfg.hardware.num_workers),
+        splits=list(cfg.splits),
+    )
+
+
+if __name__ == "__main__":
+    main()
