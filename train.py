@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -41,6 +42,26 @@ def check_training(cfg: DictConfig) -> None:
             raise UserError(expected="a whole number from 1", got=str(value), where=key, fix=f"set {key}=N")
 
 
+def check_schedule(state: dict[str, Any], cfg: DictConfig, where: Path) -> None:
+    """Refuse to go on with a learning-rate cycle of another length than the one under way.
+
+    Raises:
+        UserError: the lengths differ.
+    """
+    training = state.get("hyper_parameters", {}).get("config", {}).get("training")
+    key = "training.lr_scheduler.total_steps"
+    if training is None or not cfg.training.lr_scheduler.use:
+        return
+    before, now = int(training["lr_scheduler"]["total_steps"]), int(OmegaConf.select(cfg, key))
+    if before != now:
+        raise UserError(
+            expected=f"{key}={before}, with which {where} was trained",
+            got=str(now),
+            where="training.max_steps, which sets the length of the learning-rate cycle",
+            fix=f"add {key}={before}, or start a new run from its weights: output.dir=FOLDER weight={where}",
+        )
+
+
 @hydra_entry("train")
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
@@ -58,6 +79,7 @@ def main(cfg: DictConfig) -> None:
             write_json(output / DONE, {"steps": int(state["global_step"])})
             return
         module.load_checkpoint_weights(state, where=str(resume))
+        check_schedule(state, cfg, resume)
         log.info("going on from %s at step %d", resume, state.get("global_step", 0))
     elif cfg.weight is not None:
         module.load_weight(cfg.weight)

@@ -13,15 +13,14 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.genx_utils.labels import BatchedLabels
-from models.detection.recurrent_backbone.base import LstmStates
 from models.detection.yolox.utils.boxes import postprocess
 from models.detection.yolox_extension.models.detector import YoloXDetector
-from models.rnn_states import RNNStates
+from models.rnn_states import LstmStates, RNNStates
 from models.weights import PREFIX, load_tensors, load_weights
 from modules.optim import build_optimizer, build_scheduler
 from modules.utils.build import detector_config, evaluator_from_config
-from modules.utils.collect import DetectionCollector
-from modules.utils.tta import hflip_detections, hflip_frames
+from modules.utils.collect import DetectionCollector, hflip_detections
+from modules.utils.tta import hflip_lanes
 from utils.padding import pad_bottom_right, padding_mask
 
 
@@ -156,7 +155,7 @@ class Module(pl.LightningModule):
         is_first = torch.cat([batch["is_first"]] * 2) if hflip else batch["is_first"]
         frames = batch["frames"]
         if hflip:
-            frames = hflip_frames(frames)
+            frames = hflip_lanes(frames)
         store.reset(worker_id, is_first)
         features, states = self.features(frames, store.get_states(worker_id))
         store.save_states_and_detach(worker_id, states)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.distributed as dist
 from torch import Tensor
+from torchvision.ops import batched_nms
 
-from modules.utils.tta import merge_detections
 from utils.boxes import BBOX_DTYPE
 from utils.evaluation.prophesee import PropheseeEvaluator
 
@@ -34,6 +35,21 @@ def detections_to_structured(rows: npt.NDArray[np.float32], t_us: int) -> npt.ND
     out["w"], out["h"] = rows[:, 2] - rows[:, 0], rows[:, 3] - rows[:, 1]
     out["objectness"], out["class_confidence"], out["class_id"] = rows[:, 4], rows[:, 5], rows[:, 6]
     return out
+
+
+def hflip_detections(detections: Tensor, width: int) -> Tensor:
+    """Mirror rows x1, y1, x2, y2, ... [n, 7] in a frame of ``width`` pixels: x becomes width − 1 − x."""
+    mirrored = detections.clone()
+    mirrored[:, 0] = width - 1 - detections[:, 2]
+    mirrored[:, 2] = width - 1 - detections[:, 0]
+    return mirrored
+
+
+def merge_detections(views: Sequence[npt.NDArray[np.float32]], nms_threshold: float) -> npt.NDArray[np.float32]:
+    """Join the detections [n_i, 7] of several views of a frame by class-aware NMS on objectness·class confidence."""
+    rows = torch.from_numpy(np.concatenate(views))
+    keep = batched_nms(rows[:, :4], rows[:, 4] * rows[:, 5], rows[:, 6].long(), nms_threshold)
+    return rows[keep].numpy()
 
 
 @dataclass

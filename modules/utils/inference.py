@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.detection.recurrent_backbone.base import LstmStates
+from models.rnn_states import LstmStates
 from modules.checkpointing import load_checkpoint_file
 from modules.detection import Module
 from utils.errors import UserError

@@ -67,6 +67,19 @@ def _devices(cfg: DictConfig, accelerator: str) -> list[int] | int:
     return chosen
 
 
+def chosen_device(cfg: DictConfig) -> torch.device:
+    """Device for a command that runs in one process: the CPU, or the first GPU of ``hardware.gpus``.
+
+    Raises:
+        UserError: the device cannot be had.
+    """
+    accelerator = resolve_accelerator(cfg)
+    if accelerator == "cpu":
+        return torch.device("cpu")
+    devices = _devices(cfg, accelerator)
+    return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
+
+
 def _precision(cfg: DictConfig, accelerator: str) -> Any:
     names = {"16": "16-mixed", "16-mixed": "16-mixed", "bf16": "bf16-mixed", "bf16-mixed": "bf16-mixed"}
     names |= {"32": "32-true", "32-true": "32-true"}

@@ -1,0 +1,96 @@
+"""Builds the data module and the detector from the composed configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from data.augmentation.config import AugmentationConfig, RotationConfig, ZoomConfig
+from data.genx_utils.config import DataModuleConfig
+from modules.data.genx import DataModule
+from modules.detection import Module
+from utils.errors import UserError
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The composed configuration as plain containers, everything derived and resolved."""
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    if not isinstance(container, dict):
+        raise TypeError("the composed config is a mapping")
+    return {str(key): value for key, value in container.items()}
+
+
+def _augmentation(settings: dict[str, Any]) -> AugmentationConfig:
+    return AugmentationConfig(
+        hflip=settings["hflip"],
+        tflip=settings["tflip"],
+        rotate=RotationConfig(**settings["rotate"]),
+        zoom=ZoomConfig(**settings["zoom"]),
+    )
+
+
+def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
+    """Settings of the data module.
+
+    Args:
+        config: the composed configuration as plain containers.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+    dataset, train = config["dataset"], config["dataset"]["train"]
+    return DataModuleConfig(
+        path=str(dataset["path"]),
+        ev_repr_name=dataset["representation"]["name"],
+        sensor_hw=tuple(dataset["sensor_hw"]),
+        num_classes=len(dataset["classes"]),
+        sequence_length=dataset["sequence_length"],
+        downsample_by_factor_2=bool(dataset["downsample_by_factor_2"]),
+        train_sampling=str(train["sampling"]).lower(),  # type: ignore[arg-type] # checked by the dataclass
+        w_random=train["w_random"],
+        w_stream=train["w_stream"],
+        weighted_sampling=bool(train["weighted_sampling"]),
+        num_stream_groups=train["num_stream_groups"],
+        batch_size_train=config["batch_size"]["train"],
+        batch_size_eval=config["batch_size"]["eval"],
+        num_workers_train=config["hardware"]["num_workers"]["train"],
+        num_workers_eval=config["hardware"]["num_workers"]["eval"],
+        ratio=dataset["ratio"],
+        train_ratio=dataset["train_ratio"],
+        split_file=dataset["split_file"],
+        use_label_every=config["model"]["label"]["use_label_every"],
+        tflip_offset=dataset["tflip_offset"],
+        eval_reverse=bool(config.get("reverse", False)),
+        augmentation_random=_augmentation(dataset["augmentation"]["random"]),
+        augmentation_stream=_augmentation(dataset["augmentation"]["stream"]),
+        seed=config["reproduce"]["seed_everything"] or 0,
+    )
+
+
+def fetch_data_module(config: DictConfig) -> DataModule:
+    """Data module of a composed configuration.
+
+    Raises:
+        UserError: the dataset folder is missing, or a setting is out of its range.
+    """
+    settings = plain(config)
+    path = Path(settings["dataset"]["path"])
+    if not path.is_dir():
+        raise UserError(
+            expected="a dataset folder with train, val and test",
+            got="no such folder",
+            where=f"dataset.path={path}",
+            fix="download or make the dataset, or give its place: dataset.path=FOLDER",
+        )
+    return DataModule(data_module_config(settings))
+
+
+def fetch_model_module(config: DictConfig) -> Module:
+    """Detector of a composed configuration, with fresh weights.
+
+    Raises:
+        UserError: a setting that the network cannot have.
+    """
+    return Module(plain(config))

@@ -1,0 +1,79 @@
+"""Compose, train, resume, evaluate through the real configs; the same command gives the same weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.running import SMALL, run
+from tests.tiny import write_tiny_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+def weights_hash(checkpoint: Path) -> str:
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_same_command_same_weights_with_mixed_sampling_and_two_workers(dataset: Path, tmp_path: Path) -> None:
+    hashes = []
+    for name, workers in (("a", 2), ("b", 2), ("c", 0)):
+        out = tmp_path / name
+        status = run(
+            "train.py", *SMALL, f"dataset.path={dataset}", f"output.dir={out}", "dataset.train.sampling=mixed",
+            "training.max_steps=4", f"hardware.num_workers.train={workers}", "dataset.augmentation.random.tflip=0.5",
+        )  # fmt: skip
+        assert status == 0
+        hashes.append(weights_hash(out / "last.ckpt"))
+    assert hashes[0] == hashes[1]
+    assert hashes[0] == hashes[2], "loader processes change speed, never batches"
+
+
+@pytest.mark.parametrize("sampling", ["random", "stream"])
+def test_training_and_evaluation(dataset: Path, tmp_path: Path, sampling: str) -> None:
+    out = tmp_path / "run"
+    train = (
+        *SMALL, f"dataset.path={dataset}", f"output.dir={out}", f"dataset.train.sampling={sampling}",
+        "training.lr_scheduler.total_steps=5",
+    )  # fmt: skip
+    assert run("train.py", *train, "training.max_steps=3", "validation.val_check_interval=2") == 0
+    done = json.loads((out / "done.json").read_text())
+    assert done["steps"] == 3
+    assert {"val/AP", "val/AP_50"} <= done.keys()
+    assert (out / "best.ckpt").exists()
+    assert "val/AP_50" in (out / "logs" / "version_0" / "metrics.csv").read_text()
+    before = weights_hash(out / "last.ckpt")
+    assert run("train.py", *train, "training.max_steps=3", "validation.val_check_interval=2") == 0
+    assert weights_hash(out / "last.ckpt") == before
+    # More steps go on from the newest checkpoint.
+    assert run("train.py", *train, "training.max_steps=5", "validation.limit_val_batches=1") == 0
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 5
+
+    figures = {}
+    for name, more in {
+        "plain": (),
+        "chunks": ("dataset.sequence_length=7", "batch_size.eval=1"),
+        "reverse": ("reverse=True",),
+        "tta": ("tta.enable=True",),
+    }.items():
+        target = tmp_path / f"{name}.json"
+        status = run(
+            "val.py", *SMALL, f"dataset.path={dataset}", f"checkpoint={out / 'last.ckpt'}", "use_test_set=1",
+            f"save_json={target}", *more,
+        )  # fmt: skip
+        assert status == 0
+        figures[name] = json.loads(target.read_text())["figures"]
+        assert {"AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L", "AP_car", "AP_50_pedestrian"} <= figures[name].keys()
+    assert figures["chunks"] == pytest.approx(figures["plain"], abs=1e-6), "state is carried over chunks"
