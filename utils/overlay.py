@@ -118,7 +118,7 @@ def _faded(box: DrawnBox, theme: Theme) -> Colour:
 def _visible(image: Image, box: DrawnBox) -> bool:
     """Whether the box touches the image; not so if a corner is NaN."""
     x1, y1, x2, y2 = box.xyxy
-    return 0 <= x2 and x1 <= image.shape[1] and x1 <= x2 and 0 <= y2 and y1 <= image.shape[0] and y1 <= y2
+    return x2 >= 0 and x1 <= image.shape[1] and x1 <= x2 and y2 >= 0 and y1 <= image.shape[0] and y1 <= y2
 
 
 def _corners(image: Image, box: DrawnBox) -> tuple[int, int, int, int]:

@@ -1,0 +1,211 @@
+"""Boxes to show during playback: stored labels by time, and detections of a model that runs along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from data.events.bbox import read_bbox_npy
+from data.genx_utils.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
+from modules.utils.playback import EventSource, FrameFormat, Int64Array
+from modules.utils.playback_sequence import find_representation, sequence_paths, sequence_times
+from utils.boxes import IGNORE_LABEL
+from utils.errors import UserError
+from utils.overlay import BoxKind, DrawnBox
+
+_FADED = 0.35
+"""Strength of a label at the end of the time it is held."""
+
+
+class StreamingDetector(Protocol):
+    """A detector that takes one frame at a time and remembers the past."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names by class id."""
+        ...
+
+    @property
+    def representation(self) -> FrameFormat:
+        """What its frames look like."""
+        ...
+
+    def step(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """Boxes [n, 7] = x1, y1, x2, y2, objectness, class confidence, class of a frame uint8 [C, H, W]."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelTrack:
+    """Stored boxes ordered by time.
+
+    Attributes:
+        times_us: int64 [F], time of each labelled frame, ascending.
+        frames: boxes of each, ``BBOX_DTYPE`` [n], camera pixels.
+        pseudo: rows with t = 0 are pseudo labels (LEOD); raw box files hold ground truth only.
+    """
+
+    times_us: Int64Array
+    frames: list[npt.NDArray[Any]]
+    pseudo: bool
+
+    @property
+    def num_boxes(self) -> int:
+        """Boxes in all frames."""
+        return sum(len(frame) for frame in self.frames)
+
+    def kinds(self) -> list[BoxKind]:
+        """Looks that occur, in the order of the legend."""
+        found = {self._kind(box) for frame in self.frames for box in frame}
+        return [kind for kind in BoxKind if kind in found]
+
+    def _kind(self, box: Any) -> BoxKind:
+        if box["class_id"] == IGNORE_LABEL:
+            return BoxKind.IGNORED
+        return BoxKind.PSEUDO if self.pseudo and box["t"] == 0 else BoxKind.TRUTH
+
+    def at(self, end_us: int, window_us: float, hold_us: float, names: Sequence[str]) -> list[DrawnBox]:
+        """The newest labels at ``end_us``, in camera pixels.
+
+        Args:
+            end_us: end of the window shown.
+            window_us: its length; labels inside it are drawn fully.
+            hold_us: how long older labels stay, fading, unless newer ones replace them.
+            names: class names by id.
+        """
+        newest = int(np.searchsorted(self.times_us, end_us, side="right")) - 1
+        if newest < 0:
+            return []
+        age = end_us - int(self.times_us[newest]) - window_us
+        if age >= max(hold_us, 0.0):
+            return []
+        strength = 1.0 if age < 0 else 1.0 - (1.0 - _FADED) * (age + window_us) / (hold_us + window_us)
+        return [self._drawn(box, names, strength) for box in self.frames[newest]]
+
+    def _drawn(self, box: Any, names: Sequence[str], strength: float) -> DrawnBox:
+        kind, class_id = self._kind(box), int(box["class_id"])
+        x, y, w, h = (float(box[field]) for field in ("x", "y", "w", "h"))
+        text = "ignored" if kind is BoxKind.IGNORED else class_name(names, class_id)
+        if kind is BoxKind.PSEUDO:
+            text += f" {float(box['class_confidence']) * float(box['objectness']):.2f}"
+        return DrawnBox((x, y, x + w, y + h), kind, class_id, text, strength)
+
+
+def class_name(names: Sequence[str], class_id: int) -> str:
+    """Name of a class, or its number when it has none.
+
+    >>> class_name(["car"], 0), class_name(["car"], 3)
+    ('car', 'class 3')
+    """
+    return names[class_id] if class_id < len(names) else f"class {class_id}"
+
+
+def load_labels(path: Path, ev_repr_name: str | None = None) -> LabelTrack:
+    """Read labels from a ``_bbox.npy`` file or from a sequence folder.
+
+    Args:
+        path: the labels.
+        ev_repr_name: representation of the sequence, whose frame times date the labels; any if None.
+
+    Raises:
+        UserError: no such labels, or no box among them.
+    """
+    track = _labels_of_sequence(path, ev_repr_name) if path.is_dir() else _labels_of_file(path)
+    if not track.num_boxes:
+        raise UserError(
+            expected="labels with boxes to draw",
+            got="no boxes",
+            where=str(path),
+            fix="give another file with --labels, or leave labels out with --labels none",
+        )
+    return track
+
+
+def find_labels(recording: Path) -> Path | None:
+    """Labels that belong to a recording or a sequence folder by their place, or None.
+
+    A sequence has them inside; beside ``<name>_td.dat`` they are ``<name>_bbox.npy``.
+    """
+    if recording.is_dir():
+        return recording if (recording / LABEL_DIR).is_dir() else None
+    beside = recording.with_name(f"{recording.stem.removesuffix('_td')}_bbox.npy")
+    return beside if beside.is_file() else None
+
+
+def _labels_of_file(path: Path) -> LabelTrack:
+    boxes = read_bbox_npy(path)
+    boxes = boxes[np.argsort(boxes["t"], kind="stable")]
+    times, first = np.unique(boxes["t"], return_index=True)
+    return LabelTrack(times.astype(np.int64), np.split(boxes, first[1:]), pseudo=False)
+
+
+def _labels_of_sequence(root: Path, name: str | None) -> LabelTrack:
+    if not (root / LABEL_DIR).is_dir() or not (root / EV_DIR).is_dir():
+        raise UserError(
+            expected=f"a sequence folder with {LABEL_DIR} and {EV_DIR}",
+            got="a folder without them",
+            where=str(root),
+            fix="give a sequence folder or a _bbox.npy file with --labels",
+        )
+    if name is None or not (root / EV_DIR / name).is_dir():
+        name = find_representation(root, None, None)
+    paths = sequence_paths(root, name)
+    labels = read_labels(paths)
+    frame_times = sequence_times(paths, len(FrameReader(paths.h5)))
+    if len(labels) and labels.objframe_idx_2_repr_idx[-1] >= len(frame_times):
+        raise UserError(
+            expected=f"labels on the {len(frame_times)} frames of the sequence",
+            got=f"a label on frame {labels.objframe_idx_2_repr_idx[-1]}",
+            where=str(paths.labels_npz),
+            fix="labels and frames do not belong together: preprocess the sequence again",
+        )
+    frames = [labels.frame(index) for index in range(len(labels))]
+    return LabelTrack(frame_times[labels.objframe_idx_2_repr_idx], frames, pseudo=True)
+
+
+class Detections:
+    """Detections of a model that walks through a source tick by tick, its state carried along.
+
+    Args:
+        detector: fresh, without a past.
+        source: what it sees.
+        ticks: moments at which it takes a frame, int64 [n], ascending.
+        min_score: boxes with a smaller objectness times class confidence are left out.
+    """
+
+    def __init__(self, detector: StreamingDetector, source: EventSource, ticks: Int64Array, min_score: float) -> None:
+        self._detector = detector
+        self._source = source
+        self._ticks = ticks
+        self._next = 0
+        self._min_score = min_score
+        self._factor = 2.0 if detector.representation.downsample_by_factor_2 else 1.0
+        self._newest: list[DrawnBox] = []
+
+    def at(self, end_us: int) -> list[DrawnBox]:
+        """Run the model up to ``end_us`` and return its newest boxes in camera pixels, the best last.
+
+        Moments must be asked for in order.
+        """
+        while self._next < len(self._ticks) and self._ticks[self._next] <= end_us:
+            rows = self._detector.step(self._source.stack(int(self._ticks[self._next])))
+            self._newest = self._drawn(rows)
+            self._next += 1
+        return self._newest
+
+    def _drawn(self, rows: npt.NDArray[Any]) -> list[DrawnBox]:
+        rows = np.asarray(rows, dtype=np.float64)
+        scores = rows[:, 4] * rows[:, 5]
+        order = [index for index in np.argsort(scores, kind="stable") if scores[index] >= self._min_score]
+        boxes = []
+        for index in order:
+            x1, y1, x2, y2 = (float(value) * self._factor for value in rows[index, :4])
+            class_id = int(rows[index, 6])
+            text = f"{class_name(self._detector.classes, class_id)} {scores[index]:.2f}"
+            boxes.append(DrawnBox((x1, y1, x2, y2), BoxKind.PREDICTION, class_id, text))
+        return boxes
