@@ -7,10 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from data.events.recording import recording_name
 from data.genx_utils.layout import LABEL_DIR, SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import filter_boxes
+from data.preprocessing.pool import run_jobs
 from data.preprocessing.sequence import NO_LABEL, SequenceCounts, keep_label_times, preprocess_recording
 from utils.atomic import write_json
 from utils.boxes import BBOX_DTYPE
@@ -73,16 +71,16 @@ def preprocess_dataset(
         UserError: nothing to do, a damaged file, boxes that are missing, or other parameters than before.
     """
     jobs = find_recordings(raw_path, out_path, cfg, splits)
-    _check_parameters(Path(out_path), cfg)
+    check_parameters(Path(out_path), cfg)
     for split in splits:
-        _remove_stale(Path(out_path) / split)
+        remove_stale(Path(out_path) / split)
     order = sorted(jobs, key=lambda job: (-job.recording.stat().st_size, job.split, job.recording.name))
     report: dict[str, list[SequenceCounts]] = {split: [] for split in splits if any(j.split == split for j in jobs)}
     for job, counts in track(_run(order, num_workers), total=len(order), desc="preprocessing", unit="sequence"):
         report[job.split].append(counts)
     for split, rows in report.items():
         rows.sort(key=lambda counts: counts.name)
-        _log_summary(split, rows)
+        log_summary(split, rows)
     return report
 
 
@@ -129,8 +127,9 @@ def find_recordings(
     return jobs
 
 
-def _check_parameters(out_path: Path, cfg: PreprocessConfig) -> None:
-    parameters = json.loads(json.dumps(asdict(cfg)))
+def check_parameters(out_path: Path, cfg: PreprocessConfig, **more: float | bool) -> None:
+    """Store the parameters beside the splits; raise UserError if sequences were written with others."""
+    parameters = json.loads(json.dumps({**asdict(cfg), **more}))
     file = out_path / PARAMETERS_FILE
     if not file.is_file() or not any(out_path.glob(f"*/[!.]*/{LABEL_DIR}")):
         write_json(file, parameters)  # nothing was written with the old ones
@@ -146,7 +145,7 @@ def _check_parameters(out_path: Path, cfg: PreprocessConfig) -> None:
         )
 
 
-def _remove_stale(split_dir: Path) -> None:
+def remove_stale(split_dir: Path) -> None:
     """Remove unfinished folders whose process on this machine has ended."""
     for path in sorted(split_dir.glob(".*.tmp-*")):
         pid = path.name.rpartition("-")[2]
@@ -168,29 +167,11 @@ def _run(jobs: list[Job], num_workers: int) -> Iterator[tuple[Job, SequenceCount
     todo: list[Job] = []
     for job in jobs:  # what is finished needs no process
         counts = _finished(job)
-        if counts is not None:
-            yield job, counts
-        elif num_workers <= 1:
-            yield job, run_job(job)
-        else:
+        if counts is None:
             todo.append(job)
-    if not todo:
-        return
-    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-    executor = ProcessPoolExecutor(min(num_workers, len(todo)), mp_context=get_context(method))
-    try:
-        futures = {executor.submit(run_job, job): job for job in todo}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            expected="processes that live until their work is done",
-            got="one that was killed, most likely for want of memory",
-            where="hardware.num_workers",
-            fix="run the same command with fewer processes; finished sequences are kept",
-        ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        else:
+            yield job, counts
+    yield from run_jobs(run_job, todo, num_workers)
 
 
 def _finished(job: Job) -> SequenceCounts | None:
@@ -216,7 +197,8 @@ def run_job(job: Job) -> SequenceCounts:
     return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split)
 
 
-def _log_summary(split: str, rows: list[SequenceCounts]) -> None:
+def log_summary(split: str, rows: list[SequenceCounts]) -> None:
+    """Log what became of a split's recordings, and which were left out and why."""
     kept = [row for row in rows if row.skipped is None]
     log.info(
         "%s: %d sequences, %d frames, %d labelled frames, %d of %d boxes kept",

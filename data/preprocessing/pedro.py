@@ -1,0 +1,203 @@
+"""PEDRo (Boretti et al., CVPR Workshops 2023) in the dataset layout: persons seen by a hand-carried DAVIS346.
+
+A sample of PEDRo is the events of one 40 ms interval and the boxes drawn on it; samples do not join to recordings.
+Each becomes a short sequence of N windows that end evenly spread over the interval, the last at its end: windows of
+the full 40 ms therefore fill up, and the last, labelled frame holds exactly the events on which the boxes were drawn.
+A recurrent detector trains on a sample with ``sequence_length`` up to N. Windows of 40 / N ms (``dt_ms``) cut the
+interval into disjoint parts instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.events.open import open_recording
+from data.genx_utils.layout import SequencePaths, StoredLabels
+from data.preprocessing.config import PreprocessConfig
+from data.preprocessing.dataset import SPLITS, check_parameters, log_summary, remove_stale
+from data.preprocessing.filters import filter_boxes
+from data.preprocessing.pool import run_jobs
+from data.preprocessing.sequence import NO_LABEL, SequenceCounts, write_sequence
+from data.preprocessing.timing import WindowPlan
+from utils.boxes import BBOX_DTYPE
+from utils.errors import UserError
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+LABEL_TIME_US = 1_000_000
+"""Time given to the end of every sample; evaluation skips the first half second of a sequence."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample to import: its events, its boxes, its place in the dataset, and how to window it."""
+
+    events: Path
+    boxes: Path
+    out_dir: Path
+    split: str
+    cfg: PreprocessConfig
+    num_windows: int
+    sample_ms: float
+
+
+def read_yolo_boxes(path: Path | str, hw: tuple[int, int], t_us: int) -> npt.NDArray[Any]:
+    """Boxes of a YOLO text file: lines of class, centre x, centre y, width, height, as shares of the frame.
+
+    Returns:
+        ``BBOX_DTYPE`` [N], top-left corner and size in pixels, confidence 1.
+
+    Raises:
+        UserError: the file is missing or a line is not of this form.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            expected="a file of boxes for every sample",
+            got="no such file",
+            where=str(path),
+            fix="add it (may be empty)",
+        )
+    rows: list[list[float]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = [float(word) for word in line.split()]
+        except ValueError:
+            row = [np.nan]
+        if row and (len(row) != 5 or not np.isfinite(row).all() or row[0] < 0 or min(row[3:]) <= 0 or max(row[1:]) > 2):
+            raise UserError(
+                expected="class, centre x, centre y, width, height as shares of the frame",
+                got=repr(line),
+                where=f"{path}, line {number}",
+                fix="correct the line",
+            )
+        if row:
+            rows.append(row)
+    table = np.asarray(rows, dtype=np.float64).reshape(-1, 5)
+    size = np.asarray([hw[1], hw[0]])
+    extent = table[:, 3:] * size
+    corner = table[:, 1:3] * size - extent / 2
+    boxes = np.zeros(len(table), dtype=BBOX_DTYPE)
+    boxes["t"], boxes["class_id"] = t_us, table[:, 0].astype(np.uint32)
+    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = corner[:, 0], corner[:, 1], extent[:, 0], extent[:, 1]
+    boxes["class_confidence"] = boxes["objectness"] = 1.0
+    return boxes
+
+
+def sample_plan(num_windows: int, sample_us: int) -> WindowPlan:
+    """Windows of one sample: their ends evenly spread over the last ``sample_us`` before ``LABEL_TIME_US``.
+
+    >>> sample_plan(4, 40_000).ends_us.tolist()
+    [970000, 980000, 990000, 1000000]
+    """
+    before = sample_us * np.arange(num_windows - 1, -1, -1) // num_windows
+    return WindowPlan(
+        ends_us=(LABEL_TIME_US - before).astype(np.int64),
+        label_times_us=np.asarray([LABEL_TIME_US], dtype=np.int64),
+        objframe_idx_2_repr_idx=np.asarray([num_windows - 1], dtype=np.int64),
+    )
+
+
+def import_sample(sample: Sample) -> SequenceCounts:
+    """Write one sample as a sequence; one that is there already is kept, one without boxes left out."""
+    cfg, name = sample.cfg, sample.out_dir.name
+    raw = read_yolo_boxes(sample.boxes, cfg.sensor_hw, LABEL_TIME_US)
+    boxes = filter_boxes(raw, cfg, sample.split)
+    if not len(boxes):
+        return SequenceCounts(name, raw_boxes=len(raw), skipped=NO_LABEL)
+    paths = SequencePaths(sample.out_dir, cfg.representation.build().name, cfg.downsample_by_factor_2)
+    if not paths.labels_npz.is_file():
+        plan = sample_plan(sample.num_windows, round(sample.sample_ms * 1000))
+        first = np.zeros(1, dtype=np.int64)
+        labels = StoredLabels(boxes, first, plan.objframe_idx_2_repr_idx, plan.label_times_us)
+        recording = open_recording(sample.events, cfg.sensor_hw)
+        write_sequence(recording, plan, labels, sample.out_dir, cfg, clock_us=recording.t_last_us - LABEL_TIME_US)
+    return SequenceCounts(name, sample.num_windows, 1, len(boxes), len(raw))
+
+
+def import_samples(
+    raw_path: Path | str,
+    out_path: Path | str,
+    cfg: PreprocessConfig,
+    num_windows: int,
+    sample_ms: float = 40.0,
+    pool: bool = False,
+    num_workers: int = 0,
+) -> dict[str, list[SequenceCounts]]:
+    """Import ``<raw_path>/numpy/<split>/*.npy`` with ``<raw_path>/yolo/<split>/*.txt`` into ``out_path``.
+
+    A split that the source lacks becomes a link to one that it has (val to test, test to val, else train). The same
+    call goes on where it was stopped.
+
+    Args:
+        raw_path: folder with ``numpy`` and ``yolo``.
+        out_path: the dataset's folder.
+        cfg: sizes, filters and representation (its window length need not be the sample's).
+        num_windows: frames per sequence, at least the ``sequence_length`` of training.
+        sample_ms: length of a sample.
+        pool: put all samples into train and link val and test to it, to see whether a detector learns them by heart.
+        num_workers: processes.
+
+    Raises:
+        UserError: nothing to import, a damaged file, or other parameters than before.
+    """
+    if num_windows < 1 or sample_ms <= 0:
+        raise UserError(
+            expected="at least one window and a length above 0",
+            got=f"num_windows={num_windows}, sample_ms={sample_ms}",
+            where="num_windows, sample_ms",
+            fix="change these keys",
+        )
+    out_path = Path(out_path)
+    samples = find_samples(raw_path, out_path, cfg, num_windows, sample_ms, pool)
+    check_parameters(out_path, cfg, num_windows=num_windows, sample_ms=sample_ms, pool=pool)
+    report: dict[str, list[SequenceCounts]] = {split: [] for split in sorted({sample.split for sample in samples})}
+    for split in report:
+        remove_stale(out_path / split)
+    results = run_jobs(import_sample, samples, num_workers)
+    for sample, counts in track(results, total=len(samples), desc="importing", unit="sample"):
+        report[sample.split].append(counts)
+    link_missing_splits(out_path)
+    for split, rows in report.items():
+        rows.sort(key=lambda counts: counts.name)
+        log_summary(split, rows)
+    return report
+
+
+def find_samples(
+    raw_path: Path | str, out_path: Path, cfg: PreprocessConfig, num_windows: int, sample_ms: float, pool: bool
+) -> list[Sample]:
+    """Samples of the source in the order train, val, test and then by name."""
+    raw_path = Path(raw_path)
+    samples: list[Sample] = []
+    for split in SPLITS:
+        for events in sorted((raw_path / "numpy" / split).glob("*.npy")):
+            boxes = raw_path / "yolo" / split / f"{events.stem}.txt"
+            name = f"{split}_{events.stem}" if pool else events.stem
+            target = "train" if pool else split
+            samples.append(Sample(events, boxes, out_path / target / name, target, cfg, num_windows, sample_ms))
+    if not samples:
+        raise UserError(
+            expected="samples numpy/<split>/*.npy",
+            got="none",
+            where=str(raw_path),
+            fix="give the folder that holds numpy and yolo as raw_path",
+        )
+    return samples
+
+
+def link_missing_splits(out_path: Path) -> None:
+    """Make the splits that are not there relative links to one that is."""
+    present = [split for split in SPLITS if (out_path / split).exists()]
+    for split, choices in (("train", ("val", "test")), ("val", ("test", "train")), ("test", ("val", "train"))):
+        target = next((choice for choice in choices if choice in present), None)
+        if split not in present and target is not None:
+            log.info("%s: there is none, linked to %s", split, target)
+            (out_path / split).symlink_to(target)

@@ -1,0 +1,35 @@
+"""PEDRo samples become a dataset: ``python scripts/import_pedro.py --help``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from omegaconf import DictConfig
+
+from config.resolvers import register_resolvers
+from data.preprocessing.pedro import import_samples
+from scripts.preprocess_dataset import build_config
+from utils.cli import hydra_entry
+
+register_resolvers()
+
+
+@hydra_entry("import_pedro")
+def main(cfg: DictConfig) -> None:
+    """Import every sample of ``raw_path`` into ``dataset.path``."""
+    import_samples(
+        raw_path=cfg.raw_path,
+        out_path=cfg.dataset.path,
+        cfg=build_config(cfg.dataset),
+        num_windows=int(cfg.num_windows),
+        sample_ms=float(cfg.sample_ms),
+        pool=bool(cfg.pool),
+        num_workers=int(cfg.hardware.num_workers),
+    )
+
+
+if __name__ == "__main__":
+    main()
