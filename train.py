@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
 from modules.checkpointing import LAST, find_last, load_checkpoint_file
-from modules.utils.fetch import fetch_data_module, fetch_model_module
+from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_json, write_text
 from utils.cli import hydra_entry
@@ -85,7 +85,8 @@ def main(cfg: DictConfig) -> None:
         module.load_weight(cfg.weight)
         log.info("starting from the weights of %s", cfg.weight)
 
-    data_module.setup("fit")
+    for split in ("train", "val"):
+        check_class_ids(data_module, split, list(cfg.dataset.classes))
     write_text(output / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     trainer = build_trainer(cfg, training=True)
     trainer.fit(module, datamodule=data_module, ckpt_path=resume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from data.augmentation.config import AugmentationConfig, RotationConfig, ZoomCon
 from data.genx_utils.config import DataModuleConfig
 from modules.data.genx import DataModule
 from modules.detection import Module
+from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
 
 
@@ -94,3 +96,21 @@ def fetch_model_module(config: DictConfig) -> Module:
         UserError: a setting that the network cannot have.
     """
     return Module(plain(config))
+
+
+def check_class_ids(data_module: DataModule, split: str, classes: Sequence[str]) -> None:
+    """Check that every label of a split belongs to one of the configured classes.
+
+    Raises:
+        UserError: a class id beyond the list, with its sequence.
+    """
+    for sequence in data_module.sequences(split):
+        ids = sequence.rows[:, LABEL_COLUMNS.index("class_id")]
+        beyond = ids[(ids >= len(classes)) & (ids != IGNORE_LABEL)]
+        if len(beyond):
+            raise UserError(
+                expected=f"class ids from 0 to {len(classes) - 1} ({', '.join(classes)})",
+                got=f"class id {int(beyond.max())}",
+                where=f"labels of {sequence.paths.root}, against dataset.classes",
+                fix="list all classes of the dataset in dataset.classes, or choose the dataset these files belong to",
+            )
