@@ -1,0 +1,233 @@
+"""Labelling a training set with a trained detector (LEOD, CVPR 2024): stream, merge views, track, write.
+
+Memory does not grow with the dataset: a sequence is written as soon as its last view is complete, and while it waits
+for the time-reversed pass its few boxes lie on disk. A run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from data.genx_utils.labels import BatchedLabels
+from data.genx_utils.layout import SequencePaths, StoredLabels, list_sequences, read_labels
+from modules.utils.pseudo_config import PseudoLabelerConfig
+from modules.utils.pseudo_dataset import VIEWS_DIR, complete_dataset, prepare_dataset
+from modules.utils.pseudo_labels import EventSeqData, FloatArray, detections_to_labels
+from modules.utils.tta import hflip_lanes
+from utils.atomic import atomic_path
+from utils.progress import track
+
+__all__ = ["EventSeqData", "PseudoLabeler", "PseudoLabelerConfig", "SequenceDetector"]
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, Any]
+BoolArray = npt.NDArray[np.bool_]
+LoaderFactory = Callable[[bool, frozenset[str]], Iterable[Batch]]
+
+
+class SequenceDetector(Protocol):
+    """What the labeller needs of a detector (``modules.detection.Module`` is one), in evaluation mode."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where frames are to be sent."""
+        ...
+
+    def detect_sequence(self, frames: Tensor, states: Any, is_first: Tensor) -> tuple[list[list[Tensor]], Any]:
+        """Detect on frames uint8 [L, B, C, H, W]; detections[t][b] is [n, 7]; returns the new states too."""
+        ...
+
+
+class PseudoLabeler:
+    """Writes pseudo labels for every sequence of a split as a dataset of the same layout.
+
+    Args:
+        config: settings.
+        source_split: the split folder that the loaders read.
+        save_dir: the new split folder, by custom ``…/train``.
+        provenance: what else decides the labels (checkpoint, label rate, …), as JSON values; it is kept in the
+            manifest, and a run with other values does not continue this one.
+        is_main: this process checks, links and counts (rank 0).
+        barrier: waits for the other processes; each process may label its own share of the sequences.
+
+    Raises:
+        UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset``.
+    """
+
+    def __init__(
+        self,
+        config: PseudoLabelerConfig,
+        source_split: Path | str,
+        save_dir: Path | str,
+        provenance: Mapping[str, Any] | None = None,
+        is_main: bool = True,
+        barrier: Callable[[], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.source_split = Path(source_split)
+        self.save_dir = Path(save_dir)
+        self.is_main = is_main
+        self._barrier = barrier or (lambda: None)
+        self._views_dir = self.save_dir / VIEWS_DIR
+        self._scale = 2 if config.downsampled else 1
+        settings = {**asdict(config), "provenance": dict(provenance or {})}
+        prepare_dataset(self.save_dir, self.source_split, settings, write=is_main)
+        self._open: dict[str, EventSeqData] = {}
+        self._stored: dict[str, StoredLabels] = {}
+
+    def run(self, module: SequenceDetector, make_loader: LoaderFactory) -> dict[str, Any]:
+        """Label all sequences that are not finished yet.
+
+        Args:
+            module: the detector, in evaluation mode, on its device.
+            make_loader: called as ``make_loader(reverse, finished)`` for each pass; gives the batches of the stream
+                over whole sequences. It may leave out batches whose lanes all belong to finished sequences (given by
+                name), but must not change the others, so that a continued run ends with the same bytes.
+
+        Returns:
+            Summary of the whole dataset, see ``complete_dataset``.
+        """
+        everything = frozenset(root.name for root in list_sequences(self.source_split))
+        waiting = self._waiting() if self.config.tflip else frozenset()
+        self._pass(module, make_loader, everything, self._finished() | waiting, reverse=False)
+        self._barrier()
+        if self.config.tflip:
+            self._pass(module, make_loader, everything, self._finished(), reverse=True)
+            self._barrier()
+        if not self.is_main:
+            return {}
+        for leftover in (self._views_dir, *self.save_dir.glob(".*.tmp-*")):  # the latter of runs that were stopped
+            shutil.rmtree(leftover, ignore_errors=True)
+        config = self.config
+        return complete_dataset(
+            self.save_dir, self.source_split, config.ev_repr_name, config.downsampled, config.classes
+        )
+
+    def _finished(self) -> frozenset[str]:
+        return frozenset(root.name for root in list_sequences(self.save_dir))
+
+    def _waiting(self) -> frozenset[str]:
+        return frozenset(path.stem for path in self._views_dir.glob("*.npz") if not path.name.startswith("."))
+
+    def _pass(
+        self,
+        module: SequenceDetector,
+        make_loader: LoaderFactory,
+        everything: frozenset[str],
+        finished: frozenset[str],
+        *,
+        reverse: bool,
+    ) -> None:
+        if everything <= finished:
+            logger.info("all %d sequences have their %s view", len(everything), "backward" if reverse else "forward")
+            return
+        loader = make_loader(reverse, finished)
+        total = len(loader) if hasattr(loader, "__len__") else None  # pyright: ignore[reportArgumentType]
+        states: dict[int, Any] = {}
+        done = set(finished)
+        for batch in track(loader, total=total, desc=f"label {'backward' if reverse else 'forward'}", unit="batch"):
+            needed = np.array([bool(path) and Path(path).name not in done for path in batch["path"]])
+            if needed.any():
+                self._label_batch(module, batch, states, needed, reverse=reverse)
+                done.update(self._close_ended(batch, needed, reverse=reverse))
+        if self._open:
+            raise RuntimeError(f"the stream ended within {len(self._open)} sequences, {min(self._open)} among them")
+
+    @torch.inference_mode()
+    def _label_batch(
+        self, module: SequenceDetector, batch: Batch, states: dict[int, Any], needed: BoolArray, *, reverse: bool
+    ) -> None:
+        frames = batch["frames"].to(module.device, non_blocking=True)
+        is_first = batch["is_first"]
+        views = (False, True) if self.config.hflip else (False,)
+        if self.config.hflip:
+            frames, is_first = hflip_lanes(frames), torch.cat([is_first, is_first])
+        worker = int(batch["worker_id"])
+        detections, states[worker] = module.detect_sequence(
+            frames, states.get(worker), is_first.to(module.device, non_blocking=True)
+        )
+        labelled = _ground_truth_frames(batch["labels"]) & self.config.use_gt  # [L, B]
+        wanted = needed & ~batch["is_padded"].cpu().numpy() & ~labelled
+        lanes = len(needed)
+        frame_hw = (int(frames.shape[-2]), int(frames.shape[-1]))
+        for view in views:
+            cells = [(int(t), int(b)) for t, b in np.argwhere(wanted)]
+            found = [detections[t][b + view * lanes] for t, b in cells]
+            labels = dict(zip(cells, self._to_labels(found, frame_hw), strict=True))
+            for lane in np.flatnonzero(needed).tolist():
+                self._sequence(batch["path"][lane]).update(
+                    [labels.get((t, lane)) for t in range(len(wanted))],
+                    batch["ev_idx"][:, lane].tolist(),
+                    is_hflip=view,
+                    is_tflip=reverse,
+                    tflip_offset=self.config.tflip_offset,
+                )
+        if not reverse:
+            self._keep_ground_truth(batch, labelled & needed)
+
+    def _to_labels(self, detections: list[Tensor], frame_hw: tuple[int, int]) -> list[FloatArray]:
+        """Turn detections [n, 7] of many frames into label rows at once, with one transfer from the device."""
+        if not detections:
+            return []
+        rows, keep = detections_to_labels(torch.cat(detections).float().cpu().numpy(), self.config.thresholds, frame_hw)
+        frame = np.repeat(np.arange(len(detections)), [len(found) for found in detections])[keep]
+        return np.split(rows, np.cumsum(np.bincount(frame, minlength=len(detections)))[:-1])
+
+    def _sequence(self, path: str) -> EventSeqData:
+        if path not in self._open:
+            config = self.config
+            self._open[path] = EventSeqData(path, config.sensor_hw, self._scale, config.tracking, config.nms_threshold)
+        return self._open[path]
+
+    def _keep_ground_truth(self, batch: Batch, labelled: BoolArray) -> None:
+        """Take the records of visible labelled frames from disk: exact times, uncut boxes at full resolution."""
+        for t, lane in np.argwhere(labelled).tolist():
+            path, frame = batch["path"][lane], int(batch["ev_idx"][t, lane])
+            if path not in self._stored:
+                self._stored[path] = read_labels(self._paths(path))
+            stored = self._stored[path]
+            index = int(np.searchsorted(stored.objframe_idx_2_repr_idx, frame))
+            if stored.objframe_idx_2_repr_idx[index : index + 1].tolist() != [frame]:
+                raise RuntimeError(f"{path}: frame {frame} is labelled in the batch and not on disk")
+            records = stored.frame(index)
+            self._sequence(path).set_ground_truth(frame, records[records["t"] > 0])
+
+    def _close_ended(self, batch: Batch, needed: BoolArray, *, reverse: bool) -> list[str]:
+        """Save, or lay aside for the reversed pass, the sequences whose last chunk this batch held."""
+        ended = [batch["path"][lane] for lane in np.flatnonzero(needed & batch["is_last"].cpu().numpy()).tolist()]
+        for path in ended:
+            sequence = self._open.pop(path)
+            self._stored.pop(path, None)
+            waiting = self._views_dir / f"{sequence.path.name}.npz"
+            if self.config.tflip and not reverse:
+                self._views_dir.mkdir(exist_ok=True)
+                with atomic_path(waiting) as temporary, open(temporary, "wb") as file:
+                    np.savez(file, **sequence.state())  # pyright: ignore[reportArgumentType]
+                continue
+            if reverse:
+                with np.load(waiting, allow_pickle=False) as state:
+                    sequence.add_state(state)
+            sequence.save(self.save_dir, self._paths(path))
+            waiting.unlink(missing_ok=True)
+        return [Path(path).name for path in ended]
+
+    def _paths(self, path: str) -> SequencePaths:
+        return SequencePaths(Path(path), self.config.ev_repr_name, self.config.downsampled)
+
+
+def _ground_truth_frames(labels: BatchedLabels) -> BoolArray:
+    """Mark the frames [L, B] that show ground truth; hidden labels are not in ``labels`` at all."""
+    frames = np.zeros(labels.labelled.numel(), dtype=bool)
+    frames[labels.frame_id[labels.rows[:, 0] > 0].cpu().numpy()] = True
+    return frames.reshape(tuple(labels.labelled.shape))

@@ -1,0 +1,149 @@
+"""Settings of the labeller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modules.tracking.filter import TrackFilterConfig
+from modules.tracking.linear import TrackerConfig
+from modules.utils.tta import NMS_THRESHOLD
+from utils.errors import UserError
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScoreThresholds:
+    """Scores above which a detection becomes a pseudo label, per class.
+
+    Attributes:
+        objectness: one number per class.
+        class_confidence: one number per class.
+
+    Raises:
+        UserError: the two differ in length, or a number lies outside [0, 1].
+    """
+
+    objectness: tuple[float, ...]
+    class_confidence: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name, values in (("obj_thresh", self.objectness), ("cls_thresh", self.class_confidence)):
+            if len(values) != len(self.objectness) or not all(0 <= value <= 1 for value in values):
+                raise UserError(
+                    expected=f"{len(self.objectness)} numbers in [0, 1], one per class",
+                    got=str(list(values)),
+                    where=f"model.pseudo_label.{name}",
+                    fix="give one number for all classes, or a list with one per class",
+                )
+
+    @classmethod
+    def of(
+        cls,
+        objectness: float | Sequence[float],
+        class_confidence: float | Sequence[float],
+        class_to_number: Sequence[int],
+    ) -> ScoreThresholds:
+        """Build thresholds from one number for all classes, one per class, or one per kind of class.
+
+        Args:
+            objectness: number or numbers.
+            class_confidence: number or numbers.
+            class_to_number: which of the numbers belongs to each class, for lists shorter than the classes.
+
+        Raises:
+            UserError: a list of another length.
+
+        >>> ScoreThresholds.of(0.5, [0.6, 0.3], [1, 1, 0])
+        ScoreThresholds(objectness=(0.5, 0.5, 0.5), class_confidence=(0.3, 0.3, 0.6))
+        """
+
+        def spread(name: str, value: float | Sequence[float]) -> tuple[float, ...]:
+            if isinstance(value, (int, float)):
+                return (float(value),) * len(class_to_number)
+            if len(value) == len(set(class_to_number)):
+                return tuple(float(value[index]) for index in class_to_number)
+            if len(value) == len(class_to_number):
+                return tuple(float(number) for number in value)
+            raise UserError(
+                expected=f"one number, or {len(class_to_number)} numbers",
+                got=f"{len(value)} numbers: {list(value)}",
+                where=f"model.pseudo_label.{name}",
+                fix="give one number for all classes, or a list with one per class",
+            )
+
+        return cls(spread("obj_thresh", objectness), spread("cls_thresh", class_confidence))
+
+    def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
+        """Mark boxes above both thresholds of their class; a class without thresholds (ignored boxes) never passes."""
+        known = class_id < len(self.objectness)
+        index = np.where(known, class_id, 0).astype(np.int64)
+        limits = np.array([self.objectness, self.class_confidence], dtype=np.float32)[:, index]
+        return known & (objectness > limits[0]) & (confidence > limits[1])
+
+
+@dataclass(frozen=True)
+class PseudoLabelerConfig:
+    """Everything that decides the labels, apart from the detector and the data.
+
+    Attributes:
+        ev_repr_name: name of the representation.
+        sensor_hw: full resolution, pixels.
+        downsampled: frames have half of it.
+        classes: names in the order of their ids.
+        thresholds: scores above which a detection is kept.
+        use_gt: frames with ground truth keep it and get no pseudo boxes.
+        hflip: a mirrored view.
+        tflip: a time-reversed view.
+        tflip_offset: reversed frame i sees the labels of frame i + offset.
+        nms_threshold: overlap above which boxes of several views are one.
+        tracking: which boxes are kept.
+    """
+
+    ev_repr_name: str
+    sensor_hw: tuple[int, int]
+    downsampled: bool
+    classes: tuple[str, ...]
+    thresholds: ScoreThresholds
+    use_gt: bool = True
+    hflip: bool = False
+    tflip: bool = False
+    tflip_offset: int = -1
+    nms_threshold: float = NMS_THRESHOLD
+    tracking: TrackFilterConfig = field(default_factory=TrackFilterConfig)
+
+
+def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
+    """Settings of the labeller from the composed configuration.
+
+    Raises:
+        UserError: a value that cannot be, with the name of its key.
+    """
+    dataset, model, tta = config["dataset"], config["model"], config["tta"]
+    labels = model["pseudo_label"]
+    height, width = dataset["sensor_hw"]
+    return PseudoLabelerConfig(
+        ev_repr_name=dataset["representation"]["name"],
+        sensor_hw=(int(height), int(width)),
+        downsampled=bool(dataset["downsample_by_factor_2"]),
+        classes=tuple(dataset["classes"]),
+        thresholds=ScoreThresholds.of(
+            labels["obj_thresh"], labels["cls_thresh"], dataset["pseudo_label"]["threshold_index"]
+        ),
+        use_gt=bool(model["use_gt"]),
+        hflip=bool(tta["enable"] and tta["hflip"]),
+        tflip=bool(tta["enable"] and tta["tflip"]),
+        tflip_offset=int(dataset["tflip_offset"]),
+        nms_threshold=float(model["postprocess"]["nms_threshold"]),
+        tracking=TrackFilterConfig(
+            min_track_len=int(labels["min_track_len"]),
+            track_method=labels["track_method"],
+            inpaint=bool(labels["inpaint"]),
+            tracker=TrackerConfig(iou_threshold=float(labels["iou_threshold"])),
+        ),
+    )

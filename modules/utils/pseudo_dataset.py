@@ -1,0 +1,147 @@
+"""What lies around the sequences of a pseudo-label dataset: its manifest, its counts and its links."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.genx_utils.layout import SequencePaths, StoredLabels, list_sequences, read_labels
+from utils.atomic import write_json
+from utils.boxes import IGNORE_LABEL
+from utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+VIEWS_DIR = ".views"
+"""Folder in an unfinished split for the boxes of sequences that wait for a second pass."""
+
+
+def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, Any], *, write: bool = True) -> None:
+    """Check that ``save_dir`` may be written (or continued) with these settings, and note them in the manifest.
+
+    Args:
+        save_dir: split folder of the new dataset; the manifest lies beside it.
+        source_split: split folder the frames come from.
+        settings: everything that decides the labels, as JSON values.
+        write: write the manifest if there is none (the main process only).
+
+    Raises:
+        UserError: ``save_dir`` is the source itself, holds sequences of unknown origin, or was begun with other
+            settings; the message names those that differ.
+    """
+    if save_dir.resolve() == source_split.resolve():
+        raise UserError(
+            expected="a new folder",
+            got="the source's own folder",
+            where=f"save_dir={save_dir}",
+            fix="choose another folder, for example ./datasets/pseudo_<name>/<round>/train",
+        )
+    manifest = save_dir.parent / MANIFEST
+    current = json.loads(json.dumps(settings))
+    if manifest.is_file():
+        previous = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
+        differing = _differences(previous, current)
+        if differing:
+            raise UserError(
+                expected="the settings the folder was begun with",
+                got="; ".join(differing),
+                where=str(manifest),
+                fix="use the same settings to go on, or another save_dir",
+            )
+        return
+    if save_dir.is_dir() and list_sequences(save_dir):
+        raise UserError(
+            expected="an empty folder, or one with its manifest",
+            got=f"sequences and no {MANIFEST}",
+            where=str(save_dir),
+            fix="choose another save_dir, or delete this one",
+        )
+    save_dir.mkdir(parents=True, exist_ok=True)
+    if write:
+        write_json(manifest, {"settings": current, "complete": False})
+
+
+def complete_dataset(
+    save_dir: Path, source_split: Path, ev_repr_name: str, downsampled: bool, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Link val and test, count the labels and close the manifest.
+
+    Returns:
+        Summary: number of sequences, those missing, and counts as of ``count_labels`` over all sequences.
+    """
+    for split in ("val", "test"):
+        _link(save_dir.parent / split, source_split.parent / split)
+    sequences = {
+        root.name: count_labels(read_labels(SequencePaths(root, ev_repr_name, downsampled)), classes)
+        for root in list_sequences(save_dir)
+    }
+    missing = [root.name for root in list_sequences(source_split) if root.name not in sequences]
+    if missing:
+        logger.warning("%d sequences of %s were not labelled, %s first", len(missing), source_split, missing[0])
+    totals: dict[str, int] = {}
+    for counts in sequences.values():
+        for name, value in counts.items():
+            totals[name] = totals.get(name, 0) + value
+    summary = {"sequences": len(sequences), "missing": missing, **totals}
+    manifest = save_dir.parent / MANIFEST
+    settings = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
+    write_json(manifest, {"settings": settings, "complete": True, "summary": summary, "sequences": sequences})
+    return summary
+
+
+def count_labels(labels: StoredLabels, classes: Sequence[str]) -> dict[str, int]:
+    """Count labelled frames, boxes of ground truth, pseudo boxes by class, dropped and painted ignored boxes."""
+    boxes = labels.boxes
+    pseudo, ignored = boxes["t"] == 0, boxes["class_id"] == IGNORE_LABEL
+    scored = boxes["objectness"] > 0
+    counts = {
+        "frames": len(labels),
+        "ground_truth": ~pseudo,
+        "pseudo": pseudo & ~ignored,
+        **{f"pseudo_{name}": pseudo & (boxes["class_id"] == index) for index, name in enumerate(classes)},
+        "ignored_short_track": ignored & scored,
+        "ignored_inpainted": ignored & ~scored,
+    }
+    return {name: int(np.sum(value)) for name, value in counts.items()}
+
+
+def _link(link: Path, target: Path) -> None:
+    if not target.exists():
+        logger.warning("no %s to link to", target)
+        return
+    target = target.resolve()
+    if link.is_symlink() and link.resolve() == target:
+        return
+    if link.is_symlink() or link.exists():
+        raise UserError(
+            expected=f"a link to {target}, or nothing",
+            got=f"a link to {link.resolve()}" if link.is_symlink() else "a file or folder",
+            where=str(link),
+            fix="remove it, or choose another save_dir",
+        )
+    link.symlink_to(target, target_is_directory=True)
+
+
+def _differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    old, new = _flat(previous), _flat(current)
+    return [
+        f"{key} is {new.get(key, 'absent')}, was {old.get(key, 'absent')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, "absent") != new.get(key, "absent")
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,208 @@
+"""From detections to the pseudo labels of a sequence: thresholds, views, tracking, and the form on disk (LEOD)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.genx_utils.layout import SequencePaths, StoredLabels, write_label_sequence
+from modules.tracking.filter import TrackFilterConfig, filter_tracks
+from modules.utils.pseudo_config import ScoreThresholds
+from modules.utils.tta import NMS_THRESHOLD, hflip_labels, merge_labels
+from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, LABEL_COLUMNS
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+MIN_SIDE = 5
+"""Pseudo labels with a smaller side (pixels of the representation) are dropped."""
+
+
+def crop_boxes(corners: FloatArray, frame_hw: tuple[int, int]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Clip corners x1, y1, x2, y2 [n, 4] to the frame and mark the boxes of a plausible size.
+
+    Returns:
+        Clipped corners [n, 4], and which have both sides ≥ ``MIN_SIDE`` and a width of at most nine tenths.
+    """
+    height, width = frame_hw
+    clipped = np.clip(corners, 0, np.array([width - 1, height - 1] * 2, dtype=np.float32)).astype(np.float32)
+    w, h = clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]
+    return clipped, (w >= MIN_SIDE) & (h >= MIN_SIDE) & (w <= 9 * width // 10)
+
+
+def detections_to_labels(
+    detections: FloatArray, thresholds: ScoreThresholds, frame_hw: tuple[int, int]
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Keep confident detections of a plausible size as label rows with t = 0.
+
+    Args:
+        detections: rows x1, y1, x2, y2, objectness, class confidence, class [n, 7], of one or of many frames.
+        thresholds: scores, exclusive.
+        frame_hw: size of the representation, pixels.
+
+    Returns:
+        Label rows [m, 8], and which of the n detections they are.
+    """
+    corners, plausible = crop_boxes(detections[:, :4], frame_hw)
+    keep = plausible & thresholds.mask(detections[:, 6], detections[:, 4], detections[:, 5])
+    corners, kept = corners[keep], detections[keep]
+    rows = np.zeros((len(kept), len(LABEL_COLUMNS)), dtype=np.float32)
+    rows[:, 1:3] = corners[:, :2]
+    rows[:, 3:5] = corners[:, 2:] - corners[:, :2]
+    rows[:, 5], rows[:, 6], rows[:, 7] = kept[:, 6], kept[:, 5], kept[:, 4]
+    return rows, keep
+
+
+def rows_to_records(rows: FloatArray) -> npt.NDArray[Any]:
+    """Label rows [n, 8] as ``BBOX_DTYPE`` records."""
+    records = np.zeros(len(rows), dtype=BBOX_DTYPE)
+    for column, name in enumerate(LABEL_COLUMNS):
+        records[name] = rows[:, column]
+    return records
+
+
+def records_to_rows(records: npt.NDArray[Any]) -> FloatArray:
+    """``BBOX_DTYPE`` records as label rows [n, 8] (times rounded to float32)."""
+    return np.stack([records[name].astype(np.float32) for name in LABEL_COLUMNS], axis=1)
+
+
+class EventSeqData:
+    """Boxes of one sequence from all views, until they are merged, tracked and saved.
+
+    Boxes are kept at full resolution and in the direction of the unflipped, forward sequence.
+
+    Args:
+        path: the sequence's folder.
+        frame_hw: full resolution, pixels.
+        scale_ratio: full resolution divided by that of the representation (1 or 2).
+        filter_config: tracking; None or ``min_track_len`` 0 leaves it out.
+        nms_threshold: overlap above which boxes of several views are one.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        frame_hw: tuple[int, int],
+        scale_ratio: float = 1,
+        filter_config: TrackFilterConfig | None = None,
+        nms_threshold: float = NMS_THRESHOLD,
+    ) -> None:
+        self.path = Path(path)
+        self.frame_hw = frame_hw
+        self.scale_ratio = scale_ratio
+        self.filter_config = filter_config
+        self.nms_threshold = nms_threshold
+        self.ground_truth: dict[int, npt.NDArray[Any]] = {}
+        self._frames: list[int] = []  # one entry per frame and view
+        self._rows: list[FloatArray] = []
+
+    def update(
+        self,
+        labels: Sequence[FloatArray | None],
+        ev_idx: Sequence[int] | IntArray,
+        is_padded_mask: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+        is_hflip: bool = False,
+        is_tflip: bool = False,
+        tflip_offset: int = 0,
+    ) -> None:
+        """Add one view of a chunk.
+
+        Args:
+            labels: label rows [n, 8] of each frame, pixels of the representation; None where nothing was looked for.
+            ev_idx: frame numbers.
+            is_padded_mask: frames that do not exist.
+            is_hflip: boxes lie in mirrored frames.
+            is_tflip: the sequence runs backwards; boxes belong to frame ``ev_idx + tflip_offset``.
+            tflip_offset: see ``is_tflip``.
+        """
+        width = round(self.frame_hw[1] / self.scale_ratio)
+        padded = np.zeros(len(labels), dtype=bool) if is_padded_mask is None else is_padded_mask
+        for rows, number, padding in zip(labels, ev_idx, padded, strict=True):
+            frame = int(number) + (tflip_offset if is_tflip else 0)
+            if rows is None or padding or frame < 0:
+                continue
+            rows = hflip_labels(rows, width) if is_hflip else rows.astype(np.float32)
+            rows[:, 1:5] *= np.float32(self.scale_ratio)
+            self._frames.append(frame)
+            self._rows.append(rows)
+
+    def set_ground_truth(self, frame: int, records: npt.NDArray[Any]) -> None:
+        """Give a frame its ground truth (``BBOX_DTYPE``, full resolution); no other box of the frame will count."""
+        self.ground_truth[frame] = records
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the boxes as flat arrays; ``add_state`` takes them back."""
+        counts = np.array([len(rows) for rows in self._rows], dtype=np.int64)
+        gt = sorted(self.ground_truth.items())
+        return {
+            "frames": np.array(self._frames, dtype=np.int64),
+            "counts": counts,
+            "rows": np.concatenate([*self._rows, np.zeros((0, len(LABEL_COLUMNS)), dtype=np.float32)]),
+            "gt_frames": np.array([frame for frame, _ in gt], dtype=np.int64),
+            "gt_counts": np.array([len(records) for _, records in gt], dtype=np.int64),
+            "gt": np.concatenate([np.zeros(0, dtype=BBOX_DTYPE), *(records for _, records in gt)]),
+        }
+
+    def add_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Put the boxes of an earlier pass before those of this one."""
+        if len(state["frames"]):
+            self._frames = state["frames"].tolist() + self._frames
+            self._rows = np.split(state["rows"], np.cumsum(state["counts"])[:-1]) + self._rows
+        if len(state["gt_frames"]):
+            records = np.split(state["gt"], np.cumsum(state["gt_counts"])[:-1])
+            self.ground_truth |= dict(zip(state["gt_frames"].tolist(), records, strict=True))
+
+    def aggregate(self) -> dict[int, FloatArray]:
+        """Merge the views: boxes by frame number, ascending, frames without boxes left out.
+
+        A frame with several views gets class-aware NMS; ground truth is taken as it came first.
+        """
+        views: dict[int, list[FloatArray]] = {}
+        for frame, rows in zip(self._frames, self._rows, strict=True):
+            views.setdefault(frame, []).append(rows)
+        merged = {frame: records_to_rows(records) for frame, records in self.ground_truth.items()}
+        for frame, parts in views.items():
+            if frame not in merged:
+                labelled = [rows for rows in parts if (rows[:, 0] > 0).any()]
+                single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
+                merged[frame] = merge_labels(parts, self.nms_threshold) if single is None else single
+        return {frame: rows for frame, rows in sorted(merged.items()) if len(rows)}
+
+    def finish(self) -> StoredLabels:
+        """Merge the views, drop what no track supports, and return the labels in their form on disk."""
+        boxes = self.aggregate()
+        config = self.filter_config
+        if config is not None and config.min_track_len > 0:
+            masks, painted = filter_tracks(list(boxes), list(boxes.values()), self.frame_hw, config)
+            for (frame, rows), mask in zip(list(boxes.items()), masks, strict=True):
+                boxes[frame] = rows.copy()
+                boxes[frame][mask, 5] = IGNORE_LABEL
+            for frame, rows in painted.items():
+                boxes[frame] = np.concatenate([boxes[frame], rows]) if frame in boxes else rows
+        frames = sorted(boxes)
+        # The records of ground truth are those given: neither times nor coordinates are rounded.
+        records = [self.ground_truth.get(frame, rows_to_records(boxes[frame])) for frame in frames]
+        counts = np.array([len(part) for part in records], dtype=np.int64)
+        return StoredLabels(
+            boxes=np.concatenate([np.zeros(0, dtype=BBOX_DTYPE), *records]),
+            objframe_idx_2_label_idx=np.cumsum(counts) - counts,
+            objframe_idx_2_repr_idx=np.array(frames, dtype=np.int64),
+        )
+
+    def save(self, save_dir: Path | str, source: SequencePaths) -> StoredLabels:
+        """Write the sequence as ``save_dir/<name>`` in the dataset layout, whole or not at all, frames linked.
+
+        Args:
+            save_dir: the new split's folder.
+            source: the sequence the frames come from.
+
+        Returns:
+            What was written.
+        """
+        labels = self.finish()
+        write_label_sequence(Path(save_dir) / self.path.name, source, labels)
+        return labels
