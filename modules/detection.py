@@ -119,7 +119,7 @@ class Module(pl.LightningModule):
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
         lanes = batch["frames"].shape[1]
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
-        self.log_dict({f"train/{k}": v for k, v in losses.items() if k != "loss"}, batch_size=lanes)
+        self.log_dict({f"train/{k}": v.detach().float() for k, v in losses.items() if k != "loss"}, batch_size=lanes)
         return loss
 
     def on_validation_epoch_start(self) -> None:

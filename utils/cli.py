@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def setup_logging() -> None:
     """Log to stderr with time and level, once; libraries speak from WARNING on."""
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for noisy in ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py"):
+    # Deprecations inside Lightning and notices about resuming say nothing that a user could act on.
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
+    for noisy in ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py", "pytorch_lightning", "lightning_fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
