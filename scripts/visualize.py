@@ -195,10 +195,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: a mistake in the command or its files.
     """
-    if not args.input.exists():
-        raise UserError(
-            expected="a recording or sequence folder", got="nothing", where=str(args.input), fix="check INPUT"
-        )
+    for path, what in ((args.input, "a recording or a sequence folder"), (args.checkpoint, "a checkpoint")):
+        if path is not None and not path.exists():
+            raise UserError(expected=what, got="nothing there", where=str(path), fix="check the path")
     if args.output is None and args.still is None:
         whole = args.input.resolve()
         args.output = Path(f"{whole.name if whole.is_dir() else recording_name(whole)}.mp4")

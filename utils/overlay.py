@@ -83,7 +83,7 @@ class Metrics:
         side = math.sqrt(image.shape[0] * image.shape[1])
         font = min(max(side / 1700, 0.33), 1.1)
         (_, ascent), descent = cv2.getTextSize("Ag", _FONT, font, 1)
-        return cls(max(1, round(side / 480)), font, max(2, round(side / 220)), int(ascent), int(descent))
+        return cls(max(1, round(side / 320)), font, max(2, round(side / 220)), int(ascent), int(descent))
 
     @property
     def line_height(self) -> int:
@@ -105,7 +105,9 @@ def draw_boxes(image: Image, boxes: Iterable[DrawnBox], theme: Theme) -> None:
     metrics = Metrics.of(image)
     drawn = [box for box in boxes if _visible(image, box)]
     for box in drawn:
-        _rectangle(image, box, _faded(box, theme), metrics)
+        # A seam of the ground's colour on both sides keeps lines apart from dense events.
+        _rectangle(image, box, theme.background, metrics.line, seam=1)
+        _rectangle(image, box, _faded(box, theme), metrics.line)
     for box in drawn:
         if box.text:
             _tag(image, box, theme, metrics)
@@ -129,14 +131,15 @@ def _corners(image: Image, box: DrawnBox) -> tuple[int, int, int, int]:
     return x1, y1, x2, y2
 
 
-def _rectangle(image: Image, box: DrawnBox, colour: Colour, metrics: Metrics) -> None:
+def _rectangle(image: Image, box: DrawnBox, colour: Colour, line: int, seam: int = 0) -> None:
+    """Outline a box, whole or dashed, with lines ``seam`` pixels wider on both sides."""
     x1, y1, x2, y2 = _corners(image, box)
     if box.kind is BoxKind.PREDICTION:
-        cv2.rectangle(image, (x1, y1), (x2, y2), colour, metrics.line, cv2.LINE_8)
+        cv2.rectangle(image, (x1, y1), (x2, y2), colour, line + 2 * seam, cv2.LINE_8)
         return
-    dash = 3 + 3 * metrics.line
+    dash = 3 + 3 * line
     for start, stop in (((x1, y1), (x2, y1)), ((x1, y2), (x2, y2)), ((x1, y1), (x1, y2)), ((x2, y1), (x2, y2))):
-        _dashed_line(image, start, stop, dash, colour, metrics.line)
+        _dashed_line(image, start, stop, dash, colour, line + 2 * seam)
 
 
 def _dashed_line(
@@ -199,7 +202,7 @@ def draw_legend(image: Image, kinds: Sequence[BoxKind], theme: Theme) -> None:
         theme: colours.
     """
     metrics = Metrics.of(image)
-    side, space, gap = metrics.ascent, metrics.pad + metrics.pad // 2 + 1, 3 * metrics.pad
+    side, space, gap = metrics.ascent, metrics.pad + metrics.pad // 2, 3 * metrics.pad - 1
     entries: list[BoxKind | Colour] = [theme.on, theme.off, *kinds]
     texts = ["ON", "OFF", *(kind.value for kind in kinds)]
     marks = [side if isinstance(entry, tuple) else 2 * side for entry in entries]
@@ -211,7 +214,7 @@ def draw_legend(image: Image, kinds: Sequence[BoxKind], theme: Theme) -> None:
         right, bottom = left + mark - 1, mark_top + side - 1
         if isinstance(entry, BoxKind):
             sample = DrawnBox((float(left), float(mark_top), float(right), float(bottom)), entry, 0)
-            _rectangle(image, sample, entry.colour(theme, 0), metrics)
+            _rectangle(image, sample, entry.colour(theme, 0), metrics.line)
         else:
             cv2.rectangle(image, (left, mark_top), (right, bottom), entry, cv2.FILLED)
         put_text(image, text, left + mark + space, top + metrics.pad, theme.text, metrics)
