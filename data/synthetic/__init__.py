@@ -1,1 +1,1 @@
-"""A synthetic event camera in a textured world."""
+"""A synthetic world: an event camera that moves through a textured street, with cars, pedestrians and their boxes."""

@@ -1,0 +1,162 @@
+"""A folder of synthetic recordings: written in parallel, each file whole, unfinished folders continued.
+
+Layout: ``<raw_path>/{train,val,test}/<name>_td.dat`` and ``<name>_bbox.npy``, and ``<raw_path>/manifest.json`` with
+the settings. A recording is finished when both of its files are there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.events.bbox import write_bbox_npy
+from data.events.dat import write_dat
+from data.synthetic.config import SPLITS, WorldConfig
+from data.synthetic.recording import simulate
+from utils.atomic import write_json
+from utils.errors import UserError
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+WORLD_VERSION = 1
+"""Counts up whenever the same settings give other recordings."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to make."""
+
+    raw_path: Path
+    split: str
+    index: int
+
+    @property
+    def events_path(self) -> Path:
+        """The event file."""
+        return self.raw_path / self.split / f"{self.split}_{self.index:04d}_td.dat"
+
+    @property
+    def boxes_path(self) -> Path:
+        """The box file, written last."""
+        return self.raw_path / self.split / f"{self.split}_{self.index:04d}_bbox.npy"
+
+    @property
+    def finished(self) -> bool:
+        """Both files are there."""
+        return self.boxes_path.is_file() and self.events_path.is_file()
+
+
+def all_jobs(raw_path: Path, config: WorldConfig) -> list[Job]:
+    """Every recording of a data set, in order."""
+    return [Job(raw_path, split, index) for split in SPLITS for index in range(config.count(split))]
+
+
+def make_dataset(raw_path: Path | str, config: WorldConfig, seed: int, num_workers: int) -> int:
+    """Write all recordings that are not there yet.
+
+    Args:
+        raw_path: folder of the data set.
+        config: settings of the world.
+        seed: with the settings fixes every byte.
+        num_workers: processes; 0 or 1 works in this one.
+
+    Returns:
+        How many recordings were written.
+
+    Raises:
+        UserError: the folder holds recordings of other settings, or an option is out of range.
+    """
+    raw_path = Path(raw_path)
+    _check_options(seed, num_workers)
+    _claim(raw_path, config, seed)
+    jobs = all_jobs(raw_path, config)
+    open_jobs = [job for job in jobs if not job.finished]
+    if len(open_jobs) < len(jobs):
+        log.info("%d of %d recordings are finished already", len(jobs) - len(open_jobs), len(jobs))
+    done = _in_turn(open_jobs, config, seed) if num_workers <= 1 else _in_parallel(open_jobs, config, seed, num_workers)
+    for _ in track(done, total=len(open_jobs), desc="synthetic recordings", unit="rec"):
+        pass
+    return len(open_jobs)
+
+
+def _check_options(seed: int, num_workers: int) -> None:
+    for name, value in (("seed", seed), ("num_workers", num_workers)):
+        if value < 0:
+            raise UserError(
+                expected="a whole number from 0 on", got=str(value), where=name, fix=f"set {name} to 0 or more"
+            )
+
+
+def _make(job: Job, config: WorldConfig, seed: int) -> None:
+    recording = simulate(config, seed, job.split, job.index)
+    write_dat(job.events_path, recording.events, config.height, config.width)
+    write_bbox_npy(job.boxes_path, recording.labels.boxes)
+
+
+def _in_turn(jobs: list[Job], config: WorldConfig, seed: int) -> Iterator[None]:
+    for job in jobs:
+        yield _make(job, config, seed)
+
+
+def _in_parallel(jobs: list[Job], config: WorldConfig, seed: int, num_workers: int) -> Iterator[None]:
+    # Fresh processes: a fork would copy whatever threads the caller runs.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=num_workers, mp_context=context) as pool:
+        futures = [pool.submit(_make, job, config, seed) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _claim(raw_path: Path, config: WorldConfig, seed: int) -> None:
+    """Write the manifest, or check that the folder was begun with the same settings."""
+    path = raw_path / MANIFEST
+    wanted = {"format": "synthetic world", "version": WORLD_VERSION, "seed": seed, "world": config.to_dict()}
+    if path.is_file():
+        differences = sorted(_differences(_read_manifest(path), wanted))
+        if differences:
+            raise UserError(
+                expected="the settings with which this folder was begun",
+                got="; ".join(differences),
+                where=str(path),
+                fix="give the same settings to continue, or another raw_path, or remove the folder",
+            )
+        return
+    if any(raw_path.glob("*/*_td.dat")):
+        raise UserError(
+            expected="an empty or new folder",
+            got=f"recordings without a {MANIFEST}",
+            where=str(raw_path),
+            fix="give another raw_path",
+        )
+    write_json(path, wanted)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            expected="a JSON file", got=str(error), where=str(path), fix="remove the folder and make it again"
+        ) from error
+    return value if isinstance(value, dict) else {}
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}: {after} instead of {before}"

@@ -1,0 +1,66 @@
+"""Make a synthetic event-camera data set: raw recordings with boxes, ready for scripts/preprocess_dataset.py."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cv2
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from data.events.dat import read_dat
+from data.synthetic.config import SPLITS, WorldConfig, world_config
+from data.synthetic.dataset import Job, make_dataset
+from data.synthetic.preview import preview
+from data.synthetic.statistics import measure_folder
+from utils.atomic import atomic_path
+from utils.cli import hydra_entry
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@hydra_entry("make_synthetic")
+def main(cfg: DictConfig) -> None:
+    """Write the recordings that are missing, then say what the folder holds."""
+    world = world_config(OmegaConf.to_container(cfg.world, resolve=True))  # pyright: ignore[reportArgumentType]
+    raw_path = Path(str(cfg.raw_path))
+    written = make_dataset(raw_path, world, _whole(cfg, "seed"), _whole(cfg, "num_workers"))
+    log.info("wrote %d recordings to %s", written, raw_path)
+    figures = measure_folder(raw_path)
+    for line in figures.lines() if figures else []:
+        log.info("%s", line)
+    if cfg.preview:
+        save_preview(raw_path, world, Path(str(cfg.preview)))
+
+
+def _whole(cfg: DictConfig, key: str) -> int:
+    value = cfg[key]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UserError(expected="a whole number", got=repr(value), where=key, fix=f"give {key}=0, 1, 2, ...")
+    return value
+
+
+def save_preview(raw_path: Path, world: WorldConfig, path: Path) -> None:
+    """Save a contact sheet (PNG) of the first recording: events of 50 ms with boxes, at twelve times."""
+    job = next((Job(raw_path, split, 0) for split in SPLITS if world.count(split)), None)
+    if job is None:
+        return
+    step = world.label_step_us
+    labelled = range(100_000, world.duration_us + 1, step)
+    times = [labelled[round(place)] for place in np.linspace(0, len(labelled) - 1, min(12, len(labelled)))]
+    boxes = np.load(job.boxes_path, allow_pickle=False)
+    sheet = preview(read_dat(job.events_path), boxes, world.height, world.width, times)
+    done, png = cv2.imencode(".png", np.ascontiguousarray(sheet[:, :, ::-1]))
+    assert done, "PNG encoding of an 8-bit image cannot fail"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(png.tobytes())
+    log.info("preview: %s", path)
+
+
+if __name__ == "__main__":
+    main()
