@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.detection.config import AttentionConfig
+from models.layers.small_window import SmallWindowAttention, use_small_window
 
 
 class LayerScale(nn.Module):
@@ -96,8 +97,11 @@ class PartitionAttention(nn.Module):
         else:
             split, order = (n, h // ph, ph, w // pw, pw), (0, 1, 3, 5, 2, 4)
             back = (0, 1, 4, 2, 5, 3, 6)
-        qkv = self.qkv(x).view(*split, heads, 3, d).permute(6, *order, 7).reshape(3, -1, heads, ph * pw, d)
-        out = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        qkv = self.qkv(x).view(*split, heads, 3, d).permute(6, *order, 7)
+        if use_small_window(qkv, ph * pw):
+            out: Tensor = SmallWindowAttention.apply(qkv.reshape(3, -1, ph * pw, d), d**-0.5)  # pyright: ignore[reportAssignmentType]
+        else:
+            out = F.scaled_dot_product_attention(*qkv.reshape(3, -1, heads, ph * pw, d).unbind(0))
         out = out.view(n, h // ph, w // pw, heads, ph, pw, d).permute(back).reshape(n, h, w, c)
         return self.proj(out)
 

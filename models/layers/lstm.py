@@ -17,9 +17,9 @@ LstmState = tuple[Tensor, Tensor]
 class ConvLstm(nn.Module):
     """LSTM cell with 1x1 gates over ``cat(x, h)`` in the order forget, input, output, cell input.
 
-    The half of the gates that depends on the input is computed for all timesteps at once; only the other half is
-    sequential. With ``dws_conv`` a depthwise convolution precedes the gates (RVT); being depthwise it splits in the
-    same way.
+    With plain gates a sequence runs in torch's fused LSTM. With ``dws_conv`` a depthwise convolution precedes the
+    gates (RVT) and the steps are looped over; being depthwise it splits into an input and a hidden half, so that only
+    the latter is sequential.
     """
 
     def __init__(self, dim: int, cfg: LstmConfig, chrono_t_max: int | None = None) -> None:
@@ -59,28 +59,34 @@ class ConvLstm(nn.Module):
             hidden = cell = x.new_zeros(x.shape[1:])
         else:
             hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
-        gates_x, weight_h = self._input_gates(x)
-        outputs, cell = self._loop(gates_x, weight_h, hidden, cell)
+        if self.is_plain and len(x) > 1:
+            outputs, cell = self._fused(x, hidden, cell)
+        else:
+            outputs, cell = self._loop(x, hidden, cell)
         return outputs, (outputs[-1].permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
 
-    def _input_gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Gates from the input for all steps [L, B, h, w, 4C], and the recurrent weight [4C, C]."""
-        weight = self.conv1x1.weight.flatten(1)
-        weight_x, weight_h = weight[:, : self.dim], weight[:, self.dim :]
+    @property
+    def is_plain(self) -> bool:
+        """Whether the recurrence is an ordinary LSTM per pixel, which torch can run fused."""
+        return self.conv3x3_dws is None and (self.cell_update_dropout.p == 0.0 or not self.training)
+
+    def _fused(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """All steps in torch's LSTM (oneDNN, cuDNN), with pixels as its batch."""
+        weight, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
+        assert bias is not None
+        weight, bias = (_to_torch_gates(p) for p in (weight, bias))
+        params = [*(w.contiguous() for w in weight.split(self.dim, dim=1)), bias, torch.zeros_like(bias)]
+        state = [s.reshape(1, -1, self.dim) for s in (hidden, cell)]
+        outputs, _, last = torch.lstm(x.flatten(1, 3), state, params, True, 1, 0.0, self.training, False, False)
+        return outputs.view(x.shape), last.view(cell.shape)
+
+    def _loop(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """Step by step; the half of the gates that depends on the input is computed for all steps at once."""
+        weight_x, weight_h = self.conv1x1.weight.flatten(1).split(self.dim, dim=1)
         if self.conv_input:
-            assert self.conv3x3_dws is not None
             flat = x.flatten(0, 1).permute(0, 3, 1, 2)
             x = self._depthwise(flat, slice(None, self.dim)).permute(0, 2, 3, 1).view_as(x)
-        return F.linear(x, weight_x, self.conv1x1.bias), weight_h
-
-    def _depthwise(self, x: Tensor, channels: slice) -> Tensor:
-        conv = self.conv3x3_dws
-        assert conv is not None
-        assert conv.bias is not None
-        weight = conv.weight[channels]
-        return F.conv2d(x, weight, conv.bias[channels], padding=weight.shape[-1] // 2, groups=len(weight))
-
-    def _loop(self, gates_x: Tensor, weight_h: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        gates_x = F.linear(x, weight_x, self.conv1x1.bias)
         channels = slice(self.dim, None) if self.conv_input else slice(None)
         outputs = []
         for gates_t in gates_x:
@@ -93,3 +99,16 @@ class ConvLstm(nn.Module):
             hidden = out * cell.tanh()
             outputs.append(hidden)
         return torch.stack(outputs), cell
+
+    def _depthwise(self, x: Tensor, channels: slice) -> Tensor:
+        conv = self.conv3x3_dws
+        assert conv is not None
+        assert conv.bias is not None
+        weight = conv.weight[channels]
+        return F.conv2d(x, weight, conv.bias[channels], padding=weight.shape[-1] // 2, groups=len(weight))
+
+
+def _to_torch_gates(rows: Tensor) -> Tensor:
+    """Gate rows from forget, input, output, cell input to torch's input, forget, cell input, output."""
+    forget, inp, out, update = rows.chunk(4)
+    return torch.cat((inp, forget, update, out))
