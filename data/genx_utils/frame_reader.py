@@ -25,7 +25,7 @@ class _OpenFiles:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self._files: OrderedDict[tuple[str, int, int], h5py.Dataset] = OrderedDict()
+        self._files: OrderedDict[str, tuple[tuple[int, int], h5py.Dataset]] = OrderedDict()
 
     def get(self, path: Path) -> h5py.Dataset:
         """The frames of ``path``; a file replaced since it was opened is opened anew."""
@@ -38,14 +38,17 @@ class _OpenFiles:
                 where=str(path),
                 fix="check dataset.path, dataset.ev_repr_name and dataset.downsample_by_factor_2, or preprocess",
             ) from error
-        key = (str(path), status.st_ino, status.st_mtime_ns)
-        if key not in self._files:
-            self._files[key] = _open(path)
+        key, identity = str(path), (status.st_ino, status.st_mtime_ns)
+        known = self._files.get(key)
+        if known is not None and known[0] != identity:
+            self._files.pop(key)[1].file.close()  # HDF5 would hand out the open file again
+            known = None
+        if known is None:
+            known = self._files[key] = (identity, _open(path))
             while len(self._files) > MAX_OPEN_FILES:
-                _, oldest = self._files.popitem(last=False)
-                oldest.file.close()
+                self._files.popitem(last=False)[1][1].file.close()
         self._files.move_to_end(key)
-        return self._files[key]
+        return known[1]
 
 
 def _damaged(path: Path, got: str) -> UserError:

@@ -2,7 +2,7 @@
 
 A sample of PEDRo is the events of one 40 ms interval and the boxes drawn on it; samples do not join to recordings.
 Each becomes a short sequence of N windows that end evenly spread over the interval, the last at its end: windows of
-the full 40 ms therefore fill up, and the last, labelled frame holds exactly the events on which the boxes were drawn.
+the full 40 ms therefore fill up, and the last, labelled frame holds the events on which the boxes were drawn.
 A recurrent detector trains on a sample with ``sequence_length`` up to N. Windows of 40 / N ms (``dt_ms``) cut the
 interval into disjoint parts instead.
 """
