@@ -62,4 +62,4 @@ def table(summary: Mapping[str, Any]) -> str:
 
 def quality_rows(quality: Mapping[str, Any]) -> list[tuple[str, tuple[float, float]]]:
     """Class, (precision, recall) at IoU 0.5."""
-    return [(name, (row["precision"], row["recall"])) for name, row in quality["per_class"].items()]
+    return [(name, (row["precision_50"], row["recall_50"])) for name, row in quality["one_to_one"].items()]

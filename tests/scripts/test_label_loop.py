@@ -1,0 +1,106 @@
+"""Compose, train, label, train on the labels: through the real configs, weak and semi, restartable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.genx_utils.layout import SequencePaths, read_labels
+from tests.running import SMALL, failure, run
+from tests.tiny import REPR_NAME, write_tiny_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def teacher(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("teacher")
+    status = run(
+        "train.py", *SMALL, f"dataset.path={dataset}", f"output.dir={out}", "training.max_steps=30",
+        "training.learning_rate=0.005", "dataset.train_ratio=0.34",
+    )  # fmt: skip
+    assert status == 0
+    return out / "last.ckpt"
+
+
+def label_arguments(dataset: Path, teacher: Path, out: Path, *more: str) -> tuple[str, ...]:
+    return (
+        "model=pseudo_labeler", *SMALL, f"dataset.path={dataset}", f"checkpoint={teacher}",
+        f"save_dir={out / 'train'}", "tta.enable=true", "model.pseudo_label.obj_thresh=0.02",
+        "model.pseudo_label.cls_thresh=0.02", *more,
+    )  # fmt: skip
+
+
+def tree_bytes(folder: Path) -> dict[str, bytes]:
+    files = sorted(file for file in folder.rglob("*.np*") if file.is_file() and "event_repr" not in file.name)
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("supervision", ["dataset.ratio=0.25", "dataset.train_ratio=0.34"])
+def test_label_and_train_again(dataset: Path, teacher: Path, tmp_path: Path, supervision: str) -> None:
+    out = tmp_path / "labels"
+    arguments = label_arguments(dataset, teacher, out, supervision)
+    assert run("predict.py", *arguments) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["pseudo"] > 0
+    sequences = sorted((out / "train").iterdir())
+    assert [path.name for path in sequences] == sorted(path.name for path in (dataset / "train").iterdir())
+    assert (out / "val").resolve() == (dataset / "val").resolve()
+
+    visible = 0
+    for sequence in sequences:
+        new = read_labels(SequencePaths(sequence, REPR_NAME, True))
+        old = read_labels(SequencePaths(dataset / "train" / sequence.name, REPR_NAME, True))
+        truth = new.boxes[new.boxes["t"] > 0]
+        assert np.isin(truth["t"], old.boxes["t"]).all()
+        visible += len(np.unique(truth["t"]))
+    share = visible / (24 * len(sequences))
+    assert share == pytest.approx(0.25 if "dataset.ratio" in supervision else 1 / 3, abs=0.05), (
+        "hidden labels stay hidden"
+    )
+
+    before = tree_bytes(out)
+    assert run("predict.py", *arguments) == 0
+    assert tree_bytes(out) == before
+    # A sequence that is missing, as after a kill, is labelled again to the same bytes.
+    removed = sequences[1]
+    for path in sorted(removed.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    removed.rmdir()
+    assert run("predict.py", *arguments) == 0
+    assert tree_bytes(out) == before
+
+    student = tmp_path / "student"
+    status = run(
+        "train.py", "model=rnndet-soft", *SMALL, f"dataset.path={out}", f"output.dir={student}",
+        f"weight={teacher}", "training.max_steps=2",
+    )  # fmt: skip
+    assert status == 0
+
+    quality = tmp_path / "quality.json"
+    status = run(
+        "val_dst.py", "model=pseudo_labeler", *SMALL, f"dataset.path={out}", "checkpoint=1",
+        "model.pseudo_label.obj_thresh=0.01", "model.pseudo_label.cls_thresh=0.01", f"save_json={quality}",
+        f"save_picture={tmp_path / 'quality.png'}",
+    )  # fmt: skip
+    assert status == 0
+    figures = json.loads(quality.read_text())
+    assert set(figures["one_to_one"]) == {"all", "car", "pedestrian"}
+    assert 0 <= figures["one_to_one"]["car"]["precision_50"] <= 1
+    assert {"AP", "AP_50"} <= figures["prophesee"].keys()
+    assert (tmp_path / "quality.png").stat().st_size > 1000
+
+
+def test_other_settings_do_not_mix(
+    dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "labels"
+    assert run("predict.py", *label_arguments(dataset, teacher, out, "dataset.ratio=0.25")) == 0
+    message = failure(capsys, "predict.py", *label_arguments(dataset, teacher, out, "dataset.ratio=0.5"))
+    assert "ratio" in message

@@ -1,0 +1,56 @@
+"""Quality of pseudo labels against the labels that were hidden: ``python val_dst.py --help``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from config.resolvers import register_resolvers
+from modules.utils.build import evaluator_from_config
+from modules.utils.fetch import plain
+from modules.utils.pseudo_config import pseudo_labeler_config
+from modules.utils.quality import evaluate_pseudo_labels, source_split_of
+from utils.cli import hydra_entry
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+register_resolvers()
+
+
+@hydra_entry("val_dst")
+def main(cfg: DictConfig) -> None:
+    """Print precision, recall and AP per class; write JSON and a picture if asked for."""
+    config = plain(cfg)
+    dataset = config["dataset"]
+    pseudo = Path(dataset["path"]) / "train"
+    if not pseudo.is_dir():
+        raise UserError(
+            expected="a pseudo-label dataset with a train folder",
+            got="no such folder",
+            where=f"dataset.path={dataset['path']}",
+            fix="give the folder that predict.py wrote, without its last part: dataset.path=FOLDER",
+        )
+    name, half = dataset["representation"]["name"], bool(dataset["downsample_by_factor_2"])
+    source = source_split_of(pseudo, name, half) if cfg.source_path is None else Path(cfg.source_path) / "train"
+    # Labels are compared at full resolution, whatever the frames have.
+    full_size = {**config, "dataset": {**dataset, "downsample_by_factor_2": False}}
+    report = evaluate_pseudo_labels(
+        pseudo,
+        source,
+        name,
+        dataset["classes"],
+        evaluator_from_config(full_size),
+        pseudo_labeler_config(config).thresholds,
+        half,
+    )
+    print(report.text())  # noqa: T201
+    if cfg.save_json is not None:
+        report.save_json(cfg.save_json)
+    if cfg.save_picture is not None:
+        report.save_picture(cfg.save_picture)
+
+
+if __name__ == "__main__":
+    main()
