@@ -59,7 +59,7 @@ class ConvLstm(nn.Module):
             hidden = cell = x.new_zeros(x.shape[1:])
         else:
             hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
-        if self.is_plain and len(x) > 1:
+        if self.is_plain and not torch.compiler.is_compiling():
             outputs, cell = self._fused(x, hidden, cell)
         else:
             outputs, cell = self._loop(x, hidden, cell)
