@@ -21,22 +21,32 @@ _BLEED = 2.0
 
 
 @njit(cache=True, nogil=True)
-def _tile(ground: FloatImage, level: int, x: float, z: float) -> float:
-    """Bilinear value of the ground tile at texel (x, z) of level 0."""
-    size = GROUND_SIZE >> level
+def _tile_rows(level: int, z: float) -> tuple[int, int, np.float32]:
+    """Offsets of the two rows of a level of the ground tile around texel row ``z`` of level 0, and their mix."""
     start = 0
     for lower in range(level):
         start += (GROUND_SIZE >> lower) * (GROUND_SIZE >> lower)
-    scale = 1.0 / (1 << level)
-    x = x * scale - 0.5
-    z = z * scale - 0.5
-    fx, fz = math.floor(x), math.floor(z)
-    ax, az = x - fx, z - fz
-    x0, z0 = int(fx) & (size - 1), int(fz) & (size - 1)
-    x1, z1 = (x0 + 1) & (size - 1), (z0 + 1) & (size - 1)
-    top = ground[start + z0 * size + x0] * (1 - ax) + ground[start + z0 * size + x1] * ax
-    low = ground[start + z1 * size + x0] * (1 - ax) + ground[start + z1 * size + x1] * ax
-    return top * (1 - az) + low * az
+    size = GROUND_SIZE >> level
+    z = z / (1 << level) - 0.5
+    floor = math.floor(z)
+    row = int(floor)
+    return start + (row & (size - 1)) * size, start + ((row + 1) & (size - 1)) * size, np.float32(z - floor)
+
+
+@njit(cache=True, nogil=True)
+def _tile(ground: FloatImage, level: int, rows: tuple[int, int, np.float32], x: float) -> np.float32:
+    """Bilinear value of the ground tile at texel column ``x`` of level 0, between the given rows."""
+    top, low, az = rows
+    x = x / (1 << level) - 0.5
+    floor = math.floor(x)
+    ax = np.float32(x - floor)
+    mask = (GROUND_SIZE >> level) - 1
+    x0 = int(floor) & mask
+    x1 = (x0 + 1) & mask
+    t0, t1 = ground[np.uintp(top + x0)], ground[np.uintp(top + x1)]
+    l0, l1 = ground[np.uintp(low + x0)], ground[np.uintp(low + x1)]
+    upper, lower = t0 + (t1 - t0) * ax, l0 + (l1 - l0) * ax
+    return upper + (lower - upper) * az
 
 
 @njit(cache=True, nogil=True)
@@ -52,12 +62,14 @@ def _draw_ground_row(
     detail = 0.5 * (math.log2(step) + math.log2(max(step_z, step)))
     detail = min(max(detail, 0.0), GROUND_LEVELS - 1.001)
     level = int(detail)
-    mix = detail - level
+    mix, weight = np.float32(detail - level), np.float32(share)
     z = (camera_z + distance) * GROUND_TEXELS_PER_M
+    fine, coarse = _tile_rows(level, z), _tile_rows(level + 1, z)
     x = camera_x * GROUND_TEXELS_PER_M + (0.5 - width / 2 - pan) * step
     for u in range(width):
-        value = _tile(ground, level, x, z) * (1 - mix) + _tile(ground, level + 1, x, z) * mix
-        row[u] = row[u] * (1 - share) + value * share
+        value = _tile(ground, level, fine, x)
+        value += (_tile(ground, level + 1, coarse, x) - value) * mix
+        row[u] += (value - row[u]) * weight
         x += step
 
 
@@ -103,34 +115,57 @@ def draw_backdrop(
 
 
 @njit(cache=True, nogil=True)
-def _texel(texels: FloatImage, start: int, rows: int, columns: int, x: float, y: float) -> tuple[float, float]:
+def _texel(
+    texels: FloatImage, start: int, rows: int, columns: int, x: float, y: float
+) -> tuple[np.float32, np.float32]:
     """Bilinear (premultiplied luminance, alpha) at (x, y), counted from the first texel's centre; 0 outside."""
     if x < 0 or y < 0 or x >= columns - 1 or y >= rows - 1:
-        return 0.0, 0.0
+        return np.float32(0), np.float32(0)
     x0, y0 = int(x), int(y)
-    ax, ay = x - x0, y - y0
-    i = start + y0 * columns + x0
-    j = i + columns
-    w00, w01, w10, w11 = (1 - ax) * (1 - ay), ax * (1 - ay), (1 - ax) * ay, ax * ay
-    alpha = texels[i, 1] * w00 + texels[i + 1, 1] * w01 + texels[j, 1] * w10 + texels[j + 1, 1] * w11
-    value = texels[i, 0] * w00 + texels[i + 1, 0] * w01 + texels[j, 0] * w10 + texels[j + 1, 0] * w11
+    ax, ay = np.float32(x - x0), np.float32(y - y0)
+    bx, by = np.float32(1) - ax, np.float32(1) - ay
+    i = np.uintp(start + y0 * columns + x0)
+    j = np.uintp(i + np.uintp(columns))
+    i1, j1 = i + np.uintp(1), j + np.uintp(1)
+    w00, w01, w10, w11 = bx * by, ax * by, bx * ay, ax * ay
+    alpha = texels[i, 1] * w00 + texels[i1, 1] * w01 + texels[j, 1] * w10 + texels[j1, 1] * w11
+    value = texels[i, 0] * w00 + texels[i1, 0] * w01 + texels[j, 0] * w10 + texels[j1, 0] * w11
     return value, alpha
 
 
+Lookup = tuple[float, float, float, float, float, float, np.float32, int, int, int, int, int, int]
+"""Affine map from pixels to texels of a level, and the two levels (offset, rows, columns) to mix."""
+
+
 @njit(cache=True, nogil=True)
-def _sample(
-    texels: FloatImage, table: npt.NDArray[np.int64], level: int, mix: float, x: float, y: float
-) -> tuple[float, float]:
-    """Trilinear (premultiplied luminance, alpha) at texel (x, y) of level 0, ``mix`` between two levels."""
+def _lookup(table: npt.NDArray[np.int64], shape: npt.NDArray[np.float64], pose: npt.NDArray[np.float64]) -> Lookup:
+    """What `_sample` needs of a posed sprite, in local variables."""
+    detail = min(max(math.log2(pose[4]), 0.0), LEVELS - 1.001)
+    level = int(detail)
     scale = 1.0 / (1 << level)
-    value, alpha = _texel(texels, table[level, 0], table[level, 1], table[level, 2], x * scale - 0.5, y * scale - 0.5)
-    if mix > 0.0:
-        scale *= 0.5
-        level += 1
-        value1, alpha1 = _texel(
-            texels, table[level, 0], table[level, 1], table[level, 2], x * scale - 0.5, y * scale - 0.5
-        )
-        value, alpha = value * (1 - mix) + value1 * mix, alpha * (1 - mix) + alpha1 * mix
+    k = pose[4] * scale
+    x_u, x_v = pose[2] * pose[5] * k, pose[3] * k
+    y_u, y_v = -pose[3] * pose[5] * k, pose[2] * k
+    x_0 = shape[0] * scale - 0.5 + x_u * (0.5 - pose[0]) + x_v * (0.5 - pose[1])
+    y_0 = shape[1] * scale - 0.5 + y_u * (0.5 - pose[0]) + y_v * (0.5 - pose[1])
+    fine, coarse = table[level], table[level + 1]
+    return (
+        x_0, x_u, x_v, y_0, y_u, y_v, np.float32(detail - level),
+        fine[0], fine[1], fine[2], coarse[0], coarse[1], coarse[2],
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _sample(texels: FloatImage, lookup: Lookup, u: int, v: int) -> tuple[np.float32, np.float32]:
+    """Trilinear (premultiplied luminance, alpha) at a pixel."""
+    x_0, x_u, x_v, y_0, y_u, y_v, mix, start, rows, columns, start1, rows1, columns1 = lookup
+    x = x_0 + x_u * u + x_v * v
+    y = y_0 + y_u * u + y_v * v
+    value, alpha = _texel(texels, start, rows, columns, x, y)
+    if mix > 0:
+        rest = np.float32(1) - mix
+        value1, alpha1 = _texel(texels, start1, rows1, columns1, 0.5 * x - 0.25, 0.5 * y - 0.25)
+        value, alpha = value * rest + value1 * mix, alpha * rest + alpha1 * mix
     return value, alpha
 
 
@@ -166,18 +201,12 @@ def draw_sprite(
     if pose[4] <= 0:
         return
     top, bottom, left, right = _extent(shape, pose, frame.shape[0], frame.shape[1])
-    detail = min(max(math.log2(pose[4]), 0.0), LEVELS - 1.001)
-    level = int(detail)
-    mix = detail - level
+    lookup = _lookup(table, shape, pose)
     for v in range(top, bottom):
-        dy = v + 0.5 - pose[1]
         for u in range(left, right):
-            dx = (u + 0.5 - pose[0]) * pose[5]
-            x = (pose[2] * dx + pose[3] * dy) * pose[4] + shape[0]
-            y = (pose[2] * dy - pose[3] * dx) * pose[4] + shape[1]
-            value, alpha = _sample(texels, table, level, mix, x, y)
-            if alpha > 0.0:
-                frame[v, u] = frame[v, u] * (1 - alpha) + value
+            value, alpha = _sample(texels, lookup, u, v)
+            if alpha > 0:
+                frame[v, u] = frame[v, u] * (np.float32(1) - alpha) + value
 
 
 @njit(cache=True, nogil=True)
@@ -194,16 +223,10 @@ def cover(
     if pose[4] <= 0:
         return
     top, bottom, left, right = _extent(shape, pose, owners.shape[0], owners.shape[1])
-    detail = min(max(math.log2(pose[4]), 0.0), LEVELS - 1.001)
-    level = int(detail)
-    mix = detail - level
+    lookup = _lookup(table, shape, pose)
     for v in range(top, bottom):
-        dy = v + 0.5 - pose[1]
         for u in range(left, right):
-            dx = (u + 0.5 - pose[0]) * pose[5]
-            x = (pose[2] * dx + pose[3] * dy) * pose[4] + shape[0]
-            y = (pose[2] * dy - pose[3] * dx) * pose[4] + shape[1]
-            if owners[v, u] != figure and _sample(texels, table, level, mix, x, y)[1] >= _SOLID:
+            if owners[v, u] != figure and _sample(texels, lookup, u, v)[1] >= _SOLID:
                 owners[v, u] = figure
                 if figure >= 0:
                     areas[figure] += 1

@@ -24,6 +24,9 @@ Buffer = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint
 _DARK = 0.01
 """Luminance added before the logarithm, so that black has a level and contrast fades in the dark."""
 
+_NEARLY = 0.9
+"""Share of a threshold from which an event is reckoned with when room is made; rounding stays far below."""
+
 _CHUNK = 64
 """Renders that are posed, and whose events are put in order, at once."""
 
@@ -79,60 +82,65 @@ def _log(luminance: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _grown(buffer: Buffer, needed: int) -> Buffer:
-    """The buffer itself, or a copy with room for ``needed`` events."""
-    size = buffer[0].shape[0]
-    if needed <= size:
-        return buffer
-    size = max(2 * size, needed)
-    t, pixel, p = np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8)
-    for index in range(buffer[0].shape[0]):
-        t[index], pixel[index], p[index] = buffer[0][index], buffer[1][index], buffer[2][index]
-    return t, pixel, p
+def measure_light(
+    frame: FloatImage,
+    light: float,
+    reference: FloatImage,
+    up: FloatImage,
+    down: FloatImage,
+    now: FloatImage,
+) -> int:
+    """Write the log luminance of ``frame`` [H, W] into ``now``; return a bound of the events that it makes."""
+    height, width = frame.shape
+    most = 0
+    for v in range(height):
+        for u in range(width):
+            value = _log(frame[v, u] * light)
+            now[v, u] = value
+            change = value - reference[v, u]
+            step = up[v, u] if change > 0 else -down[v, u]
+            if change / step > _NEARLY:
+                most += int(change / step) + 2
+    return most
 
 
 @njit(cache=True, nogil=True)
 def cross(
-    frame: FloatImage,
-    light: float,
     t0_us: int,
     t1_us: int,
-    level: FloatImage,
+    before: FloatImage,
+    now: FloatImage,
     reference: FloatImage,
     up: FloatImage,
     down: FloatImage,
-    buffer: Buffer,
+    t: npt.NDArray[np.int64],
+    pixel: npt.NDArray[np.int32],
+    p: npt.NDArray[np.uint8],
     count: int,
-) -> tuple[Buffer, int]:
-    """Append the events between the last render and ``frame`` [H, W]; times lie in (t0_us, t1_us].
+) -> int:
+    """Append the events between two log luminances [H, W] to the buffers t, pixel, p; times lie in (t0_us, t1_us].
 
     Returns:
-        The buffer, which may have been replaced by a larger one, and the new number of events.
+        The new number of events.
     """
-    height, width = frame.shape
-    span = t1_us - t0_us
+    height, width = now.shape
+    span = t1_us - t0_us - 1
     for v in range(height):
         for u in range(width):
-            before = level[v, u]
-            now = _log(frame[v, u] * light)
-            if now == before:
+            slope = now[v, u] - before[v, u]
+            if slope == 0:
                 continue
-            level[v, u] = now
-            slope = now - before
-            rising = slope > 0
-            step = up[v, u] if rising else -down[v, u]
+            step = up[v, u] if slope > 0 else -down[v, u]
             target = reference[v, u] + step
-            while (now >= target) if rising else (now <= target):
+            while (now[v, u] - target) * step >= 0:
                 reference[v, u] = target
-                share = min(max((target - before) / slope, 0.0), 1.0)
-                if count >= buffer[0].shape[0]:
-                    buffer = _grown(buffer, count + 1)
-                buffer[0][count] = t0_us + 1 + int(share * (span - 1))
-                buffer[1][count] = v * width + u
-                buffer[2][count] = 1 if rising else 0
+                share = min(max((target - before[v, u]) / slope, 0.0), 1.0)
+                t[count] = t0_us + 1 + int(share * span)
+                pixel[count] = v * width + u
+                p[count] = slope > 0
                 count += 1
-                target = np.float32(target + step)
-    return buffer, count
+                target += step
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -183,7 +191,9 @@ class _Film:
         self._scene, self._cast, self._pixels = scene, cast, pixels
         self._backdrop = np.zeros((scene.height, scene.width), np.float32)
         self._frame = np.zeros_like(self._backdrop)
+        self._now = np.zeros_like(self._backdrop)
         self._lens: npt.NDArray[np.float64] | None = None
+        self._buffer = _new_buffer(1 << 14)
 
     def draw(self, lens: npt.NDArray[np.float64], parts: npt.NDArray[np.float64], order: npt.NDArray[np.int64]) -> None:
         """Draw one render; the backdrop of a standing camera is drawn once."""
@@ -197,15 +207,25 @@ class _Film:
     def expose(self, span: slice, times_us: npt.NDArray[np.int64]) -> Buffer:
         """Events of the renders of ``span``, not yet in order; ``times_us`` has one more entry in front."""
         poses, pixels, light = pose_all(self._scene, span), self._pixels, float(self._scene.light)
-        buffer = (np.empty(1 << 14, np.int64), np.empty(1 << 14, np.int32), np.empty(1 << 14, np.uint8))
         count = 0
         for index in range(len(poses.lens)):
             self.draw(poses.lens[index], poses.parts[index], poses.order[index])
-            buffer, count = cross(
-                self._frame, light, times_us[index], times_us[index + 1], pixels.level, pixels.reference, pixels.up,
-                pixels.down, buffer, count,
-            )  # fmt: skip
-        return buffer[0][:count], buffer[1][:count], buffer[2][:count]
+            state = (pixels.reference, pixels.up, pixels.down)
+            self._reserve(count + measure_light(self._frame, light, *state, self._now))
+            count = cross(times_us[index], times_us[index + 1], pixels.level, self._now, *state, *self._buffer, count)
+            pixels.level, self._now = self._now, pixels.level
+        t, pixel, p = self._buffer
+        return t[:count].copy(), pixel[:count].copy(), p[:count].copy()
+
+    def _reserve(self, size: int) -> None:
+        """Make room for ``size`` events."""
+        if size > len(self._buffer[0]):
+            missing = _new_buffer(size)
+            self._buffer = _joined([self._buffer, missing])
+
+
+def _new_buffer(size: int) -> Buffer:
+    return np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8)
 
 
 def _joined(pieces: list[Buffer]) -> Buffer:
