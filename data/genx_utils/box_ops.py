@@ -85,11 +85,11 @@ def zoom_in(rows: Tensor, size_hw: Size, x0y0: tuple[int, int], factor: float) -
 
 
 def zoom_out(rows: Tensor, size_hw: Size, x0y0: tuple[int, int], factor: float) -> Tensor:
-    """Shrink the frame by ``factor`` and put it at ``x0y0``."""
+    """Shrink the frame by ``factor`` and put it at ``x0y0``; rounding never lets a box leave the frame."""
     out = scale(rows, size_hw, 1.0 / factor)
     out[:, 1] += x0y0[0]
     out[:, 2] += x0y0[1]
-    return out
+    return clamp(out, size_hw)
 
 
 def undo_zoom_in(rows: Tensor, x0y0: tuple[int, int], factor: float) -> Tensor:

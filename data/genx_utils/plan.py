@@ -13,7 +13,7 @@ Batch k belongs to stream group ``k mod G``; its recurrent states are the group'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -249,34 +249,34 @@ class EvalPlan:
 
 
 class PlanSampler(Sampler[BatchSpec]):
-    """Hands the batches of one epoch to a DataLoader (as ``sampler`` with ``batch_size=None``).
+    """Hands the batches of a plan to a DataLoader (as ``sampler`` with ``batch_size=None``).
 
-    ``len`` is always the whole epoch, also when it starts in the middle: Lightning counts the batches before.
+    Every iteration yields as many batches as an epoch has, from a position on and across the end of an epoch if it
+    begins in the middle. It counts epochs by itself (it has no ``set_epoch``): a Trainer that was stopped by its
+    number of steps counts an unfinished epoch as done, and the plan must not skip the rest of it.
 
     Args:
         plan: all batches.
-        epoch: epoch to begin with ...
-        start: ... and its first batch.
+        position: tells epoch and batch to begin an iteration with; by default (0, 0) and then where the last
+            complete iteration ended.
     """
 
-    def __init__(self, plan: BatchPlan, epoch: int = 0, start: int = 0) -> None:
+    def __init__(self, plan: BatchPlan, position: Callable[[], tuple[int, int]] | None = None) -> None:
         self.plan = plan
-        self.set_position(epoch, start)
+        self._position = position
+        self._next = 0
 
-    def set_position(self, epoch: int, start: int) -> None:
-        """Begin the next iteration at batch ``start`` of ``epoch``; later epochs begin at 0."""
-        self.epoch = epoch
-        self._start = (epoch, start)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next iteration (called by Lightning)."""
-        self.epoch = epoch
+    def set_position(self, epoch: int, batch: int) -> None:
+        """Begin the next iteration there, unless ``position`` was given."""
+        self._next = epoch * len(self.plan) + batch
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __iter__(self) -> Iterator[BatchSpec]:
-        epoch = self.epoch
-        first = self._start[1] if self._start[0] == epoch else 0
-        for index in range(first, len(self.plan)):
-            yield self.plan.batch(epoch, index)
+        if self._position is not None:
+            self.set_position(*self._position())
+        first, length = self._next, len(self.plan)
+        for number in range(first, first + length):
+            yield self.plan.batch(*divmod(number, length))
+        self._next = first + length

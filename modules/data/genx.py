@@ -97,7 +97,9 @@ class DataModule(pl.LightningDataModule):
             hide_sequences(sequences, cfg.train_ratio)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read what the stage needs, so that mistakes show before training starts."""
+        """Read what the stage needs, so that mistakes show before training starts; a new fit begins the plan anew."""
+        if stage == "fit" and self._handed_out is not None:
+            self._start, self._handed_out = (0, 0), None
         wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("train",)}
         for split in wanted.get(str(stage), ()):
             self.sequences(split)
@@ -171,10 +173,13 @@ class DataModule(pl.LightningDataModule):
         return PlanLoader(dataset, sampler, num_workers, torch.cuda.is_available(), persistent)
 
     def train_dataloader(self) -> PlanLoader:
-        """Training batches, from the position set by ``set_start_batch`` or a checkpoint on."""
+        """Training batches, from the position set by ``set_start_batch`` or a checkpoint on.
+
+        Outside a Trainer, which reports the batches it uses, every iteration begins there.
+        """
         plan = self.train_plan()
         self._train_length = len(plan)
-        sampler = PlanSampler(plan, *self._start)
+        sampler = PlanSampler(plan, self.next_position)
         return self._loader(self._dataset("train", training=True), sampler, self.cfg.num_workers_train, True)
 
     def _eval_dataloader(self, split: str, reverse: bool, exclude: Collection[str] = ()) -> PlanLoader:
@@ -201,7 +206,7 @@ class DataModule(pl.LightningDataModule):
     # Position in the plan.
     def set_start_batch(self, batch: int, epoch: int = 0) -> None:
         """Let the next training loader begin at a batch of the plan."""
-        self._start = (epoch, batch)
+        self._start, self._handed_out = (epoch, batch), None
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the frames; labels and flags stay on the host, where they are read."""
@@ -210,20 +215,18 @@ class DataModule(pl.LightningDataModule):
         batch["frames"] = batch["frames"].to(device, non_blocking=True)
         return batch
 
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and batch that come next in training."""
-        if self._handed_out is None:
-            return {"epoch": self._start[0], "batch": self._start[1]}
+    def next_position(self) -> tuple[int, int]:
+        """Epoch and batch that come next in training, whatever loader processes have read ahead."""
+        if self._handed_out is None or self._train_length is None:
+            return self._start
         epoch, batch = self._handed_out
-        if not self._in_flight():
-            batch += 1
-        if batch >= self._batches_per_epoch():
-            epoch, batch = epoch + 1, 0
-        return {"epoch": epoch, "batch": batch}
+        batch += 0 if self._in_flight() else 1
+        return (epoch, batch) if batch < self._train_length else (epoch + 1, 0)
 
-    def _batches_per_epoch(self) -> float:
-        limit = float("inf") if self.trainer is None else self.trainer.num_training_batches
-        return min(limit, self._train_length or float("inf"))
+    def state_dict(self) -> dict[str, Any]:
+        """Where training stands in its plan."""
+        epoch, batch = self.next_position()
+        return {"epoch": epoch, "batch": batch}
 
     def _in_flight(self) -> bool:
         """Whether the batch handed out last has not been trained on yet."""
