@@ -16,17 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from data.genx_utils.dataset_rnd import RandomItems
 from data.genx_utils.dataset_streaming import StreamLane, deal, longest_first
+from data.genx_utils.plan_lanes import RandomLanes, StreamLanes
 from data.genx_utils.sequence_ranges import StreamRange
-from data.genx_utils.types import PADDING_LANE, AugmentSpec, BatchSpec, LaneSpec
+from data.genx_utils.types import PADDING_LANE, BatchSpec, LaneSpec
 from utils.errors import UserError
 
-_ORDER, _STREAM, _RANDOM, _FLIP = 1, 2, 3, 4  # first word of each generator's entropy, so that none repeats another
+__all__ = ["BatchPlan", "EvalPlan", "PlanSampler", "RandomLanes", "StreamLanes", "TrainPlan"]
 
 
 class BatchPlan(Protocol):
@@ -39,121 +37,6 @@ class BatchPlan(Protocol):
     def batch(self, epoch: int, index: int) -> BatchSpec:
         """Batch ``index`` of ``epoch``."""
         ...
-
-
-class RandomLanes:
-    """Random-access lanes: endless passes over shuffled (or weighted) items, dealt over ranks without repeats.
-
-    Args:
-        items: what to draw from.
-        lanes: random lanes of a batch on one rank.
-        seed: of order and augmentation.
-        rank: which share this process draws.
-        world: number of ranks.
-        tflip: probability of reversed time.
-        weights: draw with replacement by these weights [N] instead of shuffling.
-    """
-
-    def __init__(
-        self,
-        items: RandomItems,
-        lanes: int,
-        seed: int,
-        rank: int,
-        world: int,
-        tflip: float,
-        weights: npt.NDArray[np.float64] | None = None,
-    ) -> None:
-        items.require_items()
-        self.items, self.lanes, self.seed, self.rank, self.world, self.tflip = items, lanes, seed, rank, world, tflip
-        self.weights = None if weights is None else weights / weights.sum()
-        whole_batches = len(items) // (lanes * world) * lanes * world
-        self.pass_length = whole_batches or len(items)
-        self._cached: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, dtype=np.int64))
-
-    @property
-    def batches_per_pass(self) -> int:
-        """Whole batches of one pass; 0 if there are fewer items than lanes."""
-        return self.pass_length // (self.lanes * self.world)
-
-    def _order(self, number: int) -> npt.NDArray[np.int64]:
-        if self._cached[0] != number:
-            rng = np.random.default_rng((_ORDER, self.seed, number))
-            if self.weights is None:
-                order = rng.permutation(len(self.items))
-            else:
-                order = rng.choice(len(self.items), size=self.pass_length, p=self.weights)
-            self._cached = number, order
-        return self._cached[1]
-
-    def specs(self, batch: int) -> tuple[LaneSpec, ...]:
-        """Lanes of the ``batch``-th batch since the beginning of training."""
-        first = (batch * self.world + self.rank) * self.lanes
-        return tuple(self._spec(first + lane) for lane in range(self.lanes))
-
-    def _spec(self, draw: int) -> LaneSpec:
-        number, place = divmod(draw, self.pass_length)
-        item = int(self._order(number)[place])
-        flip = np.random.default_rng((_FLIP, self.seed, draw)).random() < self.tflip if self.tflip > 0 else False
-        start, stop, reverse = self.items.window(item, bool(flip))
-        return LaneSpec(
-            sequence=self.items.sequence_index(item),
-            start=start,
-            stop=stop,
-            reverse=reverse,
-            is_first=True,
-            is_last=False,
-            augment=AugmentSpec("random", (_RANDOM, self.seed, draw), start, stop),
-        )
-
-
-class StreamLanes:
-    """Stream lanes for training: each walks its own permutation of all ranges, once per epoch.
-
-    Args:
-        ranges: what to stream.
-        length: frames per chunk, L.
-        groups: number of independent groups G.
-        lanes: stream lanes of a group on one rank.
-        seed: of order and augmentation.
-        rank: ranks differ in their orders.
-        tflip: probability that a range is played in reversed time; decided per lane and range.
-    """
-
-    def __init__(
-        self, ranges: Sequence[StreamRange], length: int, groups: int, lanes: int, seed: int, rank: int, tflip: float
-    ) -> None:
-        if not ranges:
-            raise UserError(
-                expected="labelled frames in the train split",
-                got="none",
-                where="stream sampling of the train split",
-                fix="check dataset.path and the settings ratio, train_ratio and split_file",
-            )
-        self.ranges, self.length, self.groups, self.lanes = ranges, length, groups, lanes
-        self.seed, self.rank, self.tflip = seed, rank, tflip
-        self.num_chunks = sum(r.num_chunks(length) for r in ranges)
-        self._cached: tuple[int, list[list[StreamLane]]] = (-1, [])
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Batches until every lane of every group has played all ranges."""
-        return self.groups * self.num_chunks
-
-    def _lane(self, epoch: int, group: int, lane: int) -> StreamLane:
-        entropy = (_STREAM, self.seed, epoch, self.rank, group, lane)
-        rng = np.random.default_rng(entropy)
-        order = rng.permutation(len(self.ranges))
-        reverse = rng.random(len(order)) < self.tflip
-        return StreamLane([self.ranges[i] for i in order], reverse.tolist(), self.length, entropy)
-
-    def specs(self, epoch: int, index: int) -> tuple[LaneSpec, ...]:
-        """Stream lanes of batch ``index`` of an epoch."""
-        if self._cached[0] != epoch:
-            lanes = [[self._lane(epoch, g, lane) for lane in range(self.lanes)] for g in range(self.groups)]
-            self._cached = epoch, lanes
-        chunk, group = divmod(index, self.groups)
-        return tuple(lane.spec(chunk) for lane in self._cached[1][group])
 
 
 class TrainPlan:
