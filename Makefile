@@ -5,7 +5,10 @@ PYTHON ?= python3
 ENV := .venv
 RUN := $(ENV)/bin/python
 STAMP := $(ENV)/.installed
+# Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1
 DEMO := demo
+DEMO_WORLD :=
+DEMO_TRAINING :=
 
 .PHONY: help env demo test lint clean
 
@@ -23,11 +26,12 @@ $(STAMP): requirements.lock
 	@touch $(STAMP)
 
 demo: $(STAMP) ## events in, a better detector out: synthetic data, few labels, pseudo labels, table, video (under 20 min)
-	$(RUN) scripts/make_synthetic.py raw_path=$(DEMO)/raw
-	$(RUN) scripts/preprocess_dataset.py dataset=synthetic raw_path=$(DEMO)/raw dataset.path=$(DEMO)/data
-	$(RUN) scripts/self_train.py dataset_path=$(DEMO)/data root=$(DEMO)/run
+	$(RUN) scripts/make_synthetic.py raw_path=$(DEMO)/raw $(DEMO_WORLD)
+	$(RUN) scripts/preprocess_dataset.py dataset=synthetic raw_path=$(DEMO)/raw dataset.path=$(DEMO)/data \
+		hardware.num_workers=2
+	$(RUN) scripts/self_train.py dataset_path=$(DEMO)/data root=$(DEMO)/run $(DEMO_TRAINING)
 	@test -f $(DEMO)/detections.mp4 || $(RUN) scripts/visualize.py "$$(ls -d $(DEMO)/data/test/*/ | head -n 1)" \
-		--checkpoint $(DEMO)/run/round1/last.ckpt --output $(DEMO)/detections.mp4
+		--checkpoint $(DEMO)/run/round1/last.ckpt --output $(DEMO)/detections.mp4 --scale 4
 	@echo "table and figures: $(DEMO)/run/summary.json   video: $(DEMO)/detections.mp4"
 
 test: $(STAMP) ## run all tests

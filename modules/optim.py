@@ -16,8 +16,11 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Mapping[
         parameters: of the detector.
         training: the ``training`` section of the config.
     """
+    weights = list(parameters)
+    # The fused step unscales float16 gradients by itself, which Lightning's clipping does not allow: CPU only.
+    fused = all(weight.device.type == "cpu" for weight in weights)
     return torch.optim.AdamW(
-        parameters, lr=float(training["learning_rate"]), weight_decay=float(training["weight_decay"])
+        weights, lr=float(training["learning_rate"]), weight_decay=float(training["weight_decay"]), fused=fused
     )
 
 

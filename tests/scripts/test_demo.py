@@ -1,0 +1,51 @@
+"""``make demo`` at toy size: the whole loop from events to a table and a video, and again in no time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY
+from utils.video import probe_video
+
+WORLD = "world.num_train=3 world.num_val=1 world.num_test=1 world.duration_s=2.0"
+TRAINING = "supervised.steps=4 self_training.steps=3 labels.train_ratio=0.34"
+
+
+def make_demo(folder: Path) -> str:
+    arguments = ["make", "demo", f"DEMO={folder}", f"DEMO_WORLD={WORLD}", f"DEMO_TRAINING={TRAINING}"]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, make_demo(folder)
+
+
+def test_table_summary_labels_and_video(first: tuple[Path, str]) -> None:
+    folder, output = first
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert list(summary["arms"]) == ["baseline", "control1", "round1", "oracle"]
+    assert [arm["steps"] for arm in summary["arms"].values()] == [4, 7, 7, 7]
+    for arm in summary["arms"].values():
+        assert {"AP", "AP_50"} <= arm["test"].keys()
+        assert (REPOSITORY / arm["checkpoint"]).exists()
+    for name in ("baseline", "control1", "round1", "oracle", "pseudo labels of round1"):
+        assert name in output
+    assert len(list((folder / "run" / "round1_labels" / "train").iterdir())) == 3
+    video = probe_video(folder / "detections.mp4")
+    assert (video.height, video.width) == (512, 640)
+
+
+def test_again_everything_is_there(first: tuple[Path, str]) -> None:
+    folder, _ = first
+    before = (folder / "run" / "summary.json").read_bytes()
+    output = make_demo(folder)
+    assert "started" not in output
+    assert (folder / "run" / "summary.json").read_bytes() == before
