@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from config.resolvers import register_resolvers
 from modules.pseudo_labeler import PseudoLabeler
 from modules.utils.fetch import fetch_data_module, fetch_model_module, plain
 from modules.utils.pseudo_config import pseudo_labeler_config
+from modules.utils.retrack import retrack_dataset
 from modules.utils.trainer import chosen_device, set_seed_and_threads
 from utils.atomic import write_json
 from utils.cli import hydra_entry
@@ -43,9 +45,31 @@ def provenance(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
+def retrack(cfg: DictConfig) -> None:
+    """Apply thresholds and tracking again to the labels of the pseudo dataset at ``dataset.path``, without a detector.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    labels, save_dir = Path(cfg.dataset.path) / "train", Path(cfg.save_dir)
+    if not labels.is_dir():
+        raise UserError(
+            expected="a pseudo-label dataset with a train folder",
+            got="no such folder",
+            where=f"dataset.path={cfg.dataset.path}",
+            fix="give the dataset whose labels are to be tracked again",
+        )
+    summary = retrack_dataset(pseudo_labeler_config(plain(cfg)), labels, save_dir, {"labels": str(labels.resolve())})
+    write_json(save_dir.parent / SUMMARY, summary)
+    log.info("tracked again in %s: %s", save_dir, summary)
+
+
 @hydra_entry("predict")
 def main(cfg: DictConfig) -> None:
     """Label every training sequence; finished ones are kept when the command is started again."""
+    if cfg.model.only_load_labels:
+        retrack(cfg)
+        return
     if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
         raise UserError(
             expected="the teacher's checkpoint",
@@ -62,8 +86,13 @@ def main(cfg: DictConfig) -> None:
     save_dir, source = Path(cfg.save_dir), Path(cfg.dataset.path) / "train"
     data_module.setup("predict")
     labeler = PseudoLabeler(pseudo_labeler_config(plain(cfg)), source, save_dir, provenance(cfg))
-    # Finished sequences are still read past: the other lanes then hold the same frames as in an undisturbed run.
-    summary = labeler.run(module, lambda reverse, _: data_module.predict_dataloader(reverse=reverse))
+
+    def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:
+        # Finished sequences are still read past: the other lanes then hold the same frames as in an undisturbed run.
+        del finished
+        return data_module.predict_dataloader(reverse=reverse)
+
+    summary = labeler.run(module, loader)
     write_json(save_dir.parent / SUMMARY, summary)
     log.info("pseudo labels in %s (torch %s): %s", save_dir, torch.__version__, summary)
 

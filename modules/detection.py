@@ -173,6 +173,7 @@ class Module(pl.LightningModule):
             self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
             if dataloader_idx == 0 and not view:
                 labels = batch["labels"].at(t, lane)
+                assert labels is not None, "a wanted frame of the first view is labelled"
                 self.collector.add_labels(key, labels.to_structured())
 
     def _wanted_frames(self, batch: dict[str, Any], *, extra_view: bool) -> list[tuple[int, int]]:
@@ -188,10 +189,9 @@ class Module(pl.LightningModule):
         ]
 
     def _frame_number(self, batch: dict[str, Any], t: int, lane: int) -> int:
-        """Return the frame whose label belongs to this frame; reversed frames carry that of their neighbour."""
+        """Return the frame whose label belongs to this frame: reversed frames carry that of their neighbour."""
         number = int(batch["ev_idx"][t, lane])
-        reverse_view = bool(batch["is_reversed"][lane]) and not self.config.get("reverse", False)
-        return number + int(self.config["dataset"]["tflip_offset"]) if reverse_view else number
+        return number + int(self.config["dataset"]["tflip_offset"]) if batch["is_reversed"][lane] else number
 
     def _evaluation_end(self, prefix: str) -> None:
         if self.trainer.sanity_checking:

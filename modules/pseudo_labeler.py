@@ -31,7 +31,7 @@ __all__ = ["EventSeqData", "PseudoLabeler", "PseudoLabelerConfig", "SequenceDete
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, Any]
+Batch = Mapping[str, Any]
 BoolArray = npt.NDArray[np.bool_]
 LoaderFactory = Callable[[bool, frozenset[str]], Iterable[Batch]]
 

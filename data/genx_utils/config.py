@@ -43,6 +43,7 @@ class DataModuleConfig:
         use_label_every: in training keep pseudo labels only on frames 1, 1+k, ... and on the last.
         tflip_offset: the label of reversed frame i is that of frame i + offset.
         eval_reverse: evaluate time-reversed sequences.
+        eval_both_directions: evaluate a second loader as well, with time the other way round.
         eval_from_zero: stream from frame 0 rather than from L-1 frames before the first label.
         augmentation_random: augmentation of random lanes.
         augmentation_stream: augmentation of stream lanes (one state per range).
@@ -75,6 +76,7 @@ class DataModuleConfig:
     use_label_every: int = 1
     tflip_offset: int = -1
     eval_reverse: bool = False
+    eval_both_directions: bool = False
     eval_from_zero: bool = False
     augmentation_random: AugmentationConfig = field(default_factory=AugmentationConfig)
     augmentation_stream: AugmentationConfig = field(default_factory=AugmentationConfig)

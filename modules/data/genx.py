@@ -186,13 +186,18 @@ class DataModule(pl.LightningDataModule):
         sampler = PlanSampler(self.eval_plan(split, reverse, exclude))
         return self._loader(self._dataset(split, training=False), sampler, self.cfg.num_workers_eval, False)
 
-    def val_dataloader(self) -> PlanLoader:
-        """Whole sequences of the val split."""
-        return self._eval_dataloader("val", self.cfg.eval_reverse)
+    def _eval_dataloaders(self, split: str) -> list[PlanLoader]:
+        first = bool(self.cfg.eval_reverse)
+        directions = (first, not first) if self.cfg.eval_both_directions else (first,)
+        return [self._eval_dataloader(split, reverse) for reverse in directions]
 
-    def test_dataloader(self) -> PlanLoader:
-        """Whole sequences of the test split."""
-        return self._eval_dataloader("test", self.cfg.eval_reverse)
+    def val_dataloader(self) -> list[PlanLoader]:
+        """Whole sequences of the val split; a second loader in the other direction of time if asked for."""
+        return self._eval_dataloaders("val")
+
+    def test_dataloader(self) -> list[PlanLoader]:
+        """Whole sequences of the test split, as ``val_dataloader``."""
+        return self._eval_dataloaders("test")
 
     def predict_dataloader(self, reverse: bool = False, exclude: Collection[str] = ()) -> PlanLoader:
         """Whole sequences of the train split, unlabelled ones too, with usable and hidden labels.

@@ -65,6 +65,7 @@ def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
         use_label_every=config["model"]["label"]["use_label_every"],
         tflip_offset=dataset["tflip_offset"],
         eval_reverse=bool(config.get("reverse", False)),
+        eval_both_directions=bool(config["tta"]["enable"] and config["tta"]["tflip"]),
         augmentation_random=_augmentation(dataset["augmentation"]["random"]),
         augmentation_stream=_augmentation(dataset["augmentation"]["stream"]),
         seed=config["reproduce"]["seed_everything"] or 0,

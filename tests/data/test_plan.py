@@ -238,7 +238,7 @@ def frame_numbers(batch: Any, lane: int) -> list[int]:
 
 
 def test_frames_and_labels_of_a_short_last_chunk(dataset: Path) -> None:
-    loader = DataModule(small_config(dataset, batch_size_eval=1)).val_dataloader()
+    loader = DataModule(small_config(dataset, batch_size_eval=1)).val_dataloader()[0]
     batches = [b for b in loader if Path(b["path"][0]).name == "c"]
     assert [frame_numbers(b, 0) for b in batches] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 0, 0, 0]]
     assert [b["ev_idx"][:, 0].tolist() for b in batches][-1] == [8, -1, -1, -1]
@@ -258,7 +258,7 @@ def test_reversed_lane(dataset: Path) -> None:
 
 
 def test_fewer_sequences_than_lanes(dataset: Path) -> None:
-    batches = list(DataModule(small_config(dataset, batch_size_eval=7)).test_dataloader())
+    batches = list(DataModule(small_config(dataset, batch_size_eval=7)).test_dataloader()[0])
     assert {Path(p).name for p in batches[0]["path"]} == {"a", "b", "c", "d", ""}
     empty = [lane for lane, path in enumerate(batches[0]["path"]) if not path]
     assert batches[0]["is_padded"][:, empty].all()

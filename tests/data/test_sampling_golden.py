@@ -106,7 +106,7 @@ def test_weights() -> None:
 def test_streams_in_order(scenario: str, changes: dict[str, Any]) -> None:
     # Checksums of frames take most of the time: two scenarios check them.
     module = DataModule(golden_config(**{"only_load_labels": True, **changes}))
-    loader = module.val_dataloader() if scenario.startswith("val") else module.predict_dataloader()
+    loader = module.val_dataloader()[0] if scenario.startswith("val") else module.predict_dataloader()
     golden = STREAMING[scenario]["batches"]
     assert len(loader) == len(golden)
     for number, (batch, expected) in enumerate(zip(loader, golden, strict=True)):

@@ -104,3 +104,28 @@ def test_other_settings_do_not_mix(
     assert run("predict.py", *label_arguments(dataset, teacher, out, "dataset.ratio=0.25")) == 0
     message = failure(capsys, "predict.py", *label_arguments(dataset, teacher, out, "dataset.ratio=0.5"))
     assert "ratio" in message
+
+
+def test_labels_without_any_box_and_tracking_again(dataset: Path, teacher: Path, tmp_path: Path) -> None:
+    strict = tmp_path / "strict"
+    none = ("dataset.train_ratio=0.34", "model.pseudo_label.obj_thresh=0.999", "model.pseudo_label.cls_thresh=0.999")
+    arguments = [a for a in label_arguments(dataset, teacher, strict) if "_thresh=" not in a]
+    assert run("predict.py", *arguments, *none) == 0
+    assert json.loads((strict / "summary.json").read_text())["pseudo"] == 0
+    status = run(
+        "train.py", "model=rnndet-soft", *SMALL, f"dataset.path={strict}", f"output.dir={tmp_path / 'student'}",
+        "training.max_steps=2",
+    )  # fmt: skip
+    assert status == 0
+
+    loose, again = tmp_path / "loose", tmp_path / "again"
+    untracked = ("dataset.ratio=0.25", "model.pseudo_label.min_track_len=0", "model.pseudo_label.inpaint=false")
+    assert run("predict.py", *label_arguments(dataset, teacher, loose, *untracked)) == 0
+    status = run(
+        "predict.py", "model=pseudo_labeler", *SMALL, f"dataset.path={loose}", "model.only_load_labels=true",
+        f"save_dir={again / 'train'}", "model.pseudo_label.obj_thresh=0.02", "model.pseudo_label.cls_thresh=0.02",
+    )  # fmt: skip
+    assert status == 0
+    before, after = (json.loads((folder / "summary.json").read_text()) for folder in (loose, again))
+    assert after["ground_truth"] == before["ground_truth"]
+    assert after["pseudo"] + after["ignored_short_track"] == before["pseudo"]
