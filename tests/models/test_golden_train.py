@@ -12,10 +12,12 @@ from models.detection.yolox.models import losses as losses_module
 from models.detection.yolox.models.assignment import assign
 from models.detection.yolox_extension.models.detector import YoloXDetector
 
-from .conftest import GOLDEN, load_npz, pad_frames, tiny_config
+from .conftest import GOLDEN, assert_near, load_npz, pad_frames, tiny_config
 
 CASES = json.loads((GOLDEN / "03_train_loss.json").read_text())
 ARRAYS = load_npz("03_train_loss.npz")
+# What two versions of the reference differ by (torch 2.15 against 2.0.1), relative.
+LOSS, GRADIENT = 1e-6, 1e-5
 LOSSES = ("loss", "iou_loss", "conf_loss", "cls_loss", "l1_loss", "num_fg")
 
 
@@ -85,10 +87,8 @@ def norms_of(model):
 
 
 def assert_losses(losses, case, keys=LOSSES):
-    for key in keys:
-        np.testing.assert_allclose(
-            float(losses[key].detach()), case["losses_fp32"][key], atol=3e-5, rtol=3e-6, err_msg=key
-        )
+    found = [float(losses[key].detach()) for key in keys]
+    assert_near(found, [case["losses_fp32"][key] for key in keys], rtol=LOSS, name=f"{keys}")
 
 
 # The reference drops ignore_bg_k as soon as one ignored box is in the batch; here it stays in force.
@@ -110,10 +110,10 @@ def test_golden_losses_gradients_and_assignments(name, tiny_weights, monkeypatch
     names = [f"mdl.{n}" for n, _ in model.named_parameters()]
     assert names == list(ARRAYS["param_names"])
     norms = norms_of(model)
-    np.testing.assert_allclose(norms, ARRAYS[f"{name}/grad_norm_per_param"], rtol=1e-3, atol=1e-4)
+    assert_near(norms, ARRAYS[f"{name}/grad_norm_per_param"], atol=1e-6, rtol=GRADIENT, name="gradient norm")
     for key, value in case["grad_norms_fp32"].items():
         total = sum(n**2 for n, own in zip(norms, names, strict=True) if own.startswith(f"{key}."))
-        np.testing.assert_allclose(total**0.5, value, rtol=1e-4)
+        np.testing.assert_allclose(total**0.5, value, rtol=GRADIENT, err_msg=key)
     assert_assignments(name, *taken[0])
 
 
@@ -141,16 +141,20 @@ def test_golden_gradients_and_batchnorm_buffers(name, tiny_weights):
         own = key.rpartition("/")[2].removeprefix("mdl.")
         if key.startswith(f"{name}/grad/"):
             scale = max(1e-3, float(np.abs(value).max()))
-            np.testing.assert_allclose(params[own].grad.numpy() / scale, value / scale, atol=2e-4, err_msg=own)
+            np.testing.assert_allclose(params[own].grad.numpy() / scale, value / scale, atol=5e-5, err_msg=own)
         elif key.startswith(f"{name}/bn_after/"):
-            np.testing.assert_allclose(buffers[own].numpy(), value, rtol=1e-4, atol=1e-5, err_msg=own)
+            np.testing.assert_allclose(buffers[own].numpy(), value, rtol=1e-5, atol=1e-6, err_msg=own)
 
 
-@pytest.mark.parametrize("name", ["gt", "soft_ign", "soft_ign_l1"])
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if "losses_fp64" in c and n not in SHOWS_FAULT])
 def test_double_precision_agrees_with_golden(name, tiny_weights):
-    _, losses = run_case(CASES[name], tiny_weights, torch.float64)
+    model, losses = run_case(CASES[name], tiny_weights, torch.float64)
     for key in LOSSES:
         np.testing.assert_allclose(float(losses[key].detach()), CASES[name]["losses_fp64"][key], rtol=1e-9, err_msg=key)
+    named = [f"mdl.{n}" for n, _ in model.named_parameters()]
+    for key, value in CASES[name]["grad_norms_fp64"].items():
+        total = sum(n**2 for n, own in zip(norms_of(model), named, strict=True) if own.startswith(f"{key}."))
+        np.testing.assert_allclose(total**0.5, value, rtol=1e-8, err_msg=key)
 
 
 def test_confident_background_stays_ignored_beside_ignored_boxes(tiny_weights):

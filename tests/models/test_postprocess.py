@@ -18,7 +18,7 @@ def as_set(rows):
     return rows[np.lexsort(np.round(rows[:, :4].T, 1))]
 
 
-@pytest.mark.parametrize("name", ["02_forward_small.npz", "02_forward_gen4like.npz"])
+@pytest.mark.parametrize("name", ["02_forward_small.npz", "02_forward_full.npz", "02_forward_gen4like.npz"])
 @pytest.mark.parametrize(("tag", "threshold"), [("det01", 0.1), ("det0001", 0.001)])
 def test_golden_detections(name, tag, threshold):
     golden = load_npz(name)
