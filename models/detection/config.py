@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from models.detection.timm_config import TimmBackboneConfig
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
 
@@ -234,8 +235,8 @@ class HeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
-    """The whole detector: backbone, feature pyramid and head."""
+    """The whole detector: backbone (recurrent transformer or any timm network), feature pyramid and head."""
 
-    backbone: BackboneConfig
+    backbone: BackboneConfig | TimmBackboneConfig
     fpn: FpnConfig
     head: HeadConfig

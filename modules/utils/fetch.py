@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from data.augmentation.config import AugmentationConfig, RotationConfig, ZoomCon
 from data.genx_utils.config import DataModuleConfig
 from modules.data.genx import DataModule
 from modules.detection import Module
+from modules.utils.build import describe_size, start_from_pretrained
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -91,12 +95,15 @@ def fetch_data_module(config: DictConfig) -> DataModule:
 
 
 def fetch_model_module(config: DictConfig) -> Module:
-    """Detector of a composed configuration, with fresh weights.
+    """Detector of a composed configuration, with fresh weights (or those of ``model.backbone.pretrained_file``).
 
     Raises:
         UserError: a setting that the network cannot have.
     """
-    return Module(plain(config))
+    module = Module(plain(config))
+    start_from_pretrained(module.mdl, module.config)
+    log.info("%s: %s", config.model.name, describe_size(module.mdl))
+    return module
 
 
 def check_class_ids(data_module: DataModule, split: str, classes: Sequence[str]) -> None:

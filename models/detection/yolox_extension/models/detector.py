@@ -6,11 +6,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.detection.config import DetectorConfig
+from models.detection.config import BackboneConfig, DetectorConfig
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
+from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.timm_config import TimmBackboneConfig
 from models.detection.yolox.models.yolo_head import YOLOXHead
 from models.detection.yolox_extension.models.yolo_pafpn import YOLOPAFPN
+
+
+def build_backbone(cfg: BackboneConfig | TimmBackboneConfig) -> BaseDetector:
+    """Recurrent backbone of the kind that its settings belong to."""
+    return TimmRnnDetector(cfg) if isinstance(cfg, TimmBackboneConfig) else RNNDetector(cfg)
 
 
 class YoloXDetector(nn.Module):
@@ -18,13 +25,13 @@ class YoloXDetector(nn.Module):
 
     Args:
         cfg: settings of the parts.
-        backbone: another backbone in place of the recurrent transformer that ``cfg.backbone`` describes.
+        backbone: another backbone in place of the one that ``cfg.backbone`` describes.
     """
 
     def __init__(self, cfg: DetectorConfig, backbone: BaseDetector | None = None) -> None:
         super().__init__()
         self.cfg = cfg
-        self.backbone = RNNDetector(cfg.backbone) if backbone is None else backbone
+        self.backbone = build_backbone(cfg.backbone) if backbone is None else backbone
         dims = self.backbone.get_stage_dims(cfg.fpn.in_stages)
         self.fpn = YOLOPAFPN(cfg.fpn, dims)
         self.yolox_head = YOLOXHead(cfg.head, dims, self.backbone.get_strides(cfg.fpn.in_stages))

@@ -1,0 +1,181 @@
+"""Any timm network as a recurrent backbone: its features, and a memory at each stride."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from models.detection.config import STAGE_STRIDES, LstmConfig
+from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
+from models.detection.timm_config import TimmBackboneConfig
+from models.layers.gru import ConvGru
+from models.layers.lstm import ConvLstm
+from utils.errors import UserError
+
+
+class TimmStage(nn.Module):
+    """Projection of one feature map to the stage's width, then its recurrence."""
+
+    def __init__(self, dim_in: int, dim: int, recurrence: str) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim_in, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.memory: ConvLstm | ConvGru | None = None
+        if recurrence == "convlstm":
+            self.memory = ConvLstm(dim, LstmConfig())
+        elif recurrence == "convgru":
+            self.memory = ConvGru(dim)
+
+    def forward(self, tokens: Tensor, state: Any | None) -> tuple[Tensor, Any]:
+        """``[L, B, h, w, C_in]`` and a state -> ``[L, B, C, h, w]`` and the state after the last frame."""
+        x = self.norm(self.proj(tokens))
+        last = None
+        if self.memory is not None:
+            x, last = self.memory(x, state)
+        return x.permute(0, 1, 4, 2, 3), last
+
+
+class TimmRnnDetector(BaseDetector):
+    """Four stages at strides 4, 8, 16 and 32 from a timm network.
+
+    Only the memories link frames, so the network runs on all L*B frames of a sequence at once. In training, batch
+    normalisation therefore sees the statistics of all these frames; in evaluation a sequence gives the numbers of the
+    loop over frames. States are those of the stages in order: (hidden, cell) for ``convlstm``, the hidden state for
+    ``convgru``, an empty list for ``none``.
+
+    Raises:
+        UserError: timm does not know the network, or it has no features at these strides.
+    """
+
+    def __init__(self, cfg: TimmBackboneConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.extractor = build_extractor(cfg)
+        if cfg.use_gradient_checkpointing:
+            self.extractor.set_grad_checkpointing()  # pyright: ignore[reportCallIssue]
+        info = self.extractor.feature_info
+        channels = [int(count) for count in info.channels()]  # type: ignore[union-attr,operator]
+        strides = [int(stride) for stride in info.reduction()]  # type: ignore[union-attr,operator]
+        self._maps = _maps_of_stages(strides, cfg.timm_name)
+        self.stages = nn.ModuleList(
+            TimmStage(channels[index], dim, cfg.recurrence)
+            for index, dim in zip(self._maps, cfg.stage_dims, strict=True)
+        )
+        self._channels_last = str(getattr(self.extractor, "output_fmt", "NCHW")).endswith("NHWC")
+
+    def get_stage_dims(self, stages: tuple[int, ...]) -> tuple[int, ...]:
+        """Channels of the given stages (numbers from 1)."""
+        return tuple(self.cfg.stage_dims[stage - 1] for stage in stages)
+
+    def get_strides(self, stages: tuple[int, ...]) -> tuple[int, ...]:
+        """Strides in input pixels of the given stages (numbers from 1)."""
+        return tuple(STAGE_STRIDES[stage - 1] for stage in stages)
+
+    def forward(
+        self, x: Tensor, prev_states: Any | None = None, token_mask: Tensor | None = None
+    ) -> tuple[BackboneFeatures, Any]:
+        """One frame per lane: ``x`` [B, C, H, W] -> features by stage [B, C, h, w] and states."""
+        features, states = self.forward_sequence(x.unsqueeze(0), prev_states, token_mask)
+        return {stage: feature[0] for stage, feature in features.items()}, states
+
+    def forward_sequence(
+        self, x: Tensor, prev_states: Any | None = None, token_mask: Tensor | None = None
+    ) -> tuple[BackboneFeatures, Any]:
+        """A sequence per lane: ``x`` [L, B, C, H, W] -> features by stage [L, B, C, h, w] and last states.
+
+        Raises:
+            ValueError: a token mask was given; these networks have no token for padded pixels.
+        """
+        if token_mask is not None:
+            raise ValueError("a backbone made of a timm network takes no token mask")
+        dtype = x.dtype if x.is_floating_point() else self.stages[0].get_parameter("proj.weight").dtype
+        maps = self.extractor(x.flatten(0, 1).to(dtype, memory_format=torch.channels_last))
+        features: BackboneFeatures = {}
+        states: list[Any] = []
+        for index, stage in enumerate(self.stages):
+            tokens = maps[self._maps[index]]
+            tokens = tokens if self._channels_last else tokens.permute(0, 2, 3, 1)
+            state = prev_states[index] if prev_states else None
+            features[index + 1], state = stage(tokens.unflatten(0, x.shape[:2]), state)
+            if state is not None:
+                states.append(state)
+        return features, states
+
+
+def build_extractor(cfg: TimmBackboneConfig) -> nn.Module:
+    """The network of timm that gives feature maps, with fresh weights.
+
+    Raises:
+        UserError: timm has no such network, or does not offer its features.
+    """
+    if not timm.is_model(cfg.timm_name):
+        near = timm.list_models(f"*{cfg.timm_name.split('_')[0]}*")[:4]
+        raise UserError(
+            expected="the name of a network in timm",
+            got=repr(cfg.timm_name),
+            where="backbone.timm_name",
+            fix=f"for example {', '.join(near)}" if near else "for example resnet50; timm.list_models() lists all",
+        )
+    try:
+        return _create(cfg)
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
+        raise UserError(
+            expected="a network that timm can build as a feature extractor with these arguments",
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            where=f"backbone.timm_name={cfg.timm_name} and backbone.timm_args={dict(cfg.timm_args)}",
+            fix="check the arguments, or choose another network, e.g. resnet50",
+        ) from error
+
+
+def _create(cfg: TimmBackboneConfig, **weights: Any) -> nn.Module:
+    default = timm.get_pretrained_cfg(cfg.timm_name)
+    # Networks with windows or position tables are built for one size.
+    sized = {"img_size": cfg.in_res_hw} if default is not None and default.fixed_input_size else {}
+    args = {**sized, **cfg.timm_args, **weights}
+    return timm.create_model(cfg.timm_name, features_only=True, in_chans=cfg.input_channels, **args)
+
+
+def _maps_of_stages(strides: list[int], name: str) -> list[int]:
+    """Index of the last map at each of the stages' strides."""
+    if not set(STAGE_STRIDES) <= set(strides):
+        raise UserError(
+            expected=f"a network with features at strides {STAGE_STRIDES}",
+            got=f"strides {sorted(set(strides))}",
+            where=f"backbone.timm_name={name}",
+            fix="choose a network with four scales, e.g. resnet50, efficientnet_b0 or swin_tiny_patch4_window7_224",
+        )
+    return [len(strides) - 1 - strides[::-1].index(stride) for stride in STAGE_STRIDES]
+
+
+def load_pretrained(detector: TimmRnnDetector, path: Path | str) -> None:
+    """Start the network, not its memories, from a weight file of timm for this network.
+
+    The first convolution is adapted to the channels of a frame as timm does it; a classifier is left out.
+
+    Raises:
+        UserError: no such file, or it does not fit the network.
+    """
+    name = detector.cfg.timm_name
+    if not Path(path).is_file():
+        raise UserError(
+            expected=f"a weight file of timm for {name}",
+            got="no such file",
+            where=f"backbone.pretrained_file={path}",
+            fix="give the path of a .safetensors or .pth file, or leave the key at null for random weights",
+        )
+    try:
+        source = _create(detector.cfg, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+    except (RuntimeError, pickle.UnpicklingError, OSError, KeyError, ValueError, SafetensorError) as error:
+        raise UserError(
+            expected=f"a weight file of timm for {name}",
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            where=f"backbone.pretrained_file={path}",
+            fix="give a file of plain tensors for this network",
+        ) from error
+    detector.extractor.load_state_dict(source.state_dict())
