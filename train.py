@@ -82,7 +82,7 @@ def main(cfg: DictConfig) -> None:
         check_schedule(state, cfg, resume)
         log.info("going on from %s at step %d", resume, state.get("global_step", 0))
     elif cfg.weight is not None:
-        module.load_weight(cfg.weight)
+        module.load_weight(cfg.weight, strict=bool(cfg.weight_strict))
         log.info("starting from the weights of %s", cfg.weight)
 
     for split in ("train", "val"):

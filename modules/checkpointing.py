@@ -54,7 +54,7 @@ def load_checkpoint_file(path: Path | str, map_location: Any = "cpu") -> dict[st
             expected="a checkpoint of tensors and plain containers",
             got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
             where=str(path),
-            fix="give a whole checkpoint; a file with pickled objects has to be saved again as a plain state_dict",
+            fix="give a whole checkpoint; of a file with pickled objects only the weights can be taken: weight=FILE",
         ) from error
 
 

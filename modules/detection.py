@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from data.genx_utils.labels import BatchedLabels
 from models.detection.yolox.utils.boxes import postprocess
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import LstmStates, RNNStates
-from models.weights import PREFIX, load_tensors, load_weights
+from models.weights import PREFIX, LoadReport, load_tensors, load_weights
 from modules.optim import build_optimizer, build_scheduler
 from modules.utils.build import detector_config, evaluator_from_config
 from modules.utils.collect import DetectionCollector, hflip_detections
 from modules.utils.tta import hflip_lanes
 from utils.padding import pad_bottom_right, padding_mask
+
+log = logging.getLogger(__name__)
 
 
 class Module(pl.LightningModule):
@@ -45,13 +48,23 @@ class Module(pl.LightningModule):
         self.collector = DetectionCollector()
         self.evaluator = evaluator_from_config(config)
 
-    def load_weight(self, path: Path | str) -> None:
-        """Load the detector's weights from a checkpoint of this project, of RVT or of LEOD, strictly.
+    def load_weight(self, path: Path | str, strict: bool = True) -> LoadReport:
+        """Load the detector's weights from a checkpoint of this project, of RVT or of LEOD.
+
+        Args:
+            path: the checkpoint; objects in it other than tensors are ignored, nothing of it is run.
+            strict: every name and shape must fit; False loads what fits and logs the rest with reasons.
+
+        Returns:
+            what was loaded, what was left out, and why.
 
         Raises:
             UserError: the file cannot be read or is for a detector of other sizes; the message names them.
         """
-        load_weights(self.mdl, path)
+        report = load_weights(self.mdl, path, strict=strict)
+        if not strict:
+            log.info("%s: %s", path, report)
+        return report
 
     def load_checkpoint_weights(self, checkpoint: Mapping[str, Any], where: str) -> None:
         """Load the weights of a checkpoint that is already in memory.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
+from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig, LstmConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
-from models.weights import load_weights, read_state_dict
+from models.weight_names import describe, model_name
+from models.weights import load_tensors, load_weights, read_state_dict
 from utils.errors import UserError
 
 
@@ -40,8 +41,41 @@ def test_other_sizes_are_named(tmp_path):
     torch.save(build(embed_dim=32, num_classes=3).state_dict(), tmp_path / "w.ckpt")
     with pytest.raises(UserError) as caught:
         load_weights(build(), tmp_path / "w.ckpt")
-    assert caught.value.got == "this file is for embed_dim 32, num_classes 3"
-    assert "embed_dim 16, num_classes 2" in caught.value.expected
+    assert caught.value.got == (
+        "this file is RVT-T for 3 classes; "
+        "the config builds a detector with embed_dim 16, num_blocks [1, 1, 1, 1], fpn_bottlenecks 1 for 2"
+    )
+
+
+def test_the_papers_names_are_used(tmp_path):
+    def meta(embed_dim, dim_head, depth, classes, **backbone):
+        config = DetectorConfig(
+            backbone=BackboneConfig(
+                embed_dim=embed_dim,
+                in_res_hw=(64, 96),
+                partition_size=(2, 3),
+                attention=AttentionConfig(dim_head=dim_head),
+                **backbone,
+            ),
+            fpn=FpnConfig(depth=depth),
+            head=HeadConfig(num_classes=classes),
+        )
+        with torch.device("meta"):
+            return YoloXDetector(config)
+
+    base, small = meta(64, 32, 0.67, 3), meta(48, 24, 0.33, 2)
+    with pytest.raises(UserError) as caught:
+        load_tensors(small, base.state_dict(), "here")
+    assert caught.value.got == "this file is RVT-B for 3 classes; the config builds RVT-S for 2"
+    other = meta(48, 24, 0.33, 2, input_channels=10)
+    with pytest.raises(UserError) as caught:
+        load_tensors(small, other.state_dict(), "here")
+    assert caught.value.got == (
+        "this file is RVT-S for 2 classes and 10 input channels; "
+        "the config builds RVT-S for 2 classes and 20 input channels"
+    )
+    deep = meta(48, 24, 0.33, 2, num_blocks=(2, 3, 3, 2), lstm=LstmConfig(dws_conv=True))
+    assert model_name(describe(deep.state_dict())) == "RVT-S deep"
 
 
 def test_other_depth_and_missing_tensors_are_named(tmp_path):
@@ -57,6 +91,27 @@ def test_other_depth_and_missing_tensors_are_named(tmp_path):
     torch.save(build().state_dict(), tmp_path / "plain.ckpt")
     with pytest.raises(UserError, match=r"1 missing, first backbone.stages.0.mask_token"):
         load_weights(build(enable_masking=True), tmp_path / "plain.ckpt")
+
+
+def test_a_part_loads_on_request_with_a_list(tmp_path):
+    source, target = build(num_classes=3), build()
+    state = source.state_dict()
+    state.pop("fpn.bu_conv1.bn.bias")
+    state["extra"] = torch.ones(1)
+    torch.save(state, tmp_path / "part.ckpt")
+    before = target.yolox_head.cls_preds[0].weight.clone()
+    report = load_weights(target, tmp_path / "part.ckpt", strict=False)
+    classes = [f"yolox_head.cls_preds.{k}.{kind}" for k in range(3) for kind in ("weight", "bias")]
+    assert sorted(report.left_out) == sorted([*classes, "extra"])
+    assert report.fresh["fpn.bu_conv1.bn.bias"] == "not in the file"
+    assert report.left_out[classes[0]] == "shape (3, 32, 1, 1) in place of (2, 32, 1, 1)"
+    assert len(report.loaded) + len(report.fresh) == len(target.state_dict())
+    assert "left out extra: the configured model has no such tensor" in str(report)
+    assert torch.equal(target.yolox_head.cls_preds[0].weight, before)
+    assert torch.equal(target.backbone.stages[0].lstm.conv1x1.weight, source.backbone.stages[0].lstm.conv1x1.weight)
+    torch.save({"other": torch.ones(3)}, tmp_path / "none.ckpt")
+    with pytest.raises(UserError, match="a detector of another kind"):
+        load_weights(target, tmp_path / "none.ckpt", strict=False)
 
 
 class _Code:
