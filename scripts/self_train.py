@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def _plan(cfg: DictConfig) -> RoundsPlan:
 @hydra_entry("self_train")
 def main(cfg: DictConfig) -> None:
     """Run what is missing of the rounds, then print the table and write ``summary.json``."""
+    # The steps are processes of their own: ended by a scheduler, this one must end them too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     root = Path(cfg.root)
     plan = _plan(cfg)
     settings = OmegaConf.to_container(cfg, resolve=True)

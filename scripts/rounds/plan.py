@@ -54,9 +54,9 @@ class _Builder:
         self.repository = repository
         self.root = Path(cfg.root)
         self.plan = RoundsPlan(self.root, tuple(cfg.evaluation.splits))
-        group, _, name = str(cfg.experiment).rpartition("/")
+        group, _, name = str(cfg.experiment_name).rpartition("/")
         self.common = [
-            f"dataset={cfg.dataset}",
+            f"dataset={cfg.dataset_name}",
             f"+experiment/{group}={name}" if group else f"+experiment={name}",
             f"reproduce.seed_everything={cfg.seed}",
             *cfg.overrides,

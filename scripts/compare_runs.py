@@ -1,0 +1,98 @@
+"""Table of several self-training experiments that differ by seed: ``python scripts/compare_runs.py --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.atomic import write_text
+from utils.cli import run_command
+from utils.errors import UserError
+
+Summary = dict[str, Any]
+
+
+def load(roots: Sequence[Path]) -> list[Summary]:
+    """Read ``summary.json`` of every experiment.
+
+    Raises:
+        UserError: one is missing, or the experiments differ in more than their seed.
+    """
+    summaries: list[Summary] = []
+    for root in roots:
+        path = root / "summary.json"
+        if not path.is_file():
+            raise UserError(
+                expected="a finished experiment of scripts/self_train.py",
+                got="no summary.json",
+                where=str(root),
+                fix="give the root folder of the experiment, after it has ended",
+            )
+        summaries.append(json.loads(path.read_text(encoding="utf-8")))
+    free = {"seed", "root", "parallel", "threads", "dataset_path"}
+    settings = [{key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
+    differing = sorted({key for other in settings for key in other if other[key] != settings[0].get(key)})
+    if differing:
+        raise UserError(
+            expected="experiments that differ by seed only",
+            got=f"different {', '.join(differing)}",
+            where=", ".join(str(root) for root in roots),
+            fix="compare runs of the same settings",
+        )
+    return summaries
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation in per cent, from values in [0, 1]."""
+    scaled = [100 * value for value in values]
+    return f"{mean(scaled):.1f} ± {stdev(scaled):.1f}" if len(scaled) > 1 else f"{scaled[0]:.1f}"
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """Tables in Markdown: every arm with mean and spread over seeds, every seed, and the pseudo labels."""
+    seeds = [summary["settings"]["seed"] for summary in summaries]
+    splits, arms = summaries[0]["splits"], summaries[0]["arms"]
+    columns = [(split, metric) for split in splits for metric in ("AP", "AP_50", "product_AP")]
+    heads = " | ".join(f"{metric} {split}" for split, metric in columns)
+    lines = [f"| detector | trained on | steps | {heads} |", "|---|---|---" + "|---" * len(columns) + "|"]
+    for name, arm in arms.items():
+        cells = [spread([s["arms"][name][split][metric] for s in summaries]) for split, metric in columns]
+        lines.append(f"| {name} | {arm['meaning']} | {arm['steps']} | {' | '.join(cells)} |")
+    split = splits[-1]
+    lines += ["", f"AP on {split}, seed by seed:", "", f"| detector | {' | '.join(f'seed {seed}' for seed in seeds)} |"]
+    lines.append("|---" * (len(seeds) + 1) + "|")
+    for name in arms:
+        values = [f"{100 * summary['arms'][name][split]['AP']:.1f}" for summary in summaries]
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    lines += ["", "Pseudo labels against the hidden labels, IoU 0.5, one box to one label:", ""]
+    lines += ["| round | class | precision | recall |", "|---|---|---|---|"]
+    for name, quality in summaries[0]["pseudo_labels"].items():
+        for label in quality["one_to_one"]:
+            rows = [summary["pseudo_labels"][name]["one_to_one"][label] for summary in summaries]
+            precision, recall = spread([r["precision_50"] for r in rows]), spread([r["recall_50"] for r in rows])
+            lines.append(f"| {name} | {label} | {precision} | {recall} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Compare experiments and print or write the tables."""
+    parser = argparse.ArgumentParser(description="Compare self-training experiments that differ by seed.")
+    parser.add_argument("roots", nargs="+", type=Path, metavar="ROOT", help="root folders of scripts/self_train.py")
+    parser.add_argument("--output", type=Path, metavar="FILE.md", help="write the tables here instead of printing")
+    arguments = parser.parse_args()
+    text = markdown(load(arguments.roots))
+    if arguments.output is None:
+        print(text)
+    else:
+        write_text(arguments.output, text)
+
+
+if __name__ == "__main__":
+    run_command(main)

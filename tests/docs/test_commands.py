@@ -1,0 +1,49 @@
+"""Every command that README and docs show is one that works: composed, parsed, or made by make."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY, run
+
+ARGPARSE = ("scripts/visualize.py", "scripts/export_onnx.py", "scripts/convert_checkpoint.py", "scripts/benchmark/")
+
+
+def documented() -> list[str]:
+    """Commands in the fenced blocks of README.md and docs/*.md, continued lines joined."""
+    commands = []
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
+        for block in re.findall(r"```(?:bash|sh)?\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines()
+            commands += [line.strip() for line in lines if re.match(r"\s*(python|make)\s", line)]
+    return sorted({re.sub(r"\s+#.*$", "", re.sub(r"\s+", " ", command)) for command in commands})
+
+
+@pytest.mark.parametrize("command", documented())
+def test_documented_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    program, *arguments = shlex.split(command)
+    if program == "make":
+        targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
+        assert arguments[0] in targets
+        return
+    script, *arguments = arguments
+    assert (REPOSITORY / script).is_file()
+    capsys.readouterr()
+    if script.startswith(ARGPARSE):
+        # Options must exist; the command itself runs in the tests of the script.
+        assert run(script, "--help") == 0
+        text = capsys.readouterr().out
+        used = re.findall(r"(?<!\S)(--?[a-z][\w-]*)", " ".join(argument for argument in arguments))
+        assert all(option in text for option in used), f"{used} against\n{text}"
+        return
+    assert run(script, *arguments, "--cfg", "job") == 0
+    assert capsys.readouterr().out
+
+
+def test_pages_are_found() -> None:
+    assert Path(REPOSITORY / "README.md").exists()
+    assert any("predict.py" in command for command in documented())
