@@ -90,6 +90,26 @@ class LstmConfig:
         _require_share(self.drop_cell_update, "backbone.lstm.drop_cell_update")
 
 
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileConfig:
+    """torch.compile of the stage bodies (downsampling and attention).
+
+    Args:
+        enable: compile; takes a minute or two at the first batches of a run.
+        mode: of ``torch.compile``: ``default``, ``reduce-overhead`` (CUDA graphs), ``max-autotune`` and so on.
+    """
+
+    enable: bool = False
+    mode: str = "default"
+
+    def __post_init__(self) -> None:
+        known = f"one of {', '.join(COMPILE_MODES)}"
+        _require(self.mode in COMPILE_MODES, "backbone.compile.mode", known, self.mode, "choose one of them")
+
+
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
     """Recurrent Vision Transformer backbone (RVT, Gehrig and Scaramuzza 2023).
@@ -104,6 +124,7 @@ class BackboneConfig:
         T_max_chrono_init: longest memory in frames of stages 1 to 4 for chrono initialisation, None for torch's.
         enable_masking: learn a token that replaces masked tokens of stage 1.
         use_gradient_checkpointing: recompute downsampling and attention in the backward pass to save memory.
+        compile: torch.compile of the stage bodies.
         attention: settings of the attention blocks.
         lstm: settings of the recurrent cells.
     """
@@ -117,6 +138,7 @@ class BackboneConfig:
     T_max_chrono_init: tuple[int, ...] | None = None
     enable_masking: bool = False
     use_gradient_checkpointing: bool = False
+    compile: CompileConfig = field(default_factory=CompileConfig)
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     lstm: LstmConfig = field(default_factory=LstmConfig)
 

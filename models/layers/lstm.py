@@ -59,7 +59,7 @@ class ConvLstm(nn.Module):
             hidden = cell = x.new_zeros(x.shape[1:])
         else:
             hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
-        if self.is_plain and not torch.compiler.is_compiling():
+        if self.is_plain and not torch.compiler.is_compiling() and not _half_on_cpu(x):
             outputs, cell = self._fused(x, hidden, cell)
         else:
             outputs, cell = self._loop(x, hidden, cell)
@@ -106,6 +106,13 @@ class ConvLstm(nn.Module):
         assert conv.bias is not None
         weight = conv.weight[channels]
         return F.conv2d(x, weight, conv.bias[channels], padding=weight.shape[-1] // 2, groups=len(weight))
+
+
+def _half_on_cpu(x: Tensor) -> bool:
+    """Whether the arithmetic would be float16 on a CPU, for which there is no fused LSTM."""
+    if x.device.type != "cpu":
+        return False
+    return (torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype) == torch.float16
 
 
 def _to_torch_gates(rows: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 from models.detection.config import (
     AttentionConfig,
     BackboneConfig,
+    CompileConfig,
     DetectorConfig,
     FpnConfig,
     HeadConfig,
@@ -47,6 +48,7 @@ def backbone_config(settings: Mapping[str, Any]) -> BackboneConfig | TimmBackbon
     if name == MAXVIT:
         settings["attention"] = AttentionConfig(**settings["attention"])
         settings["lstm"] = LstmConfig(**settings["lstm"])
+        settings["compile"] = CompileConfig(**settings.get("compile", {}))
         return BackboneConfig(**settings)
     if name == TIMM:
         return TimmBackboneConfig(**_timm_settings(settings))
@@ -60,7 +62,8 @@ def backbone_config(settings: Mapping[str, Any]) -> BackboneConfig | TimmBackbon
 
 def _timm_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Keep what a timm backbone knows; the rest belongs to the transformer and must not be asked for."""
-    for key in ("enable_masking", "T_max_chrono_init"):
+    settings = {**settings, "compile": settings.get("compile", {}).get("enable", False)}
+    for key in ("enable_masking", "T_max_chrono_init", "compile"):
         if settings.get(key):
             raise UserError(
                 expected=f"model.backbone.{key} off with backbone.name={TIMM}",

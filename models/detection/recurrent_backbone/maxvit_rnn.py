@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from models.compilation import compiled
 from models.detection.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
 from models.layers.attention import OverlappingDownsample, WindowGridPair
@@ -23,6 +24,7 @@ class RNNDetectorStage(nn.Module):
         factor = STAGE_STRIDES[0] if index == 0 else 2
         eps = cfg.attention.norm_eps
         self.use_checkpoint = cfg.use_gradient_checkpointing
+        self.compile_mode = cfg.compile.mode if cfg.compile.enable else None
         self.mask_token: nn.Parameter | None = None
         if cfg.enable_masking and index == 0:
             self.mask_token = nn.Parameter(torch.empty(1, 1, 1, dim).normal_(std=0.02))
@@ -48,24 +50,28 @@ class RNNDetectorStage(nn.Module):
         steps, lanes = x.shape[:2]
         frames = x.flatten(0, 1)
         mask = None if token_mask is None else token_mask.flatten(0, 1)
+        attend = attend_frames
+        if self.compile_mode is not None and not torch.compiler.is_compiling():
+            attend = compiled(attend_frames, self.compile_mode)
         if self.use_checkpoint and torch.is_grad_enabled():
-            tokens = checkpoint(self._attend, frames, mask, use_reentrant=False)
+            tokens = checkpoint(attend, self, frames, mask, use_reentrant=False)
             assert isinstance(tokens, Tensor)
         else:
-            tokens = self._attend(frames, mask)
+            tokens = attend(self, frames, mask)
         hidden, last = self.lstm(tokens.unflatten(0, (steps, lanes)), state)
         return hidden.permute(0, 1, 4, 2, 3), last
 
-    def _attend(self, frames: Tensor, token_mask: Tensor | None) -> Tensor:
-        """``[N, C_in, H, W] -> [N, h, w, C]``."""
-        x = self.downsample_cf2cl(frames)
-        if token_mask is not None:
-            if self.mask_token is None:
-                raise ValueError("a token mask was given, but the backbone was built without enable_masking")
-            x = torch.where(token_mask.unsqueeze(-1), self.mask_token.to(x.dtype), x)
-        for block in self.att_blocks:
-            x = block(x)
-        return x
+
+def attend_frames(stage: RNNDetectorStage, frames: Tensor, token_mask: Tensor | None) -> Tensor:
+    """Body of a stage, all that does not link frames: ``[N, C_in, H, W] -> [N, h, w, C]``, channels last."""
+    x = stage.downsample_cf2cl(frames)
+    if token_mask is not None:
+        if stage.mask_token is None:
+            raise ValueError("a token mask was given, but the backbone was built without enable_masking")
+        x = torch.where(token_mask.unsqueeze(-1), stage.mask_token.to(x.dtype), x)
+    for block in stage.att_blocks:
+        x = block(x)
+    return x
 
 
 class RNNDetector(BaseDetector):

@@ -1,0 +1,58 @@
+"""One-frame steps as a CUDA graph: the kernels of a step are recorded once and launched together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Step = Callable[..., tuple[Tensor, ...]]
+"""Tensors in, tensors out, e.g. :class:`models.detection.streaming.StreamingStep`."""
+
+WARM_UP = 3
+"""Runs before the recording, in which libraries choose kernels and allocate workspaces."""
+
+
+class GraphedStep:
+    """A step whose kernels were recorded for one shape of inputs; called like the step itself.
+
+    Inputs are copied into the recorded buffers, and outputs are copied out of them, so that results stay valid after
+    the next call. Weights are read where they lay at the recording: do not move or replace them afterwards.
+
+    Args:
+        step: function of tensors without host synchronisation.
+        inputs: example inputs on a CUDA device; their shapes and types are fixed.
+    """
+
+    def __init__(self, step: Step, *inputs: Tensor) -> None:
+        self.inputs = [tensor.clone() for tensor in inputs]
+        stream = torch.cuda.Stream(inputs[0].device)
+        stream.wait_stream(torch.cuda.current_stream(inputs[0].device))
+        with torch.inference_mode(), torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                step(*self.inputs)
+        torch.cuda.current_stream(inputs[0].device).wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode(), torch.cuda.graph(self.graph):
+            self.outputs = step(*self.inputs)
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the recorded step.
+
+        Raises:
+            ValueError: inputs of another shape or type than those of the recording.
+        """
+        for own, given in zip(self.inputs, inputs, strict=True):
+            if own.shape != given.shape or own.dtype != given.dtype:
+                raise ValueError(f"the step was recorded for {own.dtype} {tuple(own.shape)}")
+            own.copy_(given, non_blocking=True)
+        self.graph.replay()
+        return tuple(output.clone() for output in self.outputs)
+
+
+def graphed(step: Step, *inputs: Tensor) -> Step:
+    """The step recorded as a CUDA graph, or the step itself where there are no CUDA graphs (inputs on the CPU)."""
+    if not torch.cuda.is_available() or any(tensor.device.type != "cuda" for tensor in inputs):
+        return step
+    return GraphedStep(step, *inputs)
