@@ -16,7 +16,7 @@ from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.genx_utils.layout import EV_DIR, list_sequences
 from modules.utils.playback import EventSource, RecordingSource
-from modules.utils.playback_boxes import Detections, LabelTrack, StreamingDetector, find_labels, load_labels
+from modules.utils.playback_boxes import Detections, LabelTrack, FrameDetector, find_labels, load_labels
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
 from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
 from utils.cli import run_command
@@ -103,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def open_source(args: argparse.Namespace) -> tuple[EventSource, StreamingDetector | None]:
+def open_source(args: argparse.Namespace) -> tuple[EventSource, FrameDetector | None]:
     """What is played and, with a checkpoint, the detector that watches it.
 
     Raises:
@@ -119,7 +119,7 @@ def open_source(args: argparse.Namespace) -> tuple[EventSource, StreamingDetecto
     return RecordingSource(recording, detector.representation if detector else None), detector
 
 
-def _open_sequence(args: argparse.Namespace, path: Path) -> tuple[EventSource, StreamingDetector | None]:
+def _open_sequence(args: argparse.Namespace, path: Path) -> tuple[EventSource, FrameDetector | None]:
     if not (path / EV_DIR).is_dir():
         inside = [folder.name for folder in list_sequences(path)][:3]
         raise UserError(
@@ -146,11 +146,11 @@ def _open_sequence(args: argparse.Namespace, path: Path) -> tuple[EventSource, S
     return source, detector
 
 
-def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> StreamingDetector:
+def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> FrameDetector:
     """The checkpoint's model for a camera of this height and width, without a past."""
     import torch  # slow to import, and only needed here
 
-    from modules.utils.inference import StreamingInference
+    from modules.utils.inference import StreamingDetector
 
     device = args.device
     if device == "auto":
@@ -159,7 +159,7 @@ def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> Strea
         raise UserError(
             expected="a CUDA device", got="none", where="--device cuda", fix="leave --device out, or say cpu"
         )
-    return StreamingInference.from_checkpoint(
+    return StreamingDetector.from_checkpoint(
         args.checkpoint, sensor_hw=sensor_hw, device=device, confidence_threshold=args.conf
     )
 

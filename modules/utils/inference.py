@@ -1,4 +1,4 @@
-"""A trained detector for streams: one frame in, boxes out, states carried."""
+"""A trained detector for streams: one frame, or the events of one window, in; boxes out; states carried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.rnn_states import LstmStates
+from data.events.types import Events
+from data.representations.factory import make_representation
+from models.detection.streaming import StreamingStep
+from models.detection.yolox.utils.boxes import postprocess
 from modules.checkpointing import load_checkpoint_file
 from modules.detection import Module
 from utils.errors import UserError
@@ -37,17 +40,24 @@ class RepresentationSettings:
     downsample_by_factor_2: bool
 
 
-class StreamingInference:
+class StreamingDetector:
     """Detects frame by frame; built from a checkpoint that this project wrote.
+
+    >>> detector = StreamingDetector.from_checkpoint("last.ckpt")  # doctest: +SKIP
+    >>> for window in windows:  # doctest: +SKIP
+    ...     boxes = detector.step(window)
 
     Args:
         module: the detector with its weights.
         config: the configuration it was trained with, sizes adapted to the sensor.
         device: where it runs.
+
+    Attributes:
+        network: the network as a function of frame and states, for export and compilation.
+        states: what is remembered of the past, tensors [1, C, h, w]; may be kept and put back.
     """
 
     def __init__(self, module: Module, config: Mapping[str, Any], device: str) -> None:
-        self.module = module.to(device).eval()
         self.device = torch.device(device)
         dataset = config["dataset"]
         self.classes: list[str] = list(dataset["classes"])
@@ -60,7 +70,15 @@ class StreamingInference:
             dt_ms=float(settings["dt_ms"]),
             downsample_by_factor_2=bool(dataset["downsample_by_factor_2"]),
         )
-        self._states: LstmStates | None = None
+        self._builder = make_representation(
+            self.representation.kind, self.representation.bins, self.representation.count_cutoff, settings["dt_ms"]
+        )
+        height, width = (size // 2 if self.representation.downsample_by_factor_2 else size for size in self.sensor_hw)
+        self.network = StreamingStep(module.mdl.to(self.device), (height, width))
+        self.states = self.network.initial_states()
+        postprocessing = config["model"]["postprocess"]
+        self.confidence_threshold = float(postprocessing["confidence_threshold"])
+        self.nms_threshold = float(postprocessing["nms_threshold"])
 
     @classmethod
     def from_checkpoint(
@@ -69,7 +87,7 @@ class StreamingInference:
         sensor_hw: tuple[int, int] | None = None,
         device: str = "cpu",
         confidence_threshold: float | None = None,
-    ) -> StreamingInference:
+    ) -> StreamingDetector:
         """Build the detector that a checkpoint describes.
 
         Args:
@@ -104,21 +122,51 @@ class StreamingInference:
         module.load_checkpoint_weights(checkpoint, where=str(path))
         return cls(module, config, device)
 
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a frame."""
+        return self._builder.channels, *self.network.frame_hw
+
+    @property
+    def frame_dtype(self) -> np.dtype[Any]:
+        """uint8 (stacked histogram) or int8 (mixed density)."""
+        return self._builder.dtype
+
     def reset(self) -> None:
         """Forget the past: the next frame starts a new recording."""
-        self._states = None
+        self.states = self.network.initial_states()
 
-    @torch.inference_mode()
-    def step(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Detect on the next frame.
+    def step(self, frame: npt.NDArray[Any] | Events) -> npt.NDArray[np.float32]:
+        """Detect on the next frame of the stream, and remember it.
 
         Args:
-            frame: uint8 [C, H, W], the next window of the stream.
+            frame: uint8 or int8 [C, H, W], or the events of the window, from which the frame is then made.
 
         Returns:
             float32 [n, 7]: x1, y1, x2, y2, objectness, class confidence, class; pixels of the frame.
+
+        Raises:
+            UserError: a frame of another shape than the detector's.
         """
-        frames = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)[None, None]
-        is_first = torch.tensor([self._states is None])
-        detections, self._states = self.module.detect_sequence(frames, self._states, is_first)
-        return detections[0][0].float().cpu().numpy()
+        boxes, self.states = self.detect(frame, self.states)
+        return boxes
+
+    @torch.inference_mode()
+    def detect(
+        self, frame: npt.NDArray[Any] | Events, states: list[torch.Tensor]
+    ) -> tuple[npt.NDArray[np.float32], list[torch.Tensor]]:
+        """As :meth:`step`, with the states given and returned; nothing is remembered."""
+        if isinstance(frame, Events):
+            frame = self._builder.build(frame, *self.sensor_hw, self.representation.downsample_by_factor_2)
+        if frame.shape != self.frame_shape:
+            raise UserError(
+                expected=f"a frame {list(self.frame_shape)} (channels, height, width)",
+                got=str(list(frame.shape)),
+                where="a frame given to the detector",
+                fix="give the sensor's size with sensor_hw, and frames made as the checkpoint's dataset says",
+            )
+        inputs = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)[None]
+        predictions, *states = self.network(inputs, *states)
+        classes = len(self.classes)
+        found = postprocess(predictions.float(), classes, self.confidence_threshold, self.nms_threshold)[0]
+        return found.float().cpu().numpy(), states

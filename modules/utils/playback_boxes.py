@@ -22,7 +22,7 @@ _FADED = 0.35
 """Strength of a label at the end of the time it is held."""
 
 
-class StreamingDetector(Protocol):
+class FrameDetector(Protocol):
     """A detector that takes one frame at a time and remembers the past."""
 
     @property
@@ -178,7 +178,7 @@ class Detections:
         min_score: boxes with a smaller objectness times class confidence are left out.
     """
 
-    def __init__(self, detector: StreamingDetector, source: EventSource, ticks: Int64Array, min_score: float) -> None:
+    def __init__(self, detector: FrameDetector, source: EventSource, ticks: Int64Array, min_score: float) -> None:
         self._detector = detector
         self._source = source
         self._ticks = ticks

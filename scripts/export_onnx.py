@@ -1,0 +1,120 @@
+"""Write a trained detector as an ONNX file: one frame and the states in, predictions and the new states out.
+
+The file is run in onnxruntime beside torch over a sequence of random frames, each with its own states, before it
+appears. Frames go in as they are made from events (integers, unpadded); predictions come out before thresholds and
+NMS: [streams, anchors, 5 + classes] = cx, cy, w, h in pixels, objectness, class probabilities. States start as zeros.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+
+from modules.utils.inference import StreamingDetector
+from modules.utils.onnx_export import check_packages, export_onnx, largest_differences
+from utils.atomic import atomic_path
+from utils.cli import run_command
+from utils.errors import UserError
+from utils.video import check_writable
+
+log = logging.getLogger("export_onnx")
+
+
+def count(text: str) -> int:
+    """A whole number above zero."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="export_onnx.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="written by train.py")
+    parser.add_argument("-o", "--output", type=Path, help="file to write (default: CHECKPOINT's name with .onnx)")
+    parser.add_argument("--sensor-hw", type=count, nargs=2, metavar=("H", "W"), help="camera (default: as trained)")
+    parser.add_argument("--streams", type=count, default=1, metavar="N", help="streams run together (default: 1)")
+    parser.add_argument("--frames", type=count, default=20, metavar="N", help="length of the check (default: 20)")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        help="largest difference from torch, relative for values above 1 (default: 1e-4)",
+    )
+    return parser
+
+
+def metadata(detector: StreamingDetector) -> dict[str, str]:
+    """What somebody who runs the file has to know."""
+    form = detector.representation
+    return {
+        "classes": json.dumps(detector.classes),
+        "sensor_hw": json.dumps(detector.sensor_hw),
+        "frame_chw": json.dumps(detector.frame_shape),
+        "representation": json.dumps(vars(form)),
+        "confidence_threshold": str(detector.confidence_threshold),
+        "nms_threshold": str(detector.nms_threshold),
+    }
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export and compare.
+
+    Raises:
+        UserError: no such checkpoint, an output that cannot be written, or a tolerance that is not met.
+    """
+    check_packages()
+    output: Path = args.output or args.checkpoint.with_suffix(".onnx")
+    if output.suffix != ".onnx":
+        raise UserError(expected="a file that ends in .onnx", got=output.name, where="--output", fix="call it .onnx")
+    detector = StreamingDetector.from_checkpoint(args.checkpoint, tuple(args.sensor_hw) if args.sensor_hw else None)
+    check_writable(output)
+    rng = np.random.default_rng(0)
+    shape = (args.frames, args.streams, *detector.frame_shape)
+    frames = np.minimum(rng.poisson(0.1, shape), 10).astype(detector.frame_dtype)
+    dtype = torch.from_numpy(frames[:1]).dtype
+    with atomic_path(output) as unchecked:
+        export_onnx(detector.network, unchecked, args.streams, dtype, metadata(detector))
+        worst = largest_differences(detector.network, unchecked, frames)
+        for name, (absolute, scaled) in worst.items():
+            log.info("%s: largest difference from torch %.1e, relative above 1 %.1e", name, absolute, scaled)
+        check_equality(worst, args)
+    size = output.stat().st_size / 1e6
+    log.info("%s: %.1f MB, %d states, equal to torch over %d frames", output, size, len(detector.states), args.frames)
+
+
+def check_equality(worst: dict[str, tuple[float, float]], args: argparse.Namespace) -> None:
+    """Refuse a file that does not do what torch does.
+
+    Raises:
+        UserError: an output differs by more than the tolerance.
+    """
+    name, (_, largest) = max(worst.items(), key=lambda item: item[1][1])
+    if not largest <= args.tolerance:
+        raise UserError(
+            expected=f"torch and onnxruntime to agree within {args.tolerance:g} over {args.frames} frames",
+            got=f"a difference of {largest:.1e} in {name}",
+            where=str(args.checkpoint),
+            fix="nothing was written; give a larger --tolerance if such a difference is acceptable",
+        )
+
+
+def main() -> None:
+    """Entry point."""
+    args = build_parser().parse_args()
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()

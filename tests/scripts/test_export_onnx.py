@@ -1,0 +1,72 @@
+"""An exported detector does in onnxruntime what it does in torch, with the same states."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from modules.utils import onnx_export
+from modules.utils.inference import StreamingDetector
+from modules.utils.onnx_export import OnnxStream
+from tests.modules.test_streaming import checkpoint_of, configured, sequence
+from tests.running import failure, run
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "small.ckpt"
+    checkpoint_of(
+        configured("model.backbone.embed_dim=16", "model.fpn.depth=0.33", "model.backbone.attention.ls_init_value=0.5"),
+        path,
+    )
+    return path
+
+
+def test_the_file_equals_torch_over_a_sequence(checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "deep" / "small.onnx"
+    assert run("scripts/export_onnx.py", str(checkpoint), "--output", str(output), "--streams", "2") == 0
+    assert [path.name for path in output.parent.iterdir()] == ["small.onnx"]
+    detector = StreamingDetector.from_checkpoint(checkpoint)
+    stream = OnnxStream(output, threads=1)
+    assert [entry.name for entry in stream.session.get_inputs()] == ["frame", *detector.network.state_names]
+    facts = stream.session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["classes"]) == detector.classes
+    assert json.loads(facts["frame_chw"]) == list(detector.frame_shape)
+
+    states = detector.network.initial_states(2)
+    frames = sequence((2, *detector.frame_shape), 20)
+    for frame in frames:
+        predictions, *states = detector.network(torch.from_numpy(frame), *states)
+        np.testing.assert_allclose(stream.step(frame), predictions.detach(), atol=1e-4, rtol=0)
+        for ours, theirs in zip(states, stream.states, strict=True):
+            np.testing.assert_allclose(theirs, ours.detach(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{tmp}/none.ckpt",), "no such file"),
+        (("{ckpt}", "--output", "{tmp}/a.pt"), ".onnx"),
+    ],
+)
+def test_mistakes(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    filled = [text.format(tmp=tmp_path, ckpt=checkpoint) for text in arguments]
+    assert message in failure(capsys, "scripts/export_onnx.py", *filled)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_differs_from_torch_does_not_appear(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "export_onnx", lambda network, path, *rest: path.write_bytes(b"other"))
+    monkeypatch.setattr(onnx_export, "largest_differences", lambda *_: {"predictions": (9.0, 2e-4), "h": (0.0, 0.0)})
+    message = failure(capsys, "scripts/export_onnx.py", str(checkpoint), "--output", str(tmp_path / "a.onnx"))
+    assert "2.0e-04 in predictions" in message
+    assert "nothing was written" in message
+    assert not list(tmp_path.iterdir())
