@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
 from modules.pseudo_labeler import PseudoLabeler
-from modules.utils.fetch import fetch_data_module, fetch_model_module, plain
+from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module, plain
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset
 from modules.utils.trainer import chosen_device, set_seed_and_threads
@@ -84,7 +84,7 @@ def main(cfg: DictConfig) -> None:
     module.load_weight(cfg.checkpoint)
     module.to(device).eval()
     save_dir, source = Path(cfg.save_dir), Path(cfg.dataset.path) / "train"
-    data_module.setup("predict")
+    check_class_ids(data_module, "train", list(cfg.dataset.classes))
     labeler = PseudoLabeler(pseudo_labeler_config(plain(cfg)), source, save_dir, provenance(cfg))
 
     def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:

@@ -23,9 +23,19 @@ DONE = "done.json"
 
 
 def resume_point(cfg: DictConfig) -> Path | None:
-    """Return the checkpoint to go on from: the one asked for, or the newest of the run's folder."""
+    """Return the checkpoint to go on from: the one asked for, or the newest of the run's folder.
+
+    Raises:
+        UserError: the file asked for cannot be read or holds weights only.
+    """
     if cfg.checkpoint is not None:
-        load_checkpoint_file(cfg.checkpoint)
+        if "optimizer_states" not in load_checkpoint_file(cfg.checkpoint):
+            raise UserError(
+                expected="a checkpoint to resume from, with optimiser and schedule",
+                got="weights only",
+                where=f"checkpoint={cfg.checkpoint}",
+                fix="start a new run from these weights: weight=FILE instead of checkpoint=FILE",
+            )
         return Path(cfg.checkpoint)
     return find_last(cfg.output.dir)
 

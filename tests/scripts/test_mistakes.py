@@ -76,6 +76,10 @@ def test_checkpoint_mistakes(capsys: pytest.CaptureFixture[str], dataset: Path, 
     evaluate = (*SMALL, f"dataset.path={dataset}")
     assert "checkpoint=FILE" in failure(capsys, "val.py", *evaluate)
     assert "no such file" in failure(capsys, "val.py", *evaluate, f"checkpoint={tmp_path / 'none.ckpt'}")
+    weights = tmp_path / "weights.ckpt"
+    torch.save({"state_dict": {"mdl.x": torch.zeros(1)}}, weights)
+    arguments = train_arguments(dataset, tmp_path / "run", f"checkpoint={weights}")
+    assert "weight=FILE" in failure(capsys, "train.py", *arguments)
     noise = tmp_path / "noise.ckpt"
     noise.write_bytes(np.random.default_rng(0).bytes(1000))
     assert str(noise) in failure(capsys, "val.py", *evaluate, f"checkpoint={noise}")
