@@ -16,7 +16,7 @@ from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.genx_utils.layout import EV_DIR, list_sequences
 from modules.utils.playback import EventSource, RecordingSource
-from modules.utils.playback_boxes import Detections, LabelTrack, FrameDetector, find_labels, load_labels
+from modules.utils.playback_boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
 from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
 from utils.cli import run_command
