@@ -1,0 +1,82 @@
+"""The table of presets in docs/MODELS.md is what the configs build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hydra
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from config.resolvers import register_resolvers
+from models.detection.yolox_extension.models.detector import YoloXDetector
+from modules.utils.build import detector_config
+from utils.cli import CONFIG_DIR
+
+PAGE = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text(encoding="utf-8")
+PAPERS = {"tiny": "4.4", "small": "9.9", "base": "18.5"}
+PRESETS = [
+    (dataset, file.stem)
+    for dataset in ("gen1", "gen4")
+    for file in sorted((CONFIG_DIR / "experiment" / dataset).glob("*.yaml"))
+]
+
+
+def compose(dataset, preset, *overrides):
+    register_resolvers()
+    overrides = [f"dataset={dataset}", f"+experiment/{dataset}={preset}", *overrides]
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return OmegaConf.to_container(hydra.compose("train", overrides=overrides), resolve=True)
+
+
+def row(dataset, preset):
+    """Line of the table for a preset."""
+    model = compose(dataset, preset)["model"]
+    with torch.device("meta"):
+        detector = YoloXDetector(detector_config(model))
+    parts = (detector.backbone, detector.fpn, detector.yolox_head, detector)
+    counts = [sum(p.numel() for p in part.parameters()) for part in parts]
+    backbone = model["backbone"]
+    blocks = " ".join(str(n) for n in backbone["num_blocks"])
+    cells = [preset, dataset, backbone["embed_dim"], blocks, *counts, f"{counts[-1] / 1e6:.1f}"]
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+@pytest.mark.parametrize(("dataset", "preset"), PRESETS)
+def test_the_table_is_what_the_configs_build(dataset, preset):
+    line = row(dataset, preset)
+    assert line in PAGE, f"docs/MODELS.md should have\n{line}"
+    if preset in PAPERS:
+        assert line.endswith(f"| {PAPERS[preset]} |")
+
+
+def test_the_table_has_no_other_rows():
+    rows = [
+        line for line in PAGE.splitlines() if line.startswith("|") and line.split("|")[2].strip() in ("gen1", "gen4")
+    ]
+    assert len(rows) == len(PRESETS)
+
+
+@pytest.mark.parametrize("dataset", ["gen1", "gen4"])
+@pytest.mark.parametrize(
+    ("preset", "blocks", "channels", "heads"),
+    [("small-deep", [2, 3, 3, 2], 48, 24), ("base-deep", [2, 3, 6, 2], 96, 32)],
+)
+def test_deep_presets(dataset, preset, blocks, channels, heads):
+    config = compose(dataset, preset)
+    backbone = config["model"]["backbone"]
+    assert backbone["num_blocks"] == blocks
+    assert (backbone["embed_dim"], backbone["attention"]["dim_head"]) == (channels, heads)
+    assert backbone["T_max_chrono_init"] == [10, 20, 40, 80]
+    assert backbone["lstm"]["dws_conv"]
+    assert "-deep-" in config["output"]["dir"]
+    assert config["output"]["dir"] != compose(dataset, preset.removesuffix("-deep"))["output"]["dir"]
+
+
+def test_compile_is_a_config_key():
+    overrides = ("model.backbone.compile.enable=true", "model.backbone.compile.mode=max-autotune")
+    config = detector_config(compose("gen1", "tiny", *overrides)["model"])
+    assert config.backbone.compile.enable
+    assert config.backbone.compile.mode == "max-autotune"
+    assert not detector_config(compose("gen1", "tiny")["model"]).backbone.compile.enable
