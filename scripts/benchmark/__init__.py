@@ -1,0 +1,1 @@
+"""Benchmarks that print their protocol beside each figure."""

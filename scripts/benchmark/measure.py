@@ -1,0 +1,185 @@
+"""Times of alternating variants, the device's matmul peak, and reports that carry their protocol."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from utils.atomic import write_text
+from utils.errors import UserError
+
+PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
+Variants = Mapping[str, Callable[[], object]]
+
+_INTRO = """# Benchmarks
+
+Written by `scripts/benchmark/throughput.py --markdown docs/BENCHMARKS.md` and `scripts/benchmark/latency.py --markdown
+docs/BENCHMARKS.md`; each table carries its protocol. Variants of a table are run in turn, so that a change in the
+machine's load meets all of them alike: compare the ratios. The same scripts run on a GPU (`--device cuda`).
+"""
+
+
+@dataclass
+class Times:
+    """Seconds of each run of a variant and, on a GPU, its peak memory in bytes."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak_bytes: int | None = None
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a run."""
+        return statistics.median(self.seconds)
+
+
+def add_arguments(parser: argparse.ArgumentParser, runs: int) -> None:
+    """Options that all benchmarks share."""
+    parser.add_argument(
+        "overrides", nargs="*", help="model, as for train.py (default: dataset=gen1 +experiment/gen1=tiny)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default: cpu)")
+    parser.add_argument("--precision", choices=sorted(PRECISIONS), default="32", help="by autocast (default: 32)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch and onnxruntime (default: 1)")
+    parser.add_argument("--warm-up", type=int, default=2, help="runs of each variant before measuring (default: 2)")
+    parser.add_argument("--runs", type=int, default=runs, help=f"measured runs of each variant (default: {runs})")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table into this file, too")
+    parser.add_argument("--quick", action="store_true", help="a toy model, two runs: shows that the script works")
+
+
+def prepare(args: argparse.Namespace) -> torch.device:
+    """Device and threads as asked for.
+
+    Raises:
+        UserError: there is no such device, or a number is not positive.
+    """
+    if min(args.threads, args.runs) < 1 or args.warm_up < 0:
+        raise UserError(
+            expected="--threads and --runs from 1, --warm-up from 0",
+            got=f"{args.threads}, {args.runs}, {args.warm_up}",
+            where="command line",
+            fix="give positive numbers",
+        )
+    if args.quick:
+        args.runs, args.warm_up = 2, 1
+    if args.device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(expected="a CUDA device", got="none", where="--device", fix="leave it out, or say cpu")
+    torch.set_num_threads(args.threads)
+    return torch.device(args.device)
+
+
+def alternate(variants: Variants, warm_up: int, runs: int, device: torch.device) -> dict[str, Times]:
+    """Run the variants in turn, ``runs`` times each after ``warm_up`` runs."""
+    times = {name: Times() for name in variants}
+    for name, function in variants.items():
+        for _ in range(warm_up):
+            function()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            function()
+            times[name].peak_bytes = torch.cuda.max_memory_allocated(device)
+    for _ in range(runs):
+        for name, function in variants.items():
+            times[name].seconds.append(seconds_of(function, device))
+    return times
+
+
+def seconds_of(function: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one call: by CUDA events on a GPU, else by the clock."""
+    if device.type != "cuda":
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    begin.record()
+    function()
+    end.record()
+    torch.cuda.synchronize(device)
+    return begin.elapsed_time(end) / 1000
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype, quick: bool) -> float:
+    """Floating-point operations per second of a large matrix product: the best of several, measured on the spot."""
+    size = 256 if quick else 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    best = min(seconds_of(lambda: a @ b, device) for _ in range(3 if quick else 15))
+    return 2 * size**3 / best
+
+
+def count_flops(function: Callable[[], object]) -> int:
+    """Floating-point operations of one call: matrix products and convolutions (a multiply-add counts two)."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def protocol(args: argparse.Namespace, device: torch.device, **more: object) -> dict[str, str]:
+    """What belongs beside a figure."""
+    facts: dict[str, object] = {
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "precision": args.precision,
+        "threads": args.threads,
+        **more,
+        "warm-up": f"{args.warm_up} runs of each variant",
+        "runs": f"{args.runs} of each variant, in turn; medians",
+        "load of the machine": " ".join(f"{load:.1f}" for load in os.getloadavg()) + f" on {os.cpu_count()} cores",
+    }
+    return {key: str(value) for key, value in facts.items()}
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the GPU or CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.MULTILINE) if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def table(times: Mapping[str, Times], frames: int, flops: int, peak: float) -> list[str]:
+    """Markdown rows: median, spread, frames per second, speed against the last variant, share of the peak, memory."""
+    base = list(times.values())[-1].median
+    memory = any(entry.peak_bytes is not None for entry in times.values())
+    header = ["variant", "median ms", "min to max", "frames/s", "speed", "share of matmul peak"]
+    rows = [header + ["peak memory MiB"] * memory, ["---"] + ["---:"] * (len(header) - 1 + memory)]
+    for name, entry in times.items():
+        low, high = 1000 * min(entry.seconds), 1000 * max(entry.seconds)
+        row = [
+            name,
+            f"{1000 * entry.median:.1f}",
+            f"{low:.1f} to {high:.1f}",
+            f"{frames / entry.median:.1f}",
+            f"{base / entry.median:.2f}",
+            f"{100 * flops / entry.median / peak:.0f} %",
+        ]
+        rows.append(row + [f"{(entry.peak_bytes or 0) / 2**20:.0f}"] * memory)
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def write_section(path: Path, name: str, body: str) -> None:
+    """Put a section into a Markdown file, in place of its last version; other text stays."""
+    text = path.read_text(encoding="utf-8") if path.exists() else _INTRO
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    section = f"{begin}\n{body.strip()}\n{end}"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    text = pattern.sub(lambda _: section, text) if pattern.search(text) else f"{text.rstrip()}\n\n{section}\n"
+    write_text(path, text)
+
+
+def report(title: str, facts: Mapping[str, str], tables: Mapping[str, list[str]], note: str) -> str:
+    """Markdown of one benchmark: protocol, tables, note."""
+    lines = [f"## {title}", "", "; ".join(f"{key}: {value}" for key, value in facts.items()) + ".", ""]
+    for name, rows in tables.items():
+        lines += [f"### {name}", "", *rows, ""]
+    return "\n".join([*lines, note])
