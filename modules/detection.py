@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -19,9 +18,8 @@ from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import LstmStates, RNNStates
 from models.weights import PREFIX, LoadReport, load_tensors, load_weights
 from modules.optim import build_optimizer, build_scheduler
-from modules.utils.build import detector_config, evaluator_from_config
-from modules.utils.collect import DetectionCollector, hflip_detections
-from modules.utils.tta import hflip_lanes
+from modules.utils.build import detector_config
+from modules.utils.evaluation import StreamingEvaluation
 from utils.padding import pad_bottom_right, padding_mask
 
 log = logging.getLogger(__name__)
@@ -44,9 +42,7 @@ class Module(pl.LightningModule):
         self.mdl = YoloXDetector(self.detector_config)
         self.num_classes = self.detector_config.head.num_classes
         self.train_states = RNNStates()
-        self.eval_states: dict[int, RNNStates] = {}
-        self.collector = DetectionCollector()
-        self.evaluator = evaluator_from_config(config)
+        self.evaluation = StreamingEvaluation(config)
 
     def load_weight(self, path: Path | str, strict: bool = True) -> LoadReport:
         """Load the detector's weights from a checkpoint of this project, of RVT or of LEOD.
@@ -137,85 +133,35 @@ class Module(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start with fresh states and an empty collection."""
-        self.eval_states = {}
-        self.collector.clear()
+        self.evaluation.start()
 
     def on_test_epoch_start(self) -> None:
         """Start with fresh states and an empty collection."""
-        self.on_validation_epoch_start()
+        self.evaluation.start()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Detect in one chunk of the evaluation stream; a second loader holds the time-reversed stream."""
-        self._evaluation_step(batch, dataloader_idx)
+        """Detect in one chunk of the evaluation stream; a second loader holds the stream in the other direction."""
+        self.evaluation.step(self, batch, dataloader_idx)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """As ``validation_step``, on the test split."""
-        self._evaluation_step(batch, dataloader_idx)
+        self.evaluation.step(self, batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Evaluate and log ``val/AP``, ``val/AP_50`` and so on."""
-        self._evaluation_end("val")
+        self._log_figures("val")
 
     def on_test_epoch_end(self) -> None:
         """Evaluate and log ``test/AP``, ``test/AP_50`` and so on."""
-        self._evaluation_end("test")
+        self._log_figures("test")
 
-    def _evaluation_step(self, batch: dict[str, Any], dataloader_idx: int) -> None:
-        store = self.eval_states.setdefault(dataloader_idx, RNNStates())
-        worker_id = int(batch["worker_id"])
-        tta = self.config["tta"]
-        hflip = bool(tta["enable"] and tta["hflip"])
-        is_first = torch.cat([batch["is_first"]] * 2) if hflip else batch["is_first"]
-        frames = batch["frames"]
-        if hflip:
-            frames = hflip_lanes(frames)
-        store.reset(worker_id, is_first)
-        features, states = self.features(frames, store.get_states(worker_id))
-        store.save_states_and_detach(worker_id, states)
-
-        wanted = self._wanted_frames(batch, extra_view=dataloader_idx > 0)
-        lanes = batch["frames"].shape[1]
-        views = [False, True] if hflip else [False]
-        rows = [(t, lane, view) for t, lane in wanted for view in views]
-        if not rows:
-            return
-        picks = torch.tensor([t * frames.shape[1] + lane + view * lanes for t, lane, view in rows], device=self.device)
-        detections = self._detect(features, picks)
-        for (t, lane, view), found in zip(rows, detections, strict=True):
-            key = (batch["path"][lane], self._frame_number(batch, t, lane))
-            self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
-            if dataloader_idx == 0 and not view:
-                labels = batch["labels"].at(t, lane)
-                assert labels is not None, "a wanted frame of the first view is labelled"
-                self.collector.add_labels(key, labels.to_structured())
-
-    def _wanted_frames(self, batch: dict[str, Any], *, extra_view: bool) -> list[tuple[int, int]]:
-        """Return (t, lane) of the frames that count: labelled ones, or, of a further view, those labelled before."""
-        padded = batch["is_padded"].cpu().numpy()
-        if not extra_view:
-            labelled = batch["labels"].labelled.cpu().numpy() & ~padded
-            return [(int(t), int(lane)) for t, lane in np.argwhere(labelled)]
-        return [
-            (int(t), int(lane))
-            for t, lane in np.argwhere(~padded)
-            if (batch["path"][lane], self._frame_number(batch, int(t), int(lane))) in self.collector.labels
-        ]
-
-    def _frame_number(self, batch: dict[str, Any], t: int, lane: int) -> int:
-        """Return the frame whose label belongs to this frame: reversed frames carry that of their neighbour."""
-        number = int(batch["ev_idx"][t, lane])
-        return number + int(self.config["dataset"]["tflip_offset"]) if batch["is_reversed"][lane] else number
-
-    def _evaluation_end(self, prefix: str) -> None:
+    def _log_figures(self, prefix: str) -> None:
         if self.trainer.sanity_checking:
             return
-        figures = self.collector.compute(self.evaluator, float(self.config["model"]["postprocess"]["nms_threshold"]))
-        self.collector.clear()
-        self.eval_states = {}
-        for name, value in figures.items():
+        for name, value in self.evaluation.finish().items():
             self.log(f"{prefix}/{name}", float(value), prog_bar=name in ("AP", "AP_50"), rank_zero_only=False)
 
-    def _detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
+    def detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
         """Detections [n, 7] of the chosen frames (index t·B + b), thresholded and after NMS."""
         predictions, _ = self.mdl.forward_detect(_select(features, indices))
         settings = self.config["model"]["postprocess"]
@@ -247,7 +193,7 @@ class Module(pl.LightningModule):
             store.save_states_and_detach(0, states)
             store.reset(0, is_first)
         features, states = self.features(frames, store.get_states(0))
-        flat = self._detect(features, torch.arange(length * lanes, device=frames.device))
+        flat = self.detect(features, torch.arange(length * lanes, device=frames.device))
         return [flat[t * lanes : (t + 1) * lanes] for t in range(length)], states
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -1,0 +1,106 @@
+"""Evaluation of a detector on streams: states carried, test-time views merged, Prophesee figures at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.rnn_states import LstmStates, RNNStates
+from modules.utils.build import evaluator_from_config
+from modules.utils.collect import DetectionCollector, FrameKey, hflip_detections
+from modules.utils.tta import hflip_lanes
+
+
+class StreamDetector(Protocol):
+    """What evaluation needs of a detector; ``modules.detection.Module`` is one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where indices are to be sent."""
+        ...
+
+    def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
+        """Features of frames uint8 [L, B, C, H, W], and the new states."""
+        ...
+
+    def detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
+        """Detections [n, 7] of the frames with index t·B + b."""
+        ...
+
+
+class StreamingEvaluation:
+    """Collects the detections of labelled frames over an evaluation stream.
+
+    Args:
+        config: the composed configuration as plain containers.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        tta = config["tta"]
+        self.hflip = bool(tta["enable"] and tta["hflip"])
+        self.tflip_offset = int(config["dataset"]["tflip_offset"])
+        self.nms_threshold = float(config["model"]["postprocess"]["nms_threshold"])
+        self.evaluator = evaluator_from_config(config)
+        self.collector = DetectionCollector()
+        self.states: dict[int, RNNStates] = {}
+
+    def start(self) -> None:
+        """Forget states, detections and labels."""
+        self.states = {}
+        self.collector.clear()
+
+    def finish(self) -> Mapping[str, float]:
+        """Evaluate what was collected, over all processes, and forget it."""
+        figures = self.collector.compute(self.evaluator, self.nms_threshold)
+        self.start()
+        return figures
+
+    def step(self, detector: StreamDetector, batch: Mapping[str, Any], dataloader_idx: int) -> None:
+        """Detect in one chunk.
+
+        Args:
+            detector: in evaluation mode.
+            batch: see ``data.genx_utils.types.Batch``, frames on the detector's device.
+            dataloader_idx: 0 for the stream with the labels; others hold further views of the same sequences.
+        """
+        store = self.states.setdefault(dataloader_idx, RNNStates())
+        worker_id = int(batch["worker_id"])
+        frames, is_first = batch["frames"], batch["is_first"]
+        lanes = frames.shape[1]
+        if self.hflip:
+            frames, is_first = hflip_lanes(frames), torch.cat([is_first, is_first])
+        store.reset(worker_id, is_first)
+        features, states = detector.features(frames, store.get_states(worker_id))
+        store.save_states_and_detach(worker_id, states)
+
+        wanted = self._wanted(batch, further_view=dataloader_idx > 0)
+        rows = [(t, lane, view) for t, lane in wanted for view in ((False, True) if self.hflip else (False,))]
+        if not rows:
+            return
+        picks = [t * frames.shape[1] + lane + view * lanes for t, lane, view in rows]
+        detections = detector.detect(features, torch.tensor(picks, device=detector.device))
+        for (t, lane, view), found in zip(rows, detections, strict=True):
+            key = self._key(batch, t, lane)
+            self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
+            if dataloader_idx == 0 and not view:
+                labels = batch["labels"].at(t, lane)
+                self.collector.add_labels(key, labels.to_structured())
+
+    def _wanted(self, batch: Mapping[str, Any], *, further_view: bool) -> list[tuple[int, int]]:
+        """Return (t, lane) of the frames that count: labelled ones, or, of a further view, those labelled before."""
+        present = ~batch["is_padded"].cpu().numpy()
+        if not further_view:
+            present &= batch["labels"].labelled.cpu().numpy()
+        frames = [(int(t), int(lane)) for t, lane in np.argwhere(present)]
+        if further_view:
+            frames = [(t, lane) for t, lane in frames if self._key(batch, t, lane) in self.collector.labels]
+        return frames
+
+    def _key(self, batch: Mapping[str, Any], t: int, lane: int) -> FrameKey:
+        """Sequence and frame whose label belongs to this frame: reversed frames carry that of their neighbour."""
+        shift = self.tflip_offset if bool(batch["is_reversed"][lane]) else 0
+        return batch["path"][lane], int(batch["ev_idx"][t, lane]) + shift
