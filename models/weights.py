@@ -167,7 +167,9 @@ def _misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: Load
     """Name the sizes where they differ, otherwise the tensors."""
     theirs, ours = describe(state), describe(own)
     differ = any(ours.get(name) != size for name, size in theirs.items())
-    fix = "choose the dataset and model size of the weights, or other weights; weight_strict=false loads what fits"
+    fix = (
+        "choose the dataset and model size of the weights, or other weights; train.py weight_strict=false loads a part"
+    )
     if differ or not theirs:
         channels = theirs.get("input_channels") != ours.get("input_channels")
         built = in_words(ours, channels=channels).removesuffix(" classes")
