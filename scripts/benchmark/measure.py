@@ -25,21 +25,29 @@ _INTRO = """# Benchmarks
 
 Written by `scripts/benchmark/throughput.py --markdown docs/BENCHMARKS.md` and `scripts/benchmark/latency.py --markdown
 docs/BENCHMARKS.md`; each table carries its protocol. Variants of a table are run in turn, so that a change in the
-machine's load meets all of them alike: compare the ratios. The same scripts run on a GPU (`--device cuda`).
+machine's load meets all of them alike: compare the ratios. With one CPU thread, frames per second, speed (against the
+last row) and share of the matmul peak follow from processor time, which other programs disturb less than the clock.
+The same scripts run on a GPU (`--device cuda`), where they follow from CUDA events.
 """
 
 
 @dataclass
 class Times:
-    """Seconds of each run of a variant and, on a GPU, its peak memory in bytes."""
+    """Seconds of each run of a variant; with one CPU thread its processor seconds; on a GPU its peak memory."""
 
     seconds: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
     peak_bytes: int | None = None
 
     @property
     def median(self) -> float:
-        """Median seconds of a run."""
+        """Median seconds of a run by the clock."""
         return statistics.median(self.seconds)
+
+    @property
+    def cost(self) -> float:
+        """Median processor seconds where they were taken, else seconds: what ratios are made of."""
+        return statistics.median(self.busy or self.seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser, runs: int) -> None:
@@ -87,9 +95,13 @@ def alternate(variants: Variants, warm_up: int, runs: int, device: torch.device)
             torch.cuda.reset_peak_memory_stats(device)
             function()
             times[name].peak_bytes = torch.cuda.max_memory_allocated(device)
+    one_thread = device.type == "cpu" and torch.get_num_threads() == 1
     for _ in range(runs):
         for name, function in variants.items():
+            before = time.process_time()
             times[name].seconds.append(seconds_of(function, device))
+            if one_thread:
+                times[name].busy.append(time.process_time() - before)
     return times
 
 
@@ -112,8 +124,8 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, quick: bool) -> float:
     """Floating-point operations per second of a large matrix product: the best of several, measured on the spot."""
     size = 256 if quick else 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    best = min(seconds_of(lambda: a @ b, device) for _ in range(3 if quick else 15))
-    return 2 * size**3 / best
+    times = alternate({"product": lambda: a @ b}, 1, 3 if quick else 15, device)["product"]
+    return 2 * size**3 / min(times.busy or times.seconds)
 
 
 def count_flops(function: Callable[[], object]) -> int:
@@ -148,10 +160,18 @@ def device_name(device: torch.device) -> str:
 
 
 def table(times: Mapping[str, Times], frames: int, flops: int, peak: float) -> list[str]:
-    """Markdown rows: median, spread, frames per second, speed against the last variant, share of the peak, memory."""
-    base = list(times.values())[-1].median
+    """Markdown rows of all variants.
+
+    Args:
+        times: of the variants; speed is against the last.
+        frames: of a run.
+        flops: floating-point operations of a run.
+        peak: the device's operations per second.
+    """
+    base = list(times.values())[-1].cost
     memory = any(entry.peak_bytes is not None for entry in times.values())
-    header = ["variant", "median ms", "min to max", "frames/s", "speed", "share of matmul peak"]
+    busy = any(entry.busy for entry in times.values())
+    header = ["variant", "median ms", "min to max", *["processor ms"] * busy, "frames/s", "speed", "share of peak"]
     rows = [header + ["peak memory MiB"] * memory, ["---"] + ["---:"] * (len(header) - 1 + memory)]
     for name, entry in times.items():
         low, high = 1000 * min(entry.seconds), 1000 * max(entry.seconds)
@@ -159,9 +179,10 @@ def table(times: Mapping[str, Times], frames: int, flops: int, peak: float) -> l
             name,
             f"{1000 * entry.median:.1f}",
             f"{low:.1f} to {high:.1f}",
-            f"{frames / entry.median:.1f}",
-            f"{base / entry.median:.2f}",
-            f"{100 * flops / entry.median / peak:.0f} %",
+            *[f"{1000 * entry.cost:.1f}"] * busy,
+            f"{frames / entry.cost:.1f}",
+            f"{base / entry.cost:.2f}",
+            f"{100 * flops / entry.cost / peak:.0f} %",
         ]
         rows.append(row + [f"{(entry.peak_bytes or 0) / 2**20:.0f}"] * memory)
     return ["| " + " | ".join(row) + " |" for row in rows]
