@@ -19,6 +19,8 @@ env: $(STAMP) ## create .venv and install the locked packages (once)
 
 # A new lock makes a new environment; an unchanged one is never installed twice.
 $(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, for example: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@test -d $(ENV) || $(PYTHON) -m venv $(ENV)
 	@echo "installing the locked packages into $(ENV) (5.8 GB, a minute or two)"
 	@$(ENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
