@@ -22,6 +22,9 @@ from utils.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
 
+_NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
+_NOISY += ("pytorch_lightning", "lightning_fabric", "faster_coco_eval")
+
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +51,7 @@ def setup_logging() -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # Deprecations inside Lightning and notices about resuming say nothing that a user could act on.
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
-    for noisy in ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py", "pytorch_lightning", "lightning_fabric"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
