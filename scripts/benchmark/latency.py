@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> str:
         times = measure.alternate(variants, args.warm_up, args.runs, device)
         peak = max(peak, measure.matmul_peak(device, dtype, args.quick))
     rows = measure.table(times, args.batch_size, flops, peak)
-    note = f"Matmul peak on the spot: {peak / 1e9:.0f} GFLOP/s."
+    note = measure.peak_note(peak)
     return measure.report("Latency", facts, {"One frame (frame to predictions)": rows}, note)
 
 

@@ -198,6 +198,14 @@ def write_section(path: Path, name: str, body: str) -> None:
     write_text(path, text)
 
 
+def peak_note(peak: float) -> str:
+    """What the shares refer to; ``peak`` in operations per second."""
+    return (
+        f"Peak: {peak / 1e9:.0f} GFLOP/s, torch's product of two large matrices, the best of several on the spot. The "
+        "share counts matrix products and convolutions of the plain variant; above 100 % kernels beat torch's product."
+    )
+
+
 def report(title: str, facts: Mapping[str, str], tables: Mapping[str, list[str]], note: str) -> str:
     """Markdown of one benchmark: protocol, tables, note."""
     lines = [f"## {title}", "", "; ".join(f"{key}: {value}" for key, value in facts.items()) + ".", ""]

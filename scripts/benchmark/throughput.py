@@ -173,10 +173,7 @@ def run(args: argparse.Namespace) -> str:
         times = measure.alternate(variants, args.warm_up, args.runs, device)
         peaks.append(measure.matmul_peak(device, workload.dtype, args.quick))
         tables[name] = measure.table(times, args.sequence_length * args.batch_size, flops, max(peaks))
-    note = (
-        f"Matmul peak on the spot: {max(peaks) / 1e9:.0f} GFLOP/s. The share counts the operations of the "
-        "plain variant's matrix products and convolutions."
-    )
+    note = measure.peak_note(max(peaks))
     return measure.report("Throughput", facts, tables, note)
 
 

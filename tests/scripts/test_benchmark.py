@@ -50,13 +50,13 @@ def test_it_runs_and_says_how(tmp_path: Path, name: str, rows: list[str]) -> Non
 
 def test_a_section_replaces_its_last_version_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
-    write_section(path, "one", "first")
-    write_section(path, "two", "second")
+    write_section(path, "one", "alpha")
+    write_section(path, "two", "omega")
     write_section(path, "one", r"new \1")
     text = path.read_text()
-    assert "first" not in text
+    assert "alpha" not in text
     assert text.startswith("# Benchmarks")
-    assert text.index("new \\1") < text.index("second")
+    assert text.index("new \\1") < text.index("omega")
 
 
 def test_plain_arithmetic_gives_the_same_numbers() -> None:
