@@ -10,7 +10,13 @@ import pytest
 
 from tests.running import REPOSITORY, run
 
-ARGPARSE = ("scripts/visualize.py", "scripts/export_onnx.py", "scripts/convert_checkpoint.py", "scripts/benchmark/")
+ARGPARSE = (
+    "scripts/visualize.py",
+    "scripts/compare_runs.py",
+    "scripts/export_onnx.py",
+    "scripts/convert_checkpoint.py",
+    "scripts/benchmark/",
+)
 
 
 def documented() -> list[str]:
