@@ -70,13 +70,13 @@ class CameraConfig:
 class TrafficConfig:
     """What lives in the scene: labelled objects, unlabelled movers, static clutter."""
 
-    cars_per_s: Range = (0.4, 0.9)
-    pedestrians_per_s: Range = (0.4, 0.9)
+    cars_per_s: Range = (0.3, 0.7)
+    pedestrians_per_s: Range = (0.3, 0.7)
     distractors_per_s: Range = (0.0, 0.4)
     clutter: Range = (8, 16)
     foreground: Range = (0, 2)
-    car_width: Range = (0.14, 0.49)
-    pedestrian_height: Range = (0.18, 0.53)
+    car_width: Range = (0.22, 0.6)
+    pedestrian_height: Range = (0.3, 0.7)
     car_speed: Range = (1.5, 5.5)
     pedestrian_speed: Range = (0.7, 1.8)
     frontal_share: float = 0.3
