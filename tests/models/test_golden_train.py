@@ -86,16 +86,33 @@ def norms_of(model):
     return [0.0 if p.grad is None else float(p.grad.double().norm()) for p in model.parameters()]
 
 
-def assert_losses(losses, case, keys=LOSSES):
-    found = [float(losses[key].detach()) for key in keys]
-    assert_near(found, [case["losses_fp32"][key] for key in keys], rtol=LOSS, name=f"{keys}")
+def assert_losses(losses, expected, keys=LOSSES, rtol=LOSS):
+    assert_near(
+        [float(losses[key].detach()) for key in keys], [expected[key] for key in keys], rtol=rtol, name=f"{keys}"
+    )
+
+
+def assert_stage_norms(norms, expected, rtol):
+    for key, value in expected.items():
+        total = sum(n**2 for n, own in zip(norms, ARRAYS["param_names"], strict=True) if own.startswith(f"{key}."))
+        np.testing.assert_allclose(total**0.5, value, rtol=rtol, err_msg=key)
 
 
 # The reference drops ignore_bg_k as soon as one ignored box is in the batch; here it stays in force.
 SHOWS_FAULT = {"soft_ign_bgk"}
+TRAINED = [name for name, case in CASES.items() if "losses_fp64" in case and name not in SHOWS_FAULT]
+# In soft_ign_focal the reference's float32 is itself 1.17e-6 (conf_loss) from its float64.
+ROUNDED_LOSS = {"soft_ign_focal": ("loss", "iou_loss", "cls_loss", "l1_loss", "num_fg")}
+# Cases where float32 rounds the norm of single parameters out of the tolerance, with AVX-512 or with AVX2, worst:
+# against the reference's float32 1.37e-5 and 1.23e-5, against float64 1.31e-5, 1.26e-5, 1.06e-5 and 1.09e-5.
+# Norms per stage hold there as well, and float64 holds in every loss and parameter of every case.
+ROUNDED_NORMS = {
+    "": {"gt_focal", "soft_ign_focal"},
+    "_fp64": {"gt_focal", "soft_ign_focal", "gt_every2", "soft_ign_image"},
+}
 
 
-@pytest.mark.parametrize("name", [n for n, c in CASES.items() if "losses_fp32" in c and n not in SHOWS_FAULT])
+@pytest.mark.parametrize("name", TRAINED)
 def test_golden_losses_gradients_and_assignments(name, tiny_weights, monkeypatch):
     case = CASES[name]
     taken = []
@@ -106,14 +123,15 @@ def test_golden_losses_gradients_and_assignments(name, tiny_weights, monkeypatch
 
     monkeypatch.setattr(losses_module, "assign", recording)
     model, losses = run_case(case, tiny_weights)
-    assert_losses(losses, case)
-    names = [f"mdl.{n}" for n, _ in model.named_parameters()]
-    assert names == list(ARRAYS["param_names"])
+    assert_losses(losses, case["losses_fp64"])
+    assert_losses(losses, case["losses_fp32"], ROUNDED_LOSS.get(name, LOSSES))
+    assert [f"mdl.{n}" for n, _ in model.named_parameters()] == list(ARRAYS["param_names"])
     norms = norms_of(model)
-    assert_near(norms, ARRAYS[f"{name}/grad_norm_per_param"], atol=1e-6, rtol=GRADIENT, name="gradient norm")
-    for key, value in case["grad_norms_fp32"].items():
-        total = sum(n**2 for n, own in zip(norms, names, strict=True) if own.startswith(f"{key}."))
-        np.testing.assert_allclose(total**0.5, value, rtol=GRADIENT, err_msg=key)
+    for suffix in ("fp32", "fp64"):
+        assert_stage_norms(norms, case[f"grad_norms_{suffix}"], GRADIENT)
+    for suffix, rounded in ROUNDED_NORMS.items():
+        if name not in rounded:
+            assert_near(norms, ARRAYS[f"{name}/grad_norm_per_param{suffix}"], rtol=GRADIENT, name=f"norms{suffix}")
     assert_assignments(name, *taken[0])
 
 
@@ -146,28 +164,26 @@ def test_golden_gradients_and_batchnorm_buffers(name, tiny_weights):
             np.testing.assert_allclose(buffers[own].numpy(), value, rtol=1e-5, atol=1e-6, err_msg=own)
 
 
-@pytest.mark.parametrize("name", [n for n, c in CASES.items() if "losses_fp64" in c and n not in SHOWS_FAULT])
+@pytest.mark.parametrize("name", TRAINED)
 def test_double_precision_agrees_with_golden(name, tiny_weights):
     model, losses = run_case(CASES[name], tiny_weights, torch.float64)
-    for key in LOSSES:
-        np.testing.assert_allclose(float(losses[key].detach()), CASES[name]["losses_fp64"][key], rtol=1e-9, err_msg=key)
-    named = [f"mdl.{n}" for n, _ in model.named_parameters()]
-    for key, value in CASES[name]["grad_norms_fp64"].items():
-        total = sum(n**2 for n, own in zip(norms_of(model), named, strict=True) if own.startswith(f"{key}."))
-        np.testing.assert_allclose(total**0.5, value, rtol=1e-8, err_msg=key)
+    assert_losses(losses, CASES[name]["losses_fp64"], rtol=1e-9)
+    norms = norms_of(model)
+    assert_stage_norms(norms, CASES[name]["grad_norms_fp64"], 1e-8)
+    assert_near(norms, ARRAYS[f"{name}/grad_norm_per_param_fp64"], rtol=1e-8, name="norm of every parameter")
 
 
 def test_confident_background_stays_ignored_beside_ignored_boxes(tiny_weights):
     case = CASES["soft_ign_bgk"]
     _, losses = run_case(case, tiny_weights)
-    assert_losses(losses, case, ("iou_loss", "cls_loss", "num_fg"))
+    assert_losses(losses, case["losses_fp32"], ("iou_loss", "cls_loss", "num_fg"))
     assert float(losses["conf_loss"].detach()) < case["losses_fp32"]["conf_loss"] - 0.1
 
 
 def test_weighted_l1_does_not_raise(tiny_weights):
     case = CASES["hi_w_obj_l1"] | {"tweak": "use_l1=True"}
     _, losses = run_case(case, tiny_weights)
-    assert_losses(losses, CASES["hi_w_obj"], ("iou_loss", "conf_loss", "cls_loss"))
+    assert_losses(losses, CASES["hi_w_obj"]["losses_fp32"], ("iou_loss", "conf_loss", "cls_loss"))
     assert float(losses["l1_loss"].detach()) > 0
 
 
