@@ -13,6 +13,9 @@ from models.layers.attention import OverlappingDownsample, WindowGridPair
 from models.layers.lstm import ConvLstm, LstmState
 from models.rnn_states import LstmStates
 
+CACHED_ELEMENTS = 1 << 19
+"""Tokens x channels of one stage that run at once on a CPU: 2 MB in float32, and four times that within the MLP."""
+
 
 class RNNDetectorStage(nn.Module):
     """Downsampling, window and grid attention, convolutional LSTM."""
@@ -22,6 +25,7 @@ class RNNDetectorStage(nn.Module):
         dim = cfg.stage_dims[index]
         dim_in = cfg.input_channels if index == 0 else cfg.stage_dims[index - 1]
         factor = STAGE_STRIDES[0] if index == 0 else 2
+        self.dim, self.factor = dim, factor
         eps = cfg.attention.norm_eps
         self.use_checkpoint = cfg.use_gradient_checkpointing
         self.compile_mode = cfg.compile.mode if cfg.compile.enable else None
@@ -56,10 +60,22 @@ class RNNDetectorStage(nn.Module):
         if self.use_checkpoint and torch.is_grad_enabled():
             tokens = checkpoint(attend, self, frames, mask, use_reentrant=False)
             assert isinstance(tokens, Tensor)
+        elif attend is attend_frames and 0 < self._frames_in_cache(frames) < len(frames):
+            step = self._frames_in_cache(frames)
+            starts = range(0, len(frames), step)
+            parts = [(frames[i : i + step], None if mask is None else mask[i : i + step]) for i in starts]
+            tokens = torch.cat([attend_frames(self, part, part_mask) for part, part_mask in parts])
         else:
             tokens = attend(self, frames, mask)
         hidden, last = self.lstm(tokens.unflatten(0, (steps, lanes)), state)
         return hidden.permute(0, 1, 4, 2, 3), last
+
+    def _frames_in_cache(self, frames: Tensor) -> int:
+        """How many frames to run at once so that a CPU's caches hold their tokens; 0 on other devices: all."""
+        if frames.device.type != "cpu" or torch.compiler.is_compiling():
+            return 0
+        tokens = self.dim * frames.shape[-2] * frames.shape[-1] // self.factor**2
+        return max(1, CACHED_ELEMENTS // tokens)
 
 
 def attend_frames(stage: RNNDetectorStage, frames: Tensor, token_mask: Tensor | None) -> Tensor:
