@@ -39,11 +39,10 @@ def state_of(case: str) -> AugmentationState | None:
     return None
 
 
-@pytest.mark.parametrize(("size", "case"), CASES)
+@pytest.mark.parametrize(("size", "case"), [(size, case) for size, case in CASES if state_of(case) is not None])
 def test_given_parameters(size: str, case: str) -> None:
     state = state_of(case)
-    if state is None:
-        pytest.skip("time flip is tested below")
+    assert state is not None, "time flips have a test of their own"
     rows, keep = apply_to_labels(torch.from_numpy(DATA[f"{size}/in/lab1"]), SIZES[size], state)
     assert int(keep.sum()) == len(rows)
     np.testing.assert_allclose(rows.numpy(), DATA[f"{size}/{case}/lab1"], atol=1e-4)

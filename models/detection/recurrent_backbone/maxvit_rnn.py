@@ -60,20 +60,19 @@ class RNNDetectorStage(nn.Module):
         if self.use_checkpoint and torch.is_grad_enabled():
             tokens = checkpoint(attend, self, frames, mask, use_reentrant=False)
             assert isinstance(tokens, Tensor)
-        elif attend is attend_frames and 0 < self._frames_in_cache(frames) < len(frames):
-            step = self._frames_in_cache(frames)
-            starts = range(0, len(frames), step)
-            parts = [(frames[i : i + step], None if mask is None else mask[i : i + step]) for i in starts]
-            tokens = torch.cat([attend_frames(self, part, part_mask) for part, part_mask in parts])
+        elif attend is attend_frames and (group := self._frames_in_cache(frames)) < len(frames):
+            parts = frames.split(group)
+            masks = [None] * len(parts) if mask is None else mask.split(group)
+            tokens = torch.cat([attend_frames(self, *part) for part in zip(parts, masks, strict=True)])
         else:
             tokens = attend(self, frames, mask)
         hidden, last = self.lstm(tokens.unflatten(0, (steps, lanes)), state)
         return hidden.permute(0, 1, 4, 2, 3), last
 
     def _frames_in_cache(self, frames: Tensor) -> int:
-        """How many frames to run at once so that a CPU's caches hold their tokens; 0 on other devices: all."""
+        """How many frames to run at once so that a CPU's caches hold their tokens; all on other devices."""
         if frames.device.type != "cpu" or torch.compiler.is_compiling():
-            return 0
+            return len(frames)
         tokens = self.dim * frames.shape[-2] * frames.shape[-1] // self.factor**2
         return max(1, CACHED_ELEMENTS // tokens)
 
