@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from modules.tracking.linear import TrackerConfig, Tracks, track_boxes
+from modules.tracking.linear import LinearTracker, TrackerConfig, Tracks
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
 
@@ -73,11 +73,12 @@ def filter_tracks(
         class ``IGNORE_LABEL``, t and scores 0. Frames with ground truth get none.
     """
     counts = np.array([len(rows) for rows in boxes], dtype=np.int64)
-    forward = track_boxes(frames, boxes, frame_hw, config.tracker)
+    tracker = LinearTracker(frame_hw, config.tracker)
+    forward = tracker.track(frames, boxes)
     ignored = _unsupported(forward, config.min_track_len)
     if config.track_method == "forward or backward" and ignored.any():
         reverse = [-int(frame) for frame in reversed(frames)]
-        backward = track_boxes(reverse, list(reversed(boxes)), frame_hw, config.tracker)
+        backward = tracker.track(reverse, list(reversed(boxes)))
         per_frame = np.split(_unsupported(backward, config.min_track_len), np.cumsum(counts[::-1])[:-1])
         ignored &= np.concatenate(per_frame[::-1])
     masks = np.split(ignored, np.cumsum(counts)[:-1]) if len(counts) else []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
-from modules.tracking.linear import LinearTracker, track_boxes
+from modules.tracking.linear import LinearTracker
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
 
@@ -34,16 +34,13 @@ def sequence(arrays, case):
 @pytest.mark.parametrize("case", CASES)
 def test_tracks_equal_reference(arrays, case):
     frames, boxes = sequence(arrays, case)
-    tracker, confidences = LinearTracker(HW), []
-    for frame, rows in zip(frames, boxes, strict=True):
-        confidences.append(tracker.confidences(tracker.update(int(frame), rows)))
-    tracks = tracker.result()
+    tracks = LinearTracker(HW).track(frames, boxes)
     out = f"trk/{case}/out"
     assert len(tracks.hits) == arrays[f"{out}/n_tracks"]
     np.testing.assert_array_equal(tracks.track_id, arrays[f"{out}/track_id"])
     for name in ("hits", "done", "is_gt", "n_boxes"):
         np.testing.assert_array_equal(getattr(tracks, name)[tracks.track_id], arrays[f"{out}/{name}"])
-    np.testing.assert_array_equal(np.concatenate(confidences), arrays[f"{out}/conf_at_box"])
+    np.testing.assert_array_equal(tracks.confidence, arrays[f"{out}/conf_at_box"])
     np.testing.assert_allclose(tracks.missed, arrays[f"{out}/missed"], rtol=0, atol=POSITION_TOLERANCE)
 
 
@@ -86,13 +83,13 @@ def row(x, y, w=40.0, h=30.0, t=0.0, class_id=0.0):
 
 def test_a_track_as_tall_as_the_frame_does_no_harm():
     boxes = [row(50 + 2 * i, -5, h=260) for i in range(8)]
-    tracks = track_boxes(range(8), boxes, HW)
+    tracks = LinearTracker(HW).track(range(8), boxes)
     assert tracks.hits.tolist() == [8]
 
 
 def test_hits_count_missed_frames():
     boxes = [row(50, 50), row(52, 50), row(58, 50)]
-    tracks = track_boxes([0, 1, 4], boxes, HW)
+    tracks = LinearTracker(HW).track([0, 1, 4], boxes)
     assert tracks.hits.tolist() == [5]
     assert tracks.n_boxes.tolist() == [3]
     assert tracks.missed[:, 1].tolist() == [2, 3]
@@ -100,7 +97,7 @@ def test_hits_count_missed_frames():
 
 
 def test_classes_do_not_share_a_track():
-    assert len(track_boxes([0, 1], [row(50, 50), row(50, 50, class_id=1)], HW).hits) == 2
+    assert len(LinearTracker(HW).track([0, 1], [row(50, 50), row(50, 50, class_id=1)]).hits) == 2
 
 
 def test_ground_truth_and_unfinished_tracks_are_kept():
@@ -132,10 +129,8 @@ def test_mistakes_are_explained():
         TrackFilterConfig(track_method="forward and backward")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match="min_track_len"):
         TrackFilterConfig(min_track_len=-1)
-    tracker = LinearTracker(HW)
-    tracker.update(3, row(0, 0))
     with pytest.raises(ValueError, match="ascend"):
-        tracker.update(3, row(0, 0))
+        LinearTracker(HW).track([3, 3], [row(0, 0), row(0, 0)])
 
 
 @settings(max_examples=40, deadline=None)
@@ -150,7 +145,7 @@ def test_any_boxes_are_tracked_soundly(seed, length, most):
         rows[:, 3:5] = rng.uniform(0, 400, (len(rows), 2))
         rows[:, 5] = rng.integers(0, 2, len(rows))
         boxes.append(rows)
-    tracks = track_boxes(frames, boxes, HW)
+    tracks = LinearTracker(HW).track(frames, boxes)
     counts = [len(rows) for rows in boxes]
     frame_of, class_of = np.repeat(frames, counts), np.concatenate([rows[:, 5] for rows in boxes])
     assert np.bincount(tracks.track_id, minlength=len(tracks.hits)).tolist() == tracks.n_boxes.tolist()
