@@ -81,7 +81,7 @@ def follow(
                 live[row, CONFIDENCE] *= decay
                 continue
             box, track = start + picked[row], whole[row, TRACK]
-            hit(live[row], whole[row], corners[box], weights[whole[row, AGE]])
+            hit(live[row], whole[row], corners[box], weights)
             track_id[box], confidence[box] = track, live[row, CONFIDENCE]
             last_frame[track], hits[track] = frame, whole[row, AGE] + 1
         num_live = drop_faded(live, whole, num_live, min_confidence)
@@ -159,13 +159,14 @@ def iou(a: FloatArray, b: FloatArray) -> float:
 
 
 @numba.njit(cache=True)
-def hit(live: FloatArray, whole: IntArray, corners: FloatArray, weight: float) -> None:
-    """Continue a track with a box: new velocity (of the visible edge, where the border cut the other), new confidence."""
+def hit(live: FloatArray, whole: IntArray, corners: FloatArray, weights: FloatArray) -> None:
+    """Continue a track with a box: velocity, of the visible edge where the border cut the other, and confidence."""
     for axis in range(2):
         low = corners[axis] - live[LAST + axis]
         high = corners[axis + 2] - live[LAST + axis + 2]
         low_cut, high_cut = whole[CUT + axis] > 0, whole[CUT + axis + 2] > 0
         live[VX + axis] = high if low_cut and not high_cut else low if high_cut and not low_cut else (low + high) / 2
+    weight = weights[whole[AGE]]
     live[CONFIDENCE] = (weight * live[CONFIDENCE] + 1) / (weight + 1)
     live[X0:LAST] = corners
     whole[CUT:] = 0
