@@ -9,6 +9,7 @@ from omegaconf import ListConfig, OmegaConf
 
 from utils.errors import UserError
 from utils.padding import padded_size, window_size
+from utils.thresholds import per_class as spread
 
 _SIZE_LETTERS = {32: "t", 48: "s", 64: "b"}
 _REPRESENTATIONS = {"stacked_histogram": 2, "mixed_density": 1}
@@ -44,23 +45,12 @@ def length(items: Sequence[Any]) -> int:
 
 
 def per_class(values: float | Sequence[float], index: Sequence[int]) -> ListConfig:
-    """One number per class: a single number for all, or numbers picked by ``index``.
+    """One number per class: a single number for all, or numbers picked by ``index``; see ``utils.thresholds``.
 
     >>> list(per_class(0.5, [0, 1])), list(per_class([0.7, 0.35], [1, 1, 0]))
     ([0.5, 0.5], [0.35, 0.35, 0.7])
     """
-    if isinstance(values, (int, float)):
-        return ListConfig([float(values)] * len(index))
-    if len(values) > max(index) and len(set(index)) == len(values):
-        return ListConfig([float(values[position]) for position in index])
-    if len(values) == len(index):
-        return ListConfig([float(value) for value in values])
-    raise UserError(
-        expected=f"one number, {len(set(index))} or {len(index)} numbers",
-        got=f"{len(values)} numbers: {list(values)}",
-        where="a threshold per class",
-        fix="give one number for all classes or one per class, e.g. [0.6,0.3]",
-    )
+    return ListConfig(list(spread(values, list(index), "a threshold per class")))
 
 
 def channels(kind: str, bins: int) -> int:

@@ -13,6 +13,7 @@ from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.linear import TrackerConfig
 from modules.utils.tta import NMS_THRESHOLD
 from utils.errors import UserError
+from utils.thresholds import per_class
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -62,22 +63,10 @@ class ScoreThresholds:
         >>> ScoreThresholds.of(0.5, [0.6, 0.3], [1, 1, 0])
         ScoreThresholds(objectness=(0.5, 0.5, 0.5), class_confidence=(0.3, 0.3, 0.6))
         """
-
-        def spread(name: str, value: float | Sequence[float]) -> tuple[float, ...]:
-            if isinstance(value, (int, float)):
-                return (float(value),) * len(class_to_number)
-            if len(value) == len(set(class_to_number)):
-                return tuple(float(value[index]) for index in class_to_number)
-            if len(value) == len(class_to_number):
-                return tuple(float(number) for number in value)
-            raise UserError(
-                expected=f"one number, or {len(class_to_number)} numbers",
-                got=f"{len(value)} numbers: {list(value)}",
-                where=f"model.pseudo_label.{name}",
-                fix="give one number for all classes, or a list with one per class",
-            )
-
-        return cls(spread("obj_thresh", objectness), spread("cls_thresh", class_confidence))
+        index, key = list(class_to_number), "model.pseudo_label."
+        return cls(
+            per_class(objectness, index, f"{key}obj_thresh"), per_class(class_confidence, index, f"{key}cls_thresh")
+        )
 
     def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
         """Mark boxes above both thresholds of their class; a class without thresholds (ignored boxes) never passes."""
