@@ -15,6 +15,7 @@ from data.genx_utils.config import DataModuleConfig
 from data.genx_utils.dataset_rnd import RandomItems
 from data.genx_utils.layout import SequencePaths, list_sequences
 from data.genx_utils.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
+from data.genx_utils.plan_labelling import LabelPlan
 from data.genx_utils.sequence import EventSequence
 from data.genx_utils.sequence_ranges import training_ranges, whole_range
 from data.genx_utils.sequence_split import evenly_spread, hide_by_file, hide_sequences, hide_weakly
@@ -207,6 +208,24 @@ class DataModule(pl.LightningDataModule):
             exclude: names of sequences that are done already.
         """
         return self._eval_dataloader("train", reverse, exclude)
+
+    def labelling_dataloader(
+        self, reverse: bool, finished: Collection[str], rank: int = 0, world_size: int = 1
+    ) -> PlanLoader:
+        """Share of one process in the whole train split, in batches that depend neither on shares nor on restarts.
+
+        Args:
+            reverse: in reversed time (the second view of test-time augmentation).
+            finished: names of sequences with nothing left to do, the same on every process.
+            rank: number of this process.
+            world_size: number of processes.
+        """
+        cfg, sequences = self.cfg, self.sequences("train")
+        length, indices = cfg.sequence_length, range(len(sequences))
+        ranges = [whole_range(sequences, index, length, cfg.eval_from_zero) for index in indices]
+        done = [sequence.name in finished for sequence in sequences]
+        plan = LabelPlan(ranges, length, cfg.batch_size_eval, done, rank, world_size, reverse)
+        return self._loader(self._dataset("train", training=False), PlanSampler(plan), cfg.num_workers_eval, False)
 
     # Position in the plan.
     def set_start_batch(self, batch: int, epoch: int = 0) -> None:
