@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +20,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.errors import UserError
+from utils.processes import process_rank
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
 
 _NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
 _NOISY += ("pytorch_lightning", "lightning_fabric", "faster_coco_eval")
+
+# When all processes of a run meet the same mistake, the first one says so and ends the others before they do.
+_FIRST_SPEAKS_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,8 @@ def run_command(function: Callable[[], Any]) -> None:
     try:
         function()
     except UserError as error:
+        if process_rank() > 0:
+            time.sleep(_FIRST_SPEAKS_S)
         sys.stderr.write(f"\nerror\n{error}\n")
         sys.exit(UserError.exit_status)
     except KeyboardInterrupt:
@@ -48,7 +55,8 @@ def run_command(function: Callable[[], Any]) -> None:
 def setup_logging() -> None:
     """Log to stderr with time and level, once; libraries speak from WARNING on."""
     if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+        level = logging.INFO if process_rank() == 0 else logging.WARNING
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # Deprecations inside Lightning and notices about resuming say nothing that a user could act on.
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
     for noisy in _NOISY:

@@ -91,7 +91,7 @@ class StreamLanes:
         groups: number of independent groups G.
         lanes: stream lanes of a group on one rank.
         seed: of order and augmentation.
-        rank: ranks differ in their orders.
+        rank: which lanes of all this process plays: rank · lanes and those that follow.
         tflip: probability that a range is played in reversed time; decided per lane and range.
     """
 
@@ -116,7 +116,8 @@ class StreamLanes:
         return self.groups * self.num_chunks
 
     def _lane(self, epoch: int, group: int, lane: int) -> StreamLane:
-        entropy = (_STREAM, self.seed, epoch, self.rank, group, lane)
+        # Lanes are numbered over all ranks: two ranks with two lanes each hold what one with four would hold.
+        entropy = (_STREAM, self.seed, epoch, 0, group, self.rank * self.lanes + lane)
         rng = np.random.default_rng(entropy)
         order = rng.permutation(len(self.ranges))
         reverse = rng.random(len(order)) < self.tflip

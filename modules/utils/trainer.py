@@ -9,75 +9,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.strategies import DDPStrategy
 
 from modules.callbacks import ProgressLines
 from modules.checkpointing import AtomicCheckpointIO, checkpoint_callbacks
+from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
+from modules.utils.launcher import leave_process_group
 from utils.errors import UserError
 
+__all__ = ["build_trainer", "chosen_device", "resolve_accelerator", "set_seed_and_threads"]
+
 log = logging.getLogger(__name__)
-
-
-def resolve_accelerator(cfg: DictConfig) -> str:
-    """Return ``cpu`` or ``cuda`` as the config asks, or say which override helps.
-
-    Raises:
-        UserError: a GPU is asked for and there is none, or the name is unknown.
-    """
-    wanted = str(cfg.hardware.accelerator)
-    if wanted not in ("gpu", "cuda", "cpu", "auto"):
-        raise UserError(
-            expected="gpu, cpu or auto", got=f"'{wanted}'", where="hardware.accelerator", fix="choose one of them"
-        )
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cpu":
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise UserError(
-            expected="a CUDA GPU",
-            got="none on this machine",
-            where="hardware.accelerator=gpu (the default)",
-            fix="add hardware.accelerator=cpu to the command",
-        )
-    return "cuda"
-
-
-def _devices(cfg: DictConfig, accelerator: str) -> list[int] | int:
-    gpus = cfg.hardware.gpus
-    if accelerator == "cpu":
-        return 1
-    if OmegaConf.is_list(gpus):
-        chosen = [int(gpu) for gpu in gpus]
-    elif int(gpus) == -1:
-        return -1
-    else:
-        chosen = [int(gpus)]
-    available = torch.cuda.device_count()
-    if not chosen or max(chosen) >= available or min(chosen) < 0:
-        raise UserError(
-            expected=f"GPU indices from 0 to {available - 1}",
-            got=str(chosen),
-            where="hardware.gpus",
-            fix="choose GPUs of this machine, e.g. hardware.gpus=0",
-        )
-    return chosen
-
-
-def chosen_device(cfg: DictConfig) -> torch.device:
-    """Device for a command that runs in one process: the CPU, or the first GPU of ``hardware.gpus``.
-
-    Raises:
-        UserError: the device cannot be had.
-    """
-    accelerator = resolve_accelerator(cfg)
-    if accelerator == "cpu":
-        return torch.device("cpu")
-    devices = _devices(cfg, accelerator)
-    return torch.device("cuda", devices[0] if isinstance(devices, list) else 0)
 
 
 def _precision(cfg: DictConfig, accelerator: str) -> Any:
@@ -130,12 +74,8 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     Raises:
         UserError: devices, precision or logger that cannot be had.
     """
-    accelerator = resolve_accelerator(cfg)
-    devices = _devices(cfg, accelerator)
-    several = devices == -1 or (isinstance(devices, list) and len(devices) > 1)
-    strategy: Any = "auto"
-    if several:
-        strategy = DDPStrategy(process_group_backend=str(cfg.hardware.dist_backend), gradient_as_bucket_view=True)
+    leave_process_group()
+    hardware, layer_sync = trainer_hardware(cfg)
     accumulate = int(cfg.training.accumulate_grad_batches)
     max_steps = int(cfg.training.max_steps)
     interval = int(cfg.validation.val_check_interval) or max_steps
@@ -149,10 +89,8 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     elif progress and training:
         callbacks.append(ProgressLines())
     return pl.Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        strategy=strategy,
-        precision=_precision(cfg, accelerator),
+        **hardware,
+        precision=_precision(cfg, hardware["accelerator"]),
         logger=_logger(cfg) if training else False,
         callbacks=callbacks,
         max_steps=max_steps,
@@ -171,7 +109,6 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
         deterministic="warn" if cfg.reproduce.deterministic_flag else None,
         benchmark=bool(cfg.reproduce.benchmark) and not cfg.reproduce.deterministic_flag,
         use_distributed_sampler=False,  # the sampling plan shards by itself
-        plugins=[AtomicCheckpointIO()],
-        sync_batchnorm=several,
+        plugins=[AtomicCheckpointIO(), *layer_sync],
         default_root_dir=str(cfg.output.dir),
     )
