@@ -40,7 +40,10 @@ def provenance(cfg: DictConfig) -> dict[str, Any]:
     return {
         "checkpoint_sha256": file_hash(Path(cfg.checkpoint)),
         "confidence_threshold": float(cfg.model.postprocess.confidence_threshold),
-        **{key: dataset[key] for key in ("name", "ratio", "train_ratio", "split_file", "sequence_length")},
+        **{
+            key: dataset[key]
+            for key in ("name", "ratio", "ratio_offset", "train_ratio", "split_file", "sequence_length")
+        },
         "lanes": int(cfg.batch_size.eval),
     }
 

@@ -17,7 +17,17 @@ _REPRESENTATIONS = {"stacked_histogram": 2, "mixed_density": 1}
 
 def register_resolvers() -> None:
     """Make the ``derive.*`` resolvers known to OmegaConf; safe to call again."""
-    for function in (padded_hw, partition_size, length, per_class, channels, repr_name, size_name, short_count):
+    for function in (
+        padded_hw,
+        partition_size,
+        length,
+        indices,
+        per_class,
+        channels,
+        repr_name,
+        size_name,
+        short_count,
+    ):
         OmegaConf.register_new_resolver(f"derive.{function.__name__}", function, replace=True)
 
 
@@ -44,13 +54,24 @@ def length(items: Sequence[Any]) -> int:
     return len(items)
 
 
+def indices(items: Sequence[Any]) -> ListConfig:
+    """Places of a list's items, 0, 1, ...
+
+    >>> list(indices(["car", "pedestrian"]))
+    [0, 1]
+    """
+    return ListConfig(list(range(len(items))))
+
+
 def per_class(values: float | Sequence[float], index: Sequence[int]) -> ListConfig:
     """One number per class: a single number for all, or numbers picked by ``index``; see ``utils.thresholds``.
 
     >>> list(per_class(0.5, [0, 1])), list(per_class([0.7, 0.35], [1, 1, 0]))
     ([0.5, 0.5], [0.35, 0.35, 0.7])
     """
-    return ListConfig(list(spread(values, list(index), "a threshold per class")))
+    return ListConfig(
+        list(spread(list(values) if isinstance(values, ListConfig) else values, list(index), "a threshold per class"))
+    )
 
 
 def channels(kind: str, bins: int) -> int:

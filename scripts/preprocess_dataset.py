@@ -39,7 +39,9 @@ def build_config(dataset: DictConfig, all_windows: bool = False) -> PreprocessCo
         ),
         downsample_by_factor_2=dataset.downsample_by_factor_2,
         align_t_ms=keys.align_t_ms,
+        max_width_splits=tuple(keys.max_width_splits),
         base_step_ms=keys.base_step_ms,
+        target_step_ms=keys.target_step_ms,
         windows_per_label_step=keys.windows_per_label_step,
         all_windows=all_windows,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 
 from utils.errors import UserError
 
@@ -22,11 +21,11 @@ def per_class(values: float | Sequence[float], index: Sequence[int], where: str)
     >>> per_class(0.5, [0, 1], "x"), per_class([0.7, 0.35], [1, 1, 0], "x"), per_class([0.1, 0.2, 0.3], [1, 1, 0], "x")
     ((0.5, 0.5), (0.35, 0.35, 0.7), (0.1, 0.2, 0.3))
     """
-    if _is_number(values):
-        return (float(values),) * len(index)  # pyright: ignore[reportArgumentType]
-    numbers = [] if isinstance(values, (str, Real)) or values is None else list(values)
     kinds = sorted(set(index))
-    if numbers and all(map(_is_number, numbers)):
+    numbers = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    if all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+        if not isinstance(values, Sequence):
+            return (float(values),) * len(index)
         if len(numbers) == len(kinds) and kinds == list(range(len(kinds))):
             return tuple(float(numbers[kind]) for kind in index)
         if len(numbers) == len(index):
@@ -34,11 +33,7 @@ def per_class(values: float | Sequence[float], index: Sequence[int], where: str)
     counts = f"{len(kinds)} or {len(index)} numbers" if len(kinds) < len(index) else f"{len(index)} numbers"
     raise UserError(
         expected=f"one number or {counts}",
-        got=f"{len(numbers)} numbers: {numbers}" if numbers and all(map(_is_number, numbers)) else repr(values),
+        got=f"{len(numbers)} numbers: {numbers}" if isinstance(values, Sequence) else repr(values),
         where=where,
         fix="give one number for all classes or one per class, e.g. [0.6,0.3]",
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -64,6 +64,7 @@ def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
         num_workers_train=config["hardware"]["num_workers"]["train"],
         num_workers_eval=config["hardware"]["num_workers"]["eval"],
         ratio=dataset["ratio"],
+        ratio_offset=dataset["ratio_offset"],
         train_ratio=dataset["train_ratio"],
         split_file=dataset["split_file"],
         use_label_every=config["model"]["label"]["use_label_every"],

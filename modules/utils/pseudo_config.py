@@ -116,14 +116,20 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     dataset, model, tta = config["dataset"], config["model"], config["tta"]
     labels = model["pseudo_label"]
     height, width = dataset["sensor_hw"]
+    classes, kinds = dataset["classes"], dataset["pseudo_label"]["threshold_index"]
+    if len(kinds) != len(classes):
+        raise UserError(
+            expected=f"one entry for each of {len(classes)} classes",
+            got=f"{len(kinds)}: {list(kinds)}",
+            where="dataset.pseudo_label.threshold_index",
+            fix="say for each class which of the given thresholds is its own, e.g. [1,1,0]",
+        )
     return PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
         sensor_hw=(int(height), int(width)),
         downsampled=bool(dataset["downsample_by_factor_2"]),
-        classes=tuple(dataset["classes"]),
-        thresholds=ScoreThresholds.of(
-            labels["obj_thresh"], labels["cls_thresh"], dataset["pseudo_label"]["threshold_index"]
-        ),
+        classes=tuple(classes),
+        thresholds=ScoreThresholds.of(labels["obj_thresh"], labels["cls_thresh"], kinds),
         use_gt=bool(model["use_gt"]),
         hflip=bool(tta["enable"] and tta["hflip"]),
         tflip=bool(tta["enable"] and tta["tflip"]),
