@@ -18,7 +18,7 @@ class Representation(ABC):
     Attributes:
         name: the folder's name in the RVT layout.
         channels: C.
-        dtype: uint8 or int8.
+        dtype: of the frames, in memory and on disk.
     """
 
     name: str

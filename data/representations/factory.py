@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from data.representations.base import Representation
 from data.representations.mixed_density import MixedDensityStack
+from data.representations.names import known_kind
 from data.representations.stacked_histogram import StackedHistogram
-from utils.errors import UserError
+from data.representations.voxel_grid import VoxelGrid
 
-KINDS: dict[str, type[StackedHistogram] | type[MixedDensityStack]] = {
+CLASSES: dict[str, type[StackedHistogram] | type[MixedDensityStack] | type[VoxelGrid]] = {
     "stacked_histogram": StackedHistogram,
     "mixed_density": MixedDensityStack,
+    "voxel_grid": VoxelGrid,
 }
 
 
@@ -22,8 +24,5 @@ def make_representation(kind: str, bins: int, count_cutoff: int | None, dt_ms: f
     >>> make_representation("mixed_density", 10, 32, 50).channels
     10
     """
-    if kind not in KINDS:
-        raise UserError(
-            expected=f"one of {', '.join(KINDS)}", got=repr(kind), where="dataset.representation.kind", fix="choose one"
-        )
-    return KINDS[kind](bins=bins, count_cutoff=count_cutoff, dt_ms=dt_ms)
+    known_kind(kind)
+    return CLASSES[kind](bins=bins, count_cutoff=count_cutoff, dt_ms=dt_ms)

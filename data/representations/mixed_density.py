@@ -10,6 +10,7 @@ from numba import njit
 
 from data.events.types import Events
 from data.representations.base import Representation
+from data.representations.names import folder_name
 from utils.errors import UserError
 
 EPSILON = np.float32(1e-6)
@@ -44,17 +45,14 @@ class MixedDensityStack(Representation):
         self.bins = bins
         self.count_cutoff = count_cutoff or 127
         self.wrap_int8 = wrap_int8
-        suffix = "" if count_cutoff is None else f"_cutoff={count_cutoff}"
-        self.name = f"mixeddensity_stack_dt={dt_ms:g}_nbins={bins}{suffix}"
+        self.name = folder_name("mixed_density", dt_ms, bins, count_cutoff)
         self.channels = bins
         self.dtype = np.dtype(np.int8)
 
     def _fill(self, frame: npt.NDArray[Any], events: Events, shift: int) -> None:
         sums = np.zeros(frame.shape, dtype=np.int8 if self.wrap_int8 else np.int32)
         _accumulate(sums, events.t, events.x, events.y, events.p, shift)
-        total = np.cumsum(sums, axis=0, dtype=sums.dtype)
-        np.clip(total, -self.count_cutoff, self.count_cutoff, out=total)
-        frame[:] = total
+        _cumulate(sums.reshape(len(sums), -1), frame.reshape(len(frame), -1), self.count_cutoff)
 
 
 @njit(nogil=True)
@@ -71,3 +69,13 @@ def _accumulate(sums, t, x, y, p, shift):  # type: ignore[no-untyped-def]  # noq
         fraction = min(max(np.float32(t[i] - t0) / span, EPSILON), np.float32(1) - EPSILON)
         time_bin = int(max(np.float32(bins) - np.log(fraction) / log_half, np.float32(0)))
         sums[min(time_bin, bins - 1), row, column] += 1 if p[i] else -1
+
+
+@njit(nogil=True)
+def _cumulate(sums, frame, cutoff):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Sum ``sums`` [bins, N] over bins, in place and in their own type, and clip them into ``frame`` [bins, N]."""
+    for channel in range(sums.shape[0]):
+        for pixel in range(sums.shape[1]):
+            if channel:
+                sums[channel, pixel] += sums[channel - 1, pixel]
+            frame[channel, pixel] = min(max(sums[channel, pixel], -cutoff), cutoff)

@@ -10,6 +10,7 @@ from numba import njit
 
 from data.events.types import Events
 from data.representations.base import Representation
+from data.representations.names import folder_name
 from utils.errors import UserError
 
 
@@ -38,7 +39,7 @@ class StackedHistogram(Representation):
             )
         self.bins = bins
         self.count_cutoff = count_cutoff or 255
-        self.name = f"stacked_histogram_dt={dt_ms:g}_nbins={bins}"
+        self.name = folder_name("stacked_histogram", dt_ms, bins, count_cutoff)
         self.channels = 2 * bins
         self.dtype = np.dtype(np.uint8)
 
