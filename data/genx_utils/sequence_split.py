@@ -62,7 +62,7 @@ def hide_by_file(sequences: Sequence[EventSequence], path: Path | str) -> None:
     Raises:
         UserError: the file is unreadable, of another form, names none of the sequences, or an index is too large.
     """
-    split = _read_split(Path(path))
+    split = read_split(Path(path))
     known = {sequence.name for sequence in sequences}
     if known and not known & split.keys():
         raise _split_error(path, "names of this dataset's training sequences", "none of them")
@@ -80,8 +80,12 @@ def _split_error(path: Path | str, expected: str, got: str) -> UserError:
     return UserError(expected=expected, got=got, where=str(path), fix=fix)
 
 
-def _read_split(path: Path) -> dict[str, list[int] | None]:
-    """Kept labelled frames by sequence; None stands for all."""
+def read_split(path: Path) -> dict[str, list[int] | None]:
+    """Read a split file: kept labelled frames by sequence; None stands for all.
+
+    Raises:
+        UserError: the file is missing, not JSON, or of another form.
+    """
     try:
         split: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

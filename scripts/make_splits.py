@@ -1,0 +1,103 @@
+"""Weak and semi splits of a dataset's labels as JSON: ``python scripts/make_splits.py --help``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from omegaconf import DictConfig
+
+from config.resolvers import register_resolvers
+from data.genx_utils.sequence_split import read_split
+from data.genx_utils.split_files import (
+    LabelledFrames,
+    Split,
+    differences,
+    read_labelled_frames,
+    semi_split,
+    weak_split,
+    write_split,
+)
+from utils.cli import hydra_entry
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+register_resolvers()
+
+
+def make_split(frames: list[LabelledFrames], dataset: DictConfig, offset: int) -> Split:
+    """The split that ``dataset.ratio`` (weak) or ``dataset.train_ratio`` (semi) stands for.
+
+    Raises:
+        UserError: neither or both are given, or a number is out of range.
+    """
+    weak, semi = dataset.ratio, dataset.train_ratio
+    if (weak is None) == (semi is None):
+        raise UserError(
+            expected="one of dataset.ratio (weak) and dataset.train_ratio (semi)",
+            got="neither" if weak is None else f"both: {weak} and {semi}",
+            where=f"dataset={dataset.name}",
+            fix="add dataset.ratio=0.01, or choose a dataset with a share in its name, e.g. dataset=gen1x0.01_ss",
+        )
+    if semi is not None:
+        return semi_split([f.name for f in frames], float(semi), offset)
+    return weak_split(frames, float(weak), int(dataset.sequence_length), offset)
+
+
+def describe(split: Split, frames: list[LabelledFrames]) -> str:
+    """What is kept, in words."""
+    kept = [f for f in frames if f.name in split]
+    weak = {} if isinstance(split, list) else split
+    everything = {f.name: list(range(len(f.repr_idx))) for f in kept}
+    indices = {name: all_of_it if (some := weak.get(name)) is None else some for name, all_of_it in everything.items()}
+    labelled, total = sum(map(len, indices.values())), sum(len(f.repr_idx) for f in frames)
+    boxes, all_boxes = sum(int(f.boxes[indices[f.name]].sum()) for f in kept), sum(int(f.boxes.sum()) for f in frames)
+    return (
+        f"{sum(map(bool, indices.values()))} of {len(frames)} sequences, {labelled} of {total} labelled frames "
+        f"({100 * labelled / max(total, 1):.2f} %), {boxes} of {all_boxes} boxes"
+    )
+
+
+def compare(split: Split, path: Path) -> None:
+    """Check that a split equals that of a file.
+
+    Raises:
+        UserError: they differ; the message names the first sequences that do.
+    """
+    different = differences(split, read_split(path))
+    if different:
+        raise UserError(
+            expected=f"the split of {path}",
+            got=f"{len(different)} of {len(split)} sequences differ: {', '.join(different[:3])}, ...",
+            where="dataset.path, dataset.ratio, dataset.sequence_length or offset",
+            fix="check these keys; a dataset preprocessed in another way has other frames, then set "
+            "dataset.split_file to a file of its own",
+        )
+    log.info("equal to %s", path)
+
+
+@hydra_entry("make_splits")
+def main(cfg: DictConfig) -> None:
+    """Make a split of ``dataset.path``, write it and compare it, as asked for."""
+    if cfg.output is None and cfg.compare is None:
+        raise UserError(
+            expected="a file to write or to compare with", got="neither", where="output", fix="add output=FILE.json"
+        )
+    dataset = cfg.dataset
+    frames = read_labelled_frames(
+        Path(dataset.path) / "train", dataset.representation.name, bool(dataset.downsample_by_factor_2)
+    )
+    split = make_split(frames, dataset, int(cfg.offset))
+    log.info("%s", describe(split, frames))
+    if cfg.compare is not None:
+        compare(split, Path(cfg.compare))
+    if cfg.output is not None:
+        write_split(cfg.output, split)
+        log.info("wrote %s", cfg.output)
+
+
+if __name__ == "__main__":
+    main()
