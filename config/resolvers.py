@@ -7,12 +7,11 @@ from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
 
-from utils.errors import UserError
+from data.representations.names import folder_name, known_kind
 from utils.padding import padded_size, window_size
 from utils.thresholds import per_class as spread
 
 _SIZE_LETTERS = {32: "t", 48: "s", 64: "b"}
-_REPRESENTATIONS = {"stacked_histogram": 2, "mixed_density": 1}
 
 
 def register_resolvers() -> None:
@@ -24,6 +23,7 @@ def register_resolvers() -> None:
         indices,
         per_class,
         channels,
+        count_cutoff,
         repr_name,
         size_name,
         short_count,
@@ -75,18 +75,30 @@ def per_class(values: float | Sequence[float], index: Sequence[int]) -> ListConf
 
 
 def channels(kind: str, bins: int) -> int:
-    """Channels of a representation: two polarities times bins for histograms, bins for mixed density."""
-    return _REPRESENTATIONS[_known(kind)] * int(bins)
+    """Channels of a representation: two polarities times bins for histograms, else bins.
+
+    >>> channels("stacked_histogram", 10), channels("voxel_grid", 10)
+    (20, 10)
+    """
+    return known_kind(kind).channels_per_bin * int(bins)
 
 
-def repr_name(kind: str, dt_ms: int, bins: int) -> str:
+def count_cutoff(kind: str) -> int | None:
+    """Largest count or magnitude of the published datasets, see ``data.representations.names``.
+
+    >>> count_cutoff("stacked_histogram"), count_cutoff("mixed_density")
+    (10, 32)
+    """
+    return known_kind(kind).usual_cutoff
+
+
+def repr_name(kind: str, dt_ms: float, bins: int, cutoff: int | None = None) -> str:
     """Folder name of a representation in the RVT layout.
 
     >>> repr_name("stacked_histogram", 50, 10)
     'stacked_histogram_dt=50_nbins=10'
     """
-    names = {"stacked_histogram": "stacked_histogram", "mixed_density": "mixeddensity_stack"}
-    return f"{names[_known(kind)]}_dt={dt_ms}_nbins={bins}"
+    return folder_name(kind, float(dt_ms), int(bins), cutoff)
 
 
 def size_name(embed_dim: int) -> str:
@@ -101,14 +113,3 @@ def short_count(count: int) -> str:
     ('200k', '1500')
     """
     return f"{count // 1000}k" if count % 1000 == 0 else str(count)
-
-
-def _known(kind: str) -> str:
-    if kind not in _REPRESENTATIONS:
-        raise UserError(
-            expected=f"one of {', '.join(_REPRESENTATIONS)}",
-            got=f"'{kind}'",
-            where="dataset.representation.kind",
-            fix="choose one of them",
-        )
-    return kind
