@@ -19,6 +19,14 @@ DATASET_NAME = "data"
 MAX_OPEN_FILES = 32
 
 
+class UnreadableFrames(UserError):
+    """A frame file that is missing or damaged; ``path`` is the file."""
+
+    def __init__(self, *, expected: str, got: str, where: str, fix: str, path: str) -> None:
+        super().__init__(expected=expected, got=got, where=where, fix=fix)
+        self.path = path
+
+
 class _OpenFiles:
     """Least recently used open HDF5 files of one process."""
 
@@ -32,11 +40,12 @@ class _OpenFiles:
         try:
             status = path.stat()
         except OSError as error:
-            raise UserError(
+            raise UnreadableFrames(
                 expected="a file of event frames",
                 got="a link that leads nowhere" if path.is_symlink() else "no such file",
                 where=str(path),
                 fix="check dataset.path, dataset.ev_repr_name and dataset.downsample_by_factor_2, or preprocess",
+                path=str(path),
             ) from error
         key, identity = str(path), (status.st_ino, status.st_mtime_ns)
         known = self._files.get(key)
@@ -51,12 +60,15 @@ class _OpenFiles:
         return known[1]
 
 
-def _damaged(path: Path, got: str) -> UserError:
-    return UserError(
+def _damaged(path: Path, got: str, frames: str = "") -> UnreadableFrames:
+    sequence = path.parents[2].name if len(path.parents) > 2 else path.stem
+    return UnreadableFrames(
         expected=f"an HDF5 file with '{DATASET_NAME}' [T, C, H, W]",
         got=got,
-        where=str(path),
-        fix="delete the sequence and preprocess (or download) it again",
+        where=f"{path}, sequence {sequence}{frames}",
+        fix="delete the sequence and preprocess (or download) it again; "
+        "in training, training.on_bad_sequence=skip goes on without it",
+        path=str(path),
     )
 
 
@@ -104,7 +116,7 @@ class FrameReader:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """uint8 (stacked histogram) or int8 (mixed density)."""
+        """uint8 (stacked histogram), int8 (mixed density) or float16 (voxel grid)."""
         files = _current()
         with files.lock:
             return files.get(self.path).dtype
@@ -130,5 +142,6 @@ class FrameReader:
                 )
             try:
                 return data[start:stop]
-            except OSError as error:
-                raise _damaged(self.path, f"unreadable frames {start} to {stop} ({error})") from error
+            except (OSError, RuntimeError) as error:
+                frames = f", frames {start} to {stop - 1}"
+                raise _damaged(self.path, f"damaged data ({error})", frames) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -56,8 +57,10 @@ class SequenceWriter:
         root: the sequence's folder, absent or empty.
         ev_repr_name: name of the representation, for example ``stacked_histogram_dt=50_nbins=10``.
         channels, height, width: size of the frames **as stored**.
-        dtype: uint8 (stacked histogram) or int8 (mixed density).
+        dtype: uint8 (stacked histogram), int8 (mixed density) or float16 (voxel grid).
         downsampled: frames are at half resolution.
+        finish: called with the folder, still under its temporary name, when all files of it are closed; what it adds
+            appears with the rest.
 
     Raises:
         UserError: ``root`` holds files already.
@@ -72,7 +75,9 @@ class SequenceWriter:
         width: int,
         dtype: npt.DTypeLike = np.uint8,
         downsampled: bool = False,
+        finish: Callable[[Path], object] | None = None,
     ) -> None:
+        self._finish = finish
         self.paths = SequencePaths(Path(root), ev_repr_name, downsampled)
         self.num_frames = 0
         self._frame_shape = (channels, height, width)
@@ -87,6 +92,7 @@ class SequenceWriter:
             root = stack.enter_context(atomic_dir(self.paths.root))
             self._temporary = SequencePaths(root, self.paths.ev_repr_name, self.paths.downsampled)
             self._temporary.h5.parent.mkdir(parents=True)
+            stack.push(self._closed)
             file = stack.enter_context(h5py.File(self._temporary.h5, "w"))
             self._data = file.create_dataset(
                 DATASET_NAME,
@@ -128,6 +134,10 @@ class SequenceWriter:
             return
         with self._stack:
             self._check_complete()
+
+    def _closed(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._finish is not None:
+            self._finish(self._temporary.root)
 
     def _check_complete(self) -> None:
         labels, root = self._labels, self.paths.root

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data.representations.names import name_on_disk
 from utils.boxes import to_bbox_array
 from utils.errors import UserError
 
@@ -24,7 +25,7 @@ class SequencePaths:
 
     Attributes:
         root: the sequence's folder.
-        ev_repr_name: for example ``stacked_histogram_dt=50_nbins=10``.
+        ev_repr_name: for example ``stacked_histogram_dt=50_nbins=10``; an older name if the sequence only has that.
         downsampled: use the half-resolution frames.
     """
 
@@ -34,6 +35,7 @@ class SequencePaths:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
+        object.__setattr__(self, "ev_repr_name", name_on_disk(self.root / EV_DIR, self.ev_repr_name))
 
     @property
     def name(self) -> str:
