@@ -1,169 +1,85 @@
-"""Stopping between two batches: who may ask for it, how all processes agree, and what the command then says."""
+"""Stopping a run after a time, between two batches and with everything saved."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
-from types import FrameType
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Checkpoint
 
 from utils.errors import UserError
 
 TRY_AGAIN = 75
 """Exit status of a run that stopped before its end and goes on with the same command (EX_TEMPFAIL of sysexits.h)."""
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
 
-
-@dataclass(frozen=True)
-class Stop:
-    """Why a run stops before its end.
-
-    Attributes:
-        reason: in words, for the log.
-        exit_status: of the command.
-    """
-
-    reason: str
-    exit_status: int
-
-
-class TrainingStopped(Exception):  # noqa: N818 - not an error: the run is saved and goes on with the same command
+class TrainingStopped(Exception):
     """Raised out of ``Trainer.fit`` on every process at once, after the resume point was written.
 
     Args:
-        stop: why.
-        step: optimiser steps that the resume point holds.
+        reason: why, in words.
+        path: the resume point.
+        step: optimiser steps that it holds.
     """
 
-    def __init__(self, stop: Stop, step: int) -> None:
-        self.stop, self.step = stop, step
-        super().__init__(f"{stop.reason} after step {step}")
+    exit_status = TRY_AGAIN
+
+    def __init__(self, reason: str, path: Path, step: int) -> None:
+        self.reason, self.path, self.step = reason, path, step
+        super().__init__(
+            f"{reason}; everything up to step {step} is in {path}, and the same command goes on from there"
+        )
 
 
-class StopSource(Callback):
-    """A callback that can ask for a stop.
+class StopAfter(Checkpoint):
+    """Saves and stops when training has taken a time, counted from each start of the command anew.
 
-    It is asked after every training batch and every validation batch, on every process; the processes then agree on
-    the highest code, so it is enough that one of them asks. The run is saved before it stops (in validation it was
-    saved before validation began).
-    """
-
-    def wanted(self) -> int:
-        """Positive code to ask for a stop, 0 to go on; must be quick and local (no communication)."""
-        return 0
-
-    def describe(self, code: int) -> Stop:
-        """What the code that the processes agreed on means; called on processes that did not ask, too."""
-        raise NotImplementedError
-
-
-class StopAfter(StopSource):
-    """Asks for a stop when the command has trained for a time, counted from each start anew.
+    It is a ``Checkpoint`` so that Lightning runs it after the other callbacks. The first process's clock decides.
 
     Args:
         limit: time from the beginning of training.
+        save: writes the resume point and returns its path; called by all processes.
+        clock: seconds, from anywhere.
     """
 
-    def __init__(self, limit: timedelta) -> None:
-        self.limit = limit
+    def __init__(
+        self, limit: timedelta, save: Callable[[pl.Trainer], Path], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limit, self.save, self.clock = limit, save, clock
         self._end = float("inf")
+        self._seen_step = 0
+        self._group: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._end = time.monotonic() + self.limit.total_seconds()
+        self._end = self.clock() + self.limit.total_seconds()
+        self._seen_step = trainer.global_step
+        if trainer.world_size > 1:
+            self._group = dist.new_group(backend="gloo")  # on the CPU: asking does not wait for a GPU
 
-    def wanted(self) -> int:
-        """1 when the time is over."""
-        return int(time.monotonic() >= self._end)
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
+        """Stop when the time is over, after whole optimiser steps only."""
+        if trainer.global_step != self._seen_step:
+            self._seen_step = trainer.global_step
+            self._stop_if_over(trainer)
 
-    def describe(self, code: int) -> Stop:
-        """Stopped by ``training.max_time``."""
-        return Stop(f"training.max_time={self.limit} is over", TRY_AGAIN)
+    def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
+        """Stop within validation, which the next start then runs whole; every process has equally many batches."""
+        self._stop_if_over(trainer)
 
-
-class StopAtInterrupt(StopSource):
-    """Makes the first Ctrl-C (SIGINT) a request for a stop; the second one ends the program at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._previous: Any = None
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over SIGINT; only the main thread may."""
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def _give_back(self) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give SIGINT back."""
-        self._give_back()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give SIGINT back."""
-        self._give_back()
-
-    def wanted(self) -> int:
-        """1 after Ctrl-C."""
-        return int(self._asked)
-
-    def describe(self, code: int) -> Stop:
-        """Stopped by Ctrl-C."""
-        return Stop("stopped by Ctrl-C", INTERRUPTED)
-
-
-def agreed_stop(sources: Sequence[StopSource], world_size: int) -> Stop | None:
-    """Ask all sources of all processes; the same answer everywhere.
-
-    Args:
-        sources: in the same order on every process.
-        world_size: number of processes; with several this is a collective call.
-    """
-    codes = [source.wanted() for source in sources]
-    if world_size > 1 and codes:
-        tensor = torch.tensor(codes, dtype=torch.int64)
-        dist.all_reduce(tensor, op=dist.ReduceOp.MAX, group=host_group())
-        codes = tensor.tolist()
-    for source, code in zip(sources, codes, strict=True):
-        if code > 0:
-            return source.describe(code)
-    return None
-
-
-_group: Any = None
-
-
-def host_group() -> Any:
-    """Process group for small host tensors: the default one if it is gloo, otherwise a second one beside NCCL."""
-    global _group
-    if dist.get_backend() == "gloo":
-        return None
-    if _group is None or not _is_alive(_group):
-        _group = dist.new_group(backend="gloo")
-    return _group
-
-
-def _is_alive(group: Any) -> bool:
-    return group in dist.distributed_c10d._world.pg_map
+    def _stop_if_over(self, trainer: pl.Trainer) -> None:
+        over = torch.tensor([self.clock() >= self._end])
+        if self._group is not None:
+            dist.broadcast(over, src=0, group=self._group)
+        if bool(over.item()):
+            path = self.save(trainer)
+            raise TrainingStopped(f"training.max_time={self.limit} is over", path, trainer.global_step)
 
 
 def parse_duration(value: Any, key: str) -> timedelta | None:
@@ -185,9 +101,9 @@ def parse_duration(value: Any, key: str) -> timedelta | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             span = timedelta(seconds=float(value))
         else:
-            days, _, clock = ("0-" + str(value)).rpartition("-")
-            hours, minutes, seconds = (float(part) for part in clock.split(":"))
-            span = timedelta(days=float(days.removeprefix("0-") or 0), hours=hours, minutes=minutes, seconds=seconds)
+            days, _, clock = str(value).rpartition("-")
+            hours, minutes, seconds = (int(part) for part in clock.split(":"))
+            span = timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
     except (ValueError, OverflowError):
         span = timedelta(0)
     if span <= timedelta(0):

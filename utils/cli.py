@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from utils.errors import UserError
 from utils.processes import process_rank
+from utils.signals import CommandStopped, ignore_stop, raise_on_stop
+from utils.slurm import current_job, leave_job
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
 
@@ -36,12 +39,16 @@ log = logging.getLogger(__name__)
 def run_command(function: Callable[[], Any]) -> None:
     """Call ``function``; a UserError becomes one message on stderr and exit status 2, Ctrl-C status 130.
 
+    A scheduler's stop signal ends it with one message too and 128 + the signal's number (143 for SIGTERM); a SLURM job
+    is queued again.
+
     Args:
         function: the command; its return value is ignored.
     """
     setup_logging()
     try:
-        function()
+        with stoppable():
+            function()
     except UserError as error:
         if process_rank() > 0:
             time.sleep(_FIRST_SPEAKS_S)
@@ -50,6 +57,23 @@ def run_command(function: Callable[[], Any]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped by Ctrl-C\n")
         sys.exit(130)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within it a stop signal ends the process: with a message, as SLURM needs it if this is a job of SLURM."""
+    with raise_on_stop():
+        try:
+            yield
+        except CommandStopped as stop:
+            ignore_stop()
+            rank, job = process_rank(), current_job()
+            if rank == 0:
+                sys.stderr.write(f"\n{stop.message}\n")
+            if job is not None and stop.requeue:
+                leave_job(job)
+            # Of processes that one of us started, the first one's status speaks; another status would end the first.
+            sys.exit(stop.exit_status if rank == 0 or job is not None else 0)
 
 
 def setup_logging() -> None:
@@ -90,7 +114,8 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> Non
     @functools.wraps(task)
     def guarded(cfg: DictConfig) -> Any:
         try:
-            return task(cfg)
+            with stoppable():  # here too: the jobs of a cluster launcher begin here
+                return task(cfg)
         except UserError as error:
             failure.append(error)
         except OmegaConfBaseException as error:
