@@ -1,38 +1,61 @@
-"""Schedulers ask training to stop: their signals set a flag that the processes compare between two batches."""
+"""Stops training between two batches when a scheduler, its time limit or Ctrl-C asks for it, with everything saved."""
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from pytorch_lightning.callbacks import Checkpoint
 
-from modules.stopping import TRY_AGAIN, Stop, StopSource
-from utils.signals import STOP_SIGNALS, in_main_thread
+from utils.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
+
+TRY_AGAIN = 75
+"""Exit status of a run that a signal stopped and that goes on with the same command (EX_TEMPFAIL of sysexits.h)."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C; everything is saved, too."""
 
 
-class StopAtSignal(StopSource):
-    """Makes SIGTERM, SIGUSR1 and SIGUSR2 requests for a stop, from the trainer's set-up to its end.
+class Preemption(Checkpoint):
+    """Lets all processes agree to stop after the same optimiser step, save, and leave by ``CommandStopped``.
 
-    The handler only sets a flag. Saving inside a handler, or on one process alone, would deadlock the others as soon
-    as they are not at the same instruction: with SLURM every process gets the signal, at different moments, and a
-    preempted job of uneven processes would hang until it is killed.
+    A signal only sets a flag. Saving inside a handler, or on one process alone, would deadlock the others as soon as
+    they are not at the same instruction: SLURM signals every process, at different moments for uneven ones. Instead
+    the flags are compared after every optimiser step and every validation batch. It is a ``Checkpoint`` so that
+    Lightning runs it after the callbacks that save: what they keep at this step is there too.
+
+    Args:
+        save: writes the resume point and returns its path; called by all processes, in validation too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, save: Callable[[pl.Trainer], Path | None]) -> None:
+        self.save = save
         self.signum = 0
         self._before: dict[int, Any] = {}
+        self._group: Any = None
+        self._seen_step = 0
+        self._rounds_left = 0
 
+    # Signals.
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Take the signals over from the command."""
+        """Take the signals over from the command, until training ends."""
         if stage != "fit" or not in_main_thread():
             return
-        # Lightning's SIGTERM handler would talk to the other processes inside the handler.
+        # Lightning's own SIGTERM handler would talk to the other processes inside the handler.
         trainer._signal_connector.register_signal_handlers = lambda: None
-        for signum in STOP_SIGNALS:
+        for signum in (*STOP_SIGNALS, signal.SIGINT):
             self._before[signum] = signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: object) -> None:
+        if signum == signal.SIGINT and self.signum == signal.SIGINT:  # the second Ctrl-C ends the process at once
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         self.signum = self.signum or signum
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -40,8 +63,10 @@ class StopAtSignal(StopSource):
         self._give_back()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back; once a stop was asked for, further signals change nothing."""
-        if not self.signum:
+        """Give the signals back, unless the way out that they asked for is under way."""
+        if isinstance(exception, CommandStopped):
+            ignore_stop()
+        else:
             self._give_back()
 
     def _give_back(self) -> None:
@@ -49,10 +74,65 @@ class StopAtSignal(StopSource):
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
 
-    def wanted(self) -> int:
-        """The first signal that came, or 0."""
-        return self.signum
+    # Agreement.
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open a process group on the CPU: comparing flags neither waits for a GPU nor mixes with gradients."""
+        if trainer.world_size > 1:
+            self._group = dist.new_group(backend="gloo")
+        self._seen_step = trainer.global_step
 
-    def describe(self, code: int) -> Stop:
-        """Stopped by that signal."""
-        return Stop(f"stopped by {signal.Signals(code).name}", TRY_AGAIN, requeue=True)
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop here if any process was asked to, after whole optimiser steps only."""
+        if trainer.global_step != self._seen_step:
+            self._seen_step = trainer.global_step
+            self._stop_if_agreed(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Processes may have different numbers of batches here: the largest says how often all compare flags."""
+        batches = sum(int(count) for count in trainer.num_val_batches if count != float("inf"))
+        self._rounds_left = self._largest(batches)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop in the middle of validation if any process was asked to."""
+        self._compare_in_validation(trainer)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the processes that have more batches company, before the results are gathered."""
+        while self._rounds_left > 0:
+            self._compare_in_validation(trainer)
+
+    def _compare_in_validation(self, trainer: pl.Trainer) -> None:
+        if self._rounds_left > 0:
+            self._rounds_left -= 1
+            self._stop_if_agreed(trainer)
+
+    def _largest(self, value: int) -> int:
+        """The largest of all processes' values."""
+        if self._group is None:
+            return value
+        shared = torch.tensor([value])
+        dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=self._group)
+        return int(shared.item())
+
+    def _stop_if_agreed(self, trainer: pl.Trainer) -> None:
+        signum = self._largest(self.signum)
+        if not signum:
+            return
+        self.save(trainer)
+        trainer.strategy.barrier("preemption")  # nobody leaves before everything is on disk
+        when = f"{'in the validation after' if trainer.validating else 'after'} step {trainer.global_step}"
+        raise CommandStopped(
+            f"stopped by {signal.Signals(signum).name} {when}; everything is saved, and the same command goes on there",
+            INTERRUPTED if signum == signal.SIGINT else TRY_AGAIN,
+            requeue=signum != signal.SIGINT,
+        )
