@@ -20,6 +20,7 @@ from data.events.dat import write_dat
 from data.synthetic.config import SPLITS, WorldConfig
 from data.synthetic.recording import simulate
 from utils.atomic import write_json
+from utils.differences import differences
 from utils.errors import UserError
 from utils.progress import track
 
@@ -124,11 +125,11 @@ def _claim(raw_path: Path, config: WorldConfig, seed: int) -> None:
     path = raw_path / MANIFEST
     wanted = {"format": "synthetic world", "version": WORLD_VERSION, "seed": seed, "world": config.to_dict()}
     if path.is_file():
-        differences = sorted(_differences(_read_manifest(path), wanted))
-        if differences:
+        changed = sorted(differences(_read_manifest(path), wanted))
+        if changed:
             raise UserError(
                 expected="the settings with which this folder was begun",
-                got="; ".join(differences),
+                got="; ".join(changed),
                 where=str(path),
                 fix="give the same settings to continue, or another raw_path, or remove the folder",
             )
@@ -151,12 +152,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             expected="a JSON file", got=str(error), where=str(path), fix="remove the folder and make it again"
         ) from error
     return value if isinstance(value, dict) else {}
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in sorted({*old, *new}):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from _differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            yield f"{prefix}{key}: {after} instead of {before}"
