@@ -12,8 +12,10 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from utils.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
+from utils.slurm import current_job
 
 TRY_AGAIN = 75
 """Exit status of a run that a signal stopped and that goes on with the same command (EX_TEMPFAIL of sysexits.h)."""
@@ -136,3 +138,11 @@ class Preemption(Checkpoint):
             INTERRUPTED if signum == signal.SIGINT else TRY_AGAIN,
             requeue=signum != signal.SIGINT,
         )
+
+
+def cluster_plugins() -> list[SLURMEnvironment]:
+    """Lightning's SLURM environment where srun started this process, without its own way of queueing jobs again.
+
+    That one saves ``hpc_ckpt`` files inside the signal handler.
+    """
+    return [SLURMEnvironment(auto_requeue=False)] if current_job() is not None and SLURMEnvironment.detect() else []

@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import Callback, LearningRateMonitor, TQDMProgr
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from modules.callbacks import ProgressLines
-from modules.checkpointing import AtomicCheckpointIO, checkpoint_callbacks
+from modules.checkpointing import LAST, AtomicCheckpointIO, checkpoint_callbacks
+from modules.preemption import Preemption, cluster_plugins
 from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
 from modules.utils.launcher import leave_process_group
 from utils.errors import UserError
@@ -64,6 +65,12 @@ def set_seed_and_threads(cfg: DictConfig) -> None:
         pl.seed_everything(int(cfg.reproduce.seed_everything), workers=True)
 
 
+def save_last(trainer: pl.Trainer, folder: Path) -> Path:
+    """Save the newest checkpoint of a run now; called by all processes."""
+    trainer.save_checkpoint(folder / LAST)
+    return folder / LAST
+
+
 def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     """Trainer for training or for evaluation.
 
@@ -83,6 +90,7 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     if training:
         callbacks += [*checkpoint_callbacks(Path(cfg.output.dir), int(cfg.checkpointing.every_n_steps))]
         callbacks.append(LearningRateMonitor(logging_interval="step"))
+        callbacks.append(Preemption(lambda trainer: save_last(trainer, Path(cfg.output.dir))))
     progress = bool(cfg.logging.progress_bar)
     if progress and sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -109,6 +117,6 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
         deterministic="warn" if cfg.reproduce.deterministic_flag else None,
         benchmark=bool(cfg.reproduce.benchmark) and not cfg.reproduce.deterministic_flag,
         use_distributed_sampler=False,  # the sampling plan shards by itself
-        plugins=[AtomicCheckpointIO(), *layer_sync],
+        plugins=[AtomicCheckpointIO(), *layer_sync, *cluster_plugins()],
         default_root_dir=str(cfg.output.dir),
     )
