@@ -11,8 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from utils.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
 from utils.slurm import current_job
