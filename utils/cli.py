@@ -13,13 +13,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from utils.dead_workers import explain_dead_worker
 from utils.errors import UserError
 from utils.processes import process_rank
 from utils.signals import CommandStopped, ignore_stop, raise_on_stop
@@ -50,13 +51,24 @@ def run_command(function: Callable[[], Any]) -> None:
         with stoppable():
             function()
     except UserError as error:
-        if process_rank() > 0:
-            time.sleep(_FIRST_SPEAKS_S)
-        sys.stderr.write(f"\nerror\n{error}\n")
-        sys.exit(UserError.exit_status)
+        _end_with(error)
+    except RuntimeError as error:
+        # torch reports a loader process that died wherever the program happens to be.
+        explained = explain_dead_worker(error)
+        if explained is None:
+            raise
+        _end_with(explained)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped by Ctrl-C\n")
         sys.exit(130)
+
+
+def _end_with(error: UserError) -> NoReturn:
+    """One message on stderr and exit status 2; the first process speaks first."""
+    if process_rank() > 0:
+        time.sleep(_FIRST_SPEAKS_S)
+    sys.stderr.write(f"\nerror\n{error}\n")
+    sys.exit(UserError.exit_status)
 
 
 @contextmanager

@@ -32,6 +32,12 @@ def _zoom_axis(extent: int, window: int, corner: int, state: AugmentationState) 
     return np.arange(extent)
 
 
+def _crop_axis(source: npt.NDArray[np.int64], start: int, count: int, to: int) -> npt.NDArray[np.int64]:
+    out = np.full_like(source, _OUTSIDE)
+    out[to : to + count] = source[start : start + count]
+    return out
+
+
 def _rotation_map(height: int, width: int, angle_deg: float) -> npt.NDArray[np.int64]:
     """Flat source index [H, W] of each pixel of the frame turned counter-clockwise about (W//2, H//2); -1 outside."""
     cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
@@ -50,6 +56,9 @@ def apply_to_frames(frames: Frames, state: AugmentationState) -> Frames:
     window_hw = zoom_window_hw((height, width), state.factor)
     rows = _zoom_axis(height, window_hw[0], state.x0y0[1], state)
     columns = _zoom_axis(width, window_hw[1], state.x0y0[0], state)
+    if state.crop is not None:
+        rows = _crop_axis(rows, state.crop.x0y0[1], state.crop.size_hw[0], state.crop.to_x0y0[1])
+        columns = _crop_axis(columns, state.crop.x0y0[0], state.crop.size_hw[1], state.crop.to_x0y0[0])
     if state.angle_deg == 0.0:
         return _gather_separable(frames, rows, columns, state.hflip)
     turned = _rotation_map(height, width, state.angle_deg)
@@ -72,6 +81,8 @@ def _gather_separable(
         return frames
     out = np.zeros(frames.shape, dtype=frames.dtype)
     (in_y,), (in_x,) = np.nonzero(rows >= 0), np.nonzero(columns >= 0)
+    if len(in_y) == 0 or len(in_x) == 0:
+        return out
     picked = np.take(np.take(frames, rows[in_y], axis=-2), columns[in_x], axis=-1)
     out[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
     return out

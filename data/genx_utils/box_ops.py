@@ -92,6 +92,15 @@ def zoom_out(rows: Tensor, size_hw: Size, x0y0: tuple[int, int], factor: float) 
     return clamp(out, size_hw)
 
 
+def crop(rows: Tensor, x0y0: tuple[int, int], window_hw: Size, to_x0y0: tuple[int, int]) -> Tensor:
+    """Cut the window at ``x0y0`` and put it at ``to_x0y0``; boxes are clipped to it, those outside become flat."""
+    (left, top), (height, width) = x0y0, window_hw
+    x0, y0, x1, y1 = _corners(rows)
+    x0, x1 = (x.clamp(left, left + width - 1) - left + to_x0y0[0] for x in (x0, x1))
+    y0, y1 = (y.clamp(top, top + height - 1) - top + to_x0y0[1] for y in (y0, y1))
+    return _with_corners(rows, x0, y0, x1, y1)
+
+
 def undo_zoom_in(rows: Tensor, x0y0: tuple[int, int], factor: float) -> Tensor:
     """Inverse of ``zoom_in`` for what was inside the window."""
     out = rows.clone()

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from data.augmentation.config import AugmentationConfig
 from data.augmentation.frames import apply_to_frames, reverse_time
+from data.augmentation.intensity import jitter, overlay, sample_intensity
 from data.augmentation.state import AugmentationState, apply_to_labels, sample_state
+from data.genx_utils.frame_reader import UnreadableFrames
 from data.genx_utils.labels import BatchedLabels
+from data.genx_utils.mixing import SampleLabels, mix_labels
 from data.genx_utils.sequence import EventSequence, LaneLabels
-from data.genx_utils.types import AugmentSpec, Batch, BatchSpec, LaneSpec
+from data.genx_utils.types import PADDING_LANE, Batch, BatchSpec, LaneSpec, PartnerSpec
 from utils.errors import UserError
 
-_IDENTITY = AugmentationState()
+Frames = np.ndarray[Any, np.dtype[Any]]
+_INTENSITY_WORD, _EVENTS_WORD = 12, 13
+"""Last words of the entropies of a lane's intensity, and of its single events in a chunk."""
 
 
 class PlannedDataset(Dataset[Batch]):
@@ -34,6 +40,8 @@ class PlannedDataset(Dataset[Batch]):
         use_label_every: keep pseudo labels only on frames 1, 1+k, ... and the last; 1 keeps all.
         only_load_end_labels: keep only labels of the last frame.
         only_load_labels: read no frames; they become [L, B, 0, 0, 0].
+        skip_unreadable: a lane whose frames cannot be read becomes padding (its recurrent state starts anew) and is
+            named in the batch, rather than an error.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class PlannedDataset(Dataset[Batch]):
         use_label_every: int = 1,
         only_load_end_labels: bool = False,
         only_load_labels: bool = False,
+        skip_unreadable: bool = False,
     ) -> None:
         self.sequences = sequences
         self.length = length
@@ -59,20 +68,17 @@ class PlannedDataset(Dataset[Batch]):
         self.use_label_every = use_label_every
         self.only_load_end_labels = only_load_end_labels
         self.only_load_labels = only_load_labels
+        self.skip_unreadable = skip_unreadable
 
     def __getitem__(self, spec: BatchSpec) -> Batch:
-        lanes = spec.lanes
-        states = [self._state(lane) for lane in lanes]
-        labels, skipped = [], []
-        for lane, state in zip(lanes, states, strict=True):
-            mine, hidden = self._labels(lane, state)
-            labels.append(mine)
-            skipped.append(hidden)
+        read = [self._read_lane(lane) for lane in spec.lanes]
+        lanes = [lane for lane, _, _ in read]
+        samples = [self._labels(lane) for lane in lanes]
         ev_idx = torch.from_numpy(np.stack([self._ev_idx(lane) for lane in lanes], axis=1))
         return {
-            "frames": self._frames(lanes, states),
-            "labels": BatchedLabels.from_lanes(labels, self.length, self.frame_hw),
-            "skipped_labels": BatchedLabels.from_lanes(skipped, self.length, self.frame_hw),
+            "frames": self._stack([frames for _, frames, _ in read]),
+            "labels": BatchedLabels.from_lanes([s.usable for s in samples], self.length, self.frame_hw),
+            "skipped_labels": BatchedLabels.from_lanes([s.hidden for s in samples], self.length, self.frame_hw),
             "is_first": torch.tensor([lane.is_first for lane in lanes]),
             "is_last": torch.tensor([lane.is_last for lane in lanes]),
             "is_reversed": torch.tensor([lane.reverse for lane in lanes]),
@@ -81,6 +87,7 @@ class PlannedDataset(Dataset[Batch]):
             "path": ["" if lane.is_padding else str(self.sequences[lane.sequence].paths.root) for lane in lanes],
             "worker_id": spec.worker_id,
             "position": (spec.epoch, spec.index),
+            "unreadable": [failure for _, _, failures in read for failure in failures],
         }
 
     def _ev_idx(self, lane: LaneSpec) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -89,40 +96,60 @@ class PlannedDataset(Dataset[Batch]):
         out[:count] = np.arange(lane.start, lane.stop)[:: -1 if lane.reverse else 1]
         return out
 
-    def _state(self, lane: LaneSpec) -> AugmentationState:
-        spec = lane.augment
-        if spec is None or lane.is_padding:
-            return _IDENTITY
+    # Frames.
+    def _read_lane(self, lane: LaneSpec) -> tuple[LaneSpec, Frames | None, list[tuple[str, int, int]]]:
+        """Augmented frames [n, C, H, W] of a lane, None for padding; and the lane as it could be read.
+
+        The third is what could not be read: file, first frame, last + 1.
+        """
+        if lane.is_padding or self.only_load_labels:
+            return lane, None, []
+        try:
+            frames = self._geometry(lane, lane, lane.reverse)
+        except UnreadableFrames as error:
+            if not self.skip_unreadable:
+                raise
+            return replace(PADDING_LANE, is_first=True), None, [(error.path, lane.start, lane.stop)]
+        failures = []
+        if lane.partner is not None:
+            try:
+                other = self._geometry(lane, lane.partner, lane.reverse)
+                frames = overlay(frames, other, lane.partner.position, self._config(lane).max_count)
+            except UnreadableFrames as error:
+                if not self.skip_unreadable:
+                    raise
+                failures.append((error.path, lane.partner.start, lane.partner.stop))
+                lane = replace(lane, partner=None)
+        return lane, self._intensity(lane, frames), failures
+
+    def _config(self, lane: LaneSpec) -> AugmentationConfig:
+        return AugmentationConfig() if lane.augment is None else self.augmentation[lane.augment.kind]
+
+    def _geometry(self, lane: LaneSpec, part: LaneSpec | PartnerSpec, reverse: bool) -> Frames:
+        return apply_to_frames(self._read(part, reverse), self._state(part, lane.reverse))
+
+    def _intensity(self, lane: LaneSpec, frames: Frames) -> Frames:
+        config = self._config(lane)
+        if lane.augment is None or config.intensity.prob == 0.0:
+            return frames
+        state = sample_intensity(config.intensity, np.random.default_rng((*lane.augment.entropy, _INTENSITY_WORD)))
+        # Level and gain hold for the whole range, single events differ from chunk to chunk.
+        events = np.random.default_rng((*lane.augment.entropy, lane.start, _EVENTS_WORD))
+        return jitter(frames, state, events, config.max_count)
+
+    def _state(self, part: LaneSpec | PartnerSpec, reverse: bool) -> AugmentationState:
+        spec = part.augment
+        if spec is None:
+            return AugmentationState()
         config = self.augmentation[spec.kind]
         target = torch.zeros(0, 8)
-        if config.zoom.prob > 0.0 and config.zoom.weight_in > 0.0:
-            target = self._zoom_targets(lane, spec)
+        if (config.zoom.prob > 0.0 and config.zoom.weight_in > 0.0) or config.crop.prob > 0.0:
+            target = self.sequences[part.sequence].latest_rows(spec.start, spec.stop, reverse, self.tflip_offset)
         return sample_state(config, np.random.default_rng(spec.entropy), self.frame_hw, target)
 
-    def _zoom_targets(self, lane: LaneSpec, spec: AugmentSpec) -> Tensor:
-        sequence = self.sequences[lane.sequence]
-        return sequence.latest_rows(spec.start, spec.stop, lane.reverse, self.tflip_offset)
-
-    def _frames(self, lanes: Sequence[LaneSpec], states: Sequence[AugmentationState]) -> Tensor:
-        if self.only_load_labels:
-            return torch.zeros((self.length, len(lanes), 0, 0, 0), dtype=torch.uint8)
-        parts = [None if lane.is_padding else self._read(lane) for lane in lanes]
-        like = next((part for part in parts if part is not None), None)
-        if like is None:
-            reader = self.sequences[0].reader
-            like = np.zeros((0, *reader.shape[1:]), dtype=reader.dtype)
-        frames = torch.empty((self.length, len(lanes), *like.shape[1:]), dtype=torch.from_numpy(like[:0].copy()).dtype)
-        target = frames.numpy()
-        for index, (part, state) in enumerate(zip(parts, states, strict=True)):
-            count = 0 if part is None else len(part)
-            if part is not None:
-                target[:count, index] = apply_to_frames(part, state)
-            target[count:, index] = 0
-        return frames
-
-    def _read(self, lane: LaneSpec) -> np.ndarray[Any, np.dtype[Any]]:
-        sequence = self.sequences[lane.sequence]
-        frames = sequence.reader.read(lane.start, lane.stop)
+    def _read(self, part: LaneSpec | PartnerSpec, reverse: bool) -> Frames:
+        sequence = self.sequences[part.sequence]
+        frames = sequence.reader.read(part.start, part.stop)
         if frames.shape[-2:] != self.frame_hw:
             raise UserError(
                 expected=f"frames of {self.frame_hw[0]} x {self.frame_hw[1]} pixels",
@@ -130,21 +157,66 @@ class PlannedDataset(Dataset[Batch]):
                 where=str(sequence.paths.h5),
                 fix="set dataset.sensor_hw and dataset.downsample_by_factor_2 as the files were made",
             )
-        return reverse_time(frames) if lane.reverse else frames
+        return reverse_time(frames) if reverse else frames
 
-    def _labels(self, lane: LaneSpec, state: AugmentationState) -> tuple[BatchedLabels, BatchedLabels]:
-        """Usable and hidden labels of a lane, each with labelled [L, 1]."""
+    def _stack(self, parts: Sequence[Frames | None]) -> Tensor:
+        """Frames of the lanes as [L, B, C, H, W], zeros where padded."""
+        if self.only_load_labels:
+            return torch.zeros((self.length, len(parts), 0, 0, 0), dtype=torch.uint8)
+        like = next((part for part in parts if part is not None), None)
+        if like is None:
+            like = self._empty_frames()
+        frames = torch.empty((self.length, len(parts), *like.shape[1:]), dtype=torch.from_numpy(like[:0].copy()).dtype)
+        target = frames.numpy()
+        for index, part in enumerate(parts):
+            count = 0 if part is None else len(part)
+            if part is not None:
+                target[:count, index] = part
+            target[count:, index] = 0
+        return frames
+
+    def _empty_frames(self) -> Frames:
+        """Frames [0, C, H, W] like those of the first sequence that can be read."""
+        for sequence in self.sequences:
+            try:
+                return np.zeros((0, *sequence.reader.shape[1:]), dtype=sequence.reader.dtype)
+            except UnreadableFrames:
+                if not self.skip_unreadable:
+                    raise
+        raise UserError(
+            expected="a sequence whose frames can be read",
+            got=f"none of {len(self.sequences)}",
+            where=str(self.sequences[0].paths.root.parent),
+            fix="preprocess (or download) the dataset again",
+        )
+
+    # Labels.
+    def _labels(self, lane: LaneSpec) -> SampleLabels:
+        """Labels of a lane, those of its partner included."""
         if lane.is_padding:
             empty = BatchedLabels.from_lists([[None] for _ in range(self.length)], self.frame_hw)
-            return empty, empty
-        sequence = self.sequences[lane.sequence]
-        found = sequence.labels_between(lane.start, lane.stop, lane.reverse, self.tflip_offset)
-        usable, hidden = (self._select(found, state, want) for want in (False, True))
+            return SampleLabels(empty, empty, torch.zeros(self.length, dtype=torch.bool))
+        labels = self._labels_of(lane, lane.reverse, 0)
+        if lane.partner is not None:
+            position = lane.partner.position
+            covered = torch.zeros(self.length, dtype=torch.bool)
+            covered[position : position + lane.partner.stop - lane.partner.start] = True
+            labels = mix_labels(labels, self._labels_of(lane.partner, lane.reverse, position), covered)
+        usable = labels.usable
         if self.use_label_every > 1:
             usable = usable.thin_pseudo_labels(self.use_label_every)
         if self.only_load_end_labels:
             usable = usable.only_at(self.length - 1)
-        return usable, hidden
+        return replace(labels, usable=usable)
+
+    def _labels_of(self, part: LaneSpec | PartnerSpec, reverse: bool, position: int) -> SampleLabels:
+        """Labels of the frames [start, stop), the first one played at ``position``."""
+        sequence, state = self.sequences[part.sequence], self._state(part, reverse)
+        found = sequence.labels_between(part.start, part.stop, reverse, self.tflip_offset)
+        found = replace(found, position=found.position + position, frame_position=found.frame_position + position)
+        known = torch.zeros(self.length, dtype=torch.bool)
+        known[found.frame_position[~found.frame_hidden]] = True
+        return SampleLabels(self._select(found, state, False), self._select(found, state, True), known)
 
     def _select(self, found: LaneLabels, state: AugmentationState, want_hidden: bool) -> BatchedLabels:
         labelled = torch.zeros(self.length, 1, dtype=torch.bool)
@@ -158,51 +230,3 @@ class PlannedDataset(Dataset[Batch]):
             # A frame whose boxes all left the view is unlabelled, rather than a frame without objects (RVT).
             labelled[before[~torch.isin(before, position)], 0] = False
         return BatchedLabels(rows, position, labelled, self.frame_hw, t_us)
-
-
-class _GuardedDataset(Dataset[Any]):
-    """Hands a user's error over as a value: loader processes would turn the exception into another one."""
-
-    def __init__(self, dataset: PlannedDataset) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, spec: BatchSpec) -> Batch | UserError:
-        try:
-            return self.dataset[spec]
-        except UserError as error:
-            return error
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
-
-
-class PlanLoader(DataLoader[Batch]):
-    """DataLoader over a plan; a UserError of a loader process is raised as it is.
-
-    Args:
-        dataset: carries the plan out.
-        sampler: hands out the plan's batches.
-        num_workers: loader processes.
-        pin_memory: pin batches for the device.
-        persistent_workers: keep the processes between epochs.
-    """
-
-    def __init__(
-        self, dataset: PlannedDataset, sampler: Any, num_workers: int, pin_memory: bool, persistent_workers: bool
-    ) -> None:
-        super().__init__(
-            _GuardedDataset(dataset),
-            batch_size=None,
-            sampler=sampler,
-            num_workers=num_workers,
-            collate_fn=_as_is,
-            pin_memory=pin_memory,
-            persistent_workers=persistent_workers and num_workers > 0,
-        )
-
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        for batch in super().__iter__():
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch

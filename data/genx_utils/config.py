@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,7 +29,8 @@ class DataModuleConfig:
         w_stream: ... and of stream lanes.
         weighted_sampling: draw random items with replacement, rare classes more often.
         num_stream_groups: independent groups of stream lanes with states of their own; batch k belongs to group
-            k mod groups. Part of the plan; the number of loader processes is not.
+            k mod groups. Part of the plan; the number of loader processes is not. None: as many as LEOD would make
+            of ``num_workers_train`` processes (``stream_groups``).
         num_stream_groups_eval: the same for evaluation and pseudo-labelling.
         batch_size_train: lanes B of a training batch (per rank).
         batch_size_eval: lanes of an evaluation batch (per rank).
@@ -49,6 +51,8 @@ class DataModuleConfig:
         augmentation_stream: augmentation of stream lanes (one state per range).
         seed: seed of order and augmentation.
         only_load_end_labels: in training use only the label of the last frame of each sample.
+        on_bad_sequence: what training does when frames cannot be read: stop with an error, or skip (the lane is empty
+            for that chunk, counted and reported). Evaluation and labelling always stop.
         only_load_labels: leave the frames away ([L, B, 0, 0, 0]); for re-tracking existing labels.
     """
 
@@ -62,7 +66,7 @@ class DataModuleConfig:
     w_random: float = 1.0
     w_stream: float = 1.0
     weighted_sampling: bool = False
-    num_stream_groups: int = 1
+    num_stream_groups: int | None = None
     num_stream_groups_eval: int = 1
     batch_size_train: int = 8
     batch_size_eval: int = 8
@@ -81,14 +85,18 @@ class DataModuleConfig:
     augmentation_random: AugmentationConfig = field(default_factory=AugmentationConfig)
     augmentation_stream: AugmentationConfig = field(default_factory=AugmentationConfig)
     seed: int = 0
+    on_bad_sequence: Literal["stop", "skip"] = "stop"
     only_load_end_labels: bool = False
     only_load_labels: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))
         positive = ("sequence_length", "num_classes", "batch_size_train", "batch_size_eval", "use_label_every")
-        for name in (*positive, "num_stream_groups", "num_stream_groups_eval"):
+        for name in (*positive, "num_stream_groups_eval"):
             _require(getattr(self, name) >= 1, "a whole number >= 1", getattr(self, name), name)
+        groups = self.num_stream_groups
+        _require(groups is None or groups >= 1, "null or a whole number >= 1", groups, "num_stream_groups")
+        _require(self.on_bad_sequence in ("stop", "skip"), "stop or skip", self.on_bad_sequence, "on_bad_sequence")
         for name in ("num_workers_train", "num_workers_eval", "ratio_offset", "seed"):
             _require(getattr(self, name) >= 0, "a whole number >= 0", getattr(self, name), name)
         for name in ("ratio", "train_ratio", "eval_ratio"):
@@ -107,6 +115,16 @@ class DataModuleConfig:
         """Size of the frames: the sensor's, or half of it."""
         height, width = self.sensor_hw
         return (height // 2, width // 2) if self.downsample_by_factor_2 else (height, width)
+
+    @property
+    def stream_groups(self) -> int:
+        """Number of stream groups: ``num_stream_groups``, or the loader processes that would stream in LEOD."""
+        if self.num_stream_groups is not None:
+            return self.num_stream_groups
+        workers = self.num_workers_train
+        if self.train_sampling == "mixed" and workers > 0:
+            workers -= min(math.ceil(workers * self.w_random / (self.w_random + self.w_stream)), workers - 1)
+        return max(workers, 1)
 
     @property
     def num_random_lanes(self) -> int:

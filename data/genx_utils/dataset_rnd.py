@@ -29,10 +29,16 @@ class RandomItems:
         self.tflip_offset = tflip_offset
         parts = [self._items_of(index) for index in range(len(sequences))]
         items = np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int64)
-        self._sequence, self._frame = items[:, 0], items[:, 1]
+        self._sequence: npt.NDArray[np.int64] = items[:, 0]
+        self._frame: npt.NDArray[np.int64] = items[:, 1]
 
     def __len__(self) -> int:
         return len(self._sequence)
+
+    @property
+    def sequence_of(self) -> npt.NDArray[np.int64]:
+        """Sequence of each item, ascending [N]."""
+        return self._sequence
 
     def _items_of(self, index: int) -> npt.NDArray[np.int64]:
         """(sequence, labelled frame) of its items, int64 [n, 2]."""
@@ -55,6 +61,14 @@ class RandomItems:
             where="random sampling of the train split",
             fix="shorten dataset.sequence_length, or set dataset.train.sampling=stream, which needs no frames before",
         )
+
+    def anchor(self, item: int, start: int, stop: int, reverse: bool) -> int:
+        """The latest frame (in playing order) with usable labels of the item's window."""
+        sequence = self.sequences[self._sequence[item]]
+        shift = self.tflip_offset if reverse else 0
+        labels = sequence.frames_between(start + shift, stop + shift)
+        usable = sequence.repr_idx[labels][sequence.visible[labels]]
+        return int(usable[0] if reverse else usable[-1])
 
     def sequence_index(self, item: int) -> int:
         """Which sequence the item belongs to."""

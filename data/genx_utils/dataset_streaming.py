@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from data.genx_utils.mixing import PARTNER_WORD, Partner
 from data.genx_utils.sequence_ranges import StreamRange
 from data.genx_utils.types import PADDING_LANE, AugmentSpec, LaneSpec
 
@@ -42,12 +43,14 @@ class StreamLane:
         reverse: bool per range.
         length: frames per chunk, L.
         entropy: seed of the augmentation, completed by the number of the range; None for no augmentation.
+        partners: range that is laid over each range, None for none; only with an entropy.
     """
 
     ranges: Sequence[StreamRange]
     reverse: Sequence[bool]
     length: int
     entropy: tuple[int, ...] | None = None
+    partners: Sequence[StreamRange | None] | None = None
     _ends: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,9 +70,11 @@ class StreamLane:
         count = current.num_chunks(self.length)
         index = chunk - (int(self._ends[number]) - count)
         start, stop = current.chunk(index, self.length, self.reverse[number])
-        augment = None
+        augment = partner = None
         if self.entropy is not None:
             augment = AugmentSpec("stream", (*self.entropy, number), current.start, current.stop)
+            if (other := self._partner(number, current)) is not None:
+                partner = other.over(start, stop, self.reverse[number])
         return LaneSpec(
             sequence=current.sequence,
             start=start,
@@ -78,4 +83,13 @@ class StreamLane:
             is_first=index == 0,
             is_last=index == count - 1,
             augment=augment,
+            partner=partner,
         )
+
+    def _partner(self, number: int, current: StreamRange) -> Partner | None:
+        """What is laid over range ``number``, aligned at the first usable labels of both."""
+        other = None if self.partners is None else self.partners[number]
+        if other is None or self.entropy is None:
+            return None
+        augment = AugmentSpec("stream", (*self.entropy, number, PARTNER_WORD), other.start, other.stop)
+        return Partner(other.sequence, other.start, other.stop, other.anchor - current.anchor, augment)

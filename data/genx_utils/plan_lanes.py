@@ -9,11 +9,19 @@ import numpy.typing as npt
 
 from data.genx_utils.dataset_rnd import RandomItems
 from data.genx_utils.dataset_streaming import StreamLane
+from data.genx_utils.mixing import PARTNER_WORD, Partner, choose_other
 from data.genx_utils.sequence_ranges import StreamRange
 from data.genx_utils.types import AugmentSpec, LaneSpec
 from utils.errors import UserError
 
-_ORDER, _STREAM, _RANDOM, _FLIP = 1, 2, 3, 4  # first word of each generator's entropy, so that none repeats another
+_ORDER, _STREAM, _RANDOM, _FLIP, _MIX_RANDOM, _MIX_STREAM = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+)  # first word of each generator's entropy, so that none repeats another
 
 
 class RandomLanes:
@@ -27,6 +35,7 @@ class RandomLanes:
         world: number of ranks.
         tflip: probability of reversed time.
         weights: draw with replacement by these weights [N] instead of shuffling.
+        mix: probability that an item of another sequence is laid over.
     """
 
     def __init__(
@@ -38,8 +47,10 @@ class RandomLanes:
         world: int,
         tflip: float,
         weights: npt.NDArray[np.float64] | None = None,
+        mix: float = 0.0,
     ) -> None:
         items.require_items()
+        self.mix = mix
         self.items, self.lanes, self.seed, self.rank, self.world, self.tflip = items, lanes, seed, rank, world, tflip
         self.weights = None if weights is None else weights / weights.sum()
         whole_batches = len(items) // (lanes * world) * lanes * world
@@ -71,6 +82,7 @@ class RandomLanes:
         item = int(self._order(number)[place])
         flip = np.random.default_rng((_FLIP, self.seed, draw)).random() < self.tflip if self.tflip > 0 else False
         start, stop, reverse = self.items.window(item, bool(flip))
+        other = self._partner(draw, item, start, stop, reverse)
         return LaneSpec(
             sequence=self.items.sequence_index(item),
             start=start,
@@ -79,7 +91,25 @@ class RandomLanes:
             is_first=True,
             is_last=False,
             augment=AugmentSpec("random", (_RANDOM, self.seed, draw), start, stop),
+            partner=None if other is None else other.over(start, stop, reverse),
         )
+
+    def _partner(self, draw: int, item: int, start: int, stop: int, reverse: bool) -> Partner | None:
+        """An item of another sequence, aligned at the latest usable labels of both."""
+        if self.mix == 0.0:
+            return None
+        chance, choice = np.random.default_rng((_MIX_RANDOM, self.seed, draw)).random(2)
+        if chance >= self.mix:
+            return None
+        other = choose_other(self.items.sequence_of, item, float(choice))
+        if other is None:
+            return None
+        first, last, reversed_too = self.items.window(other, reverse)
+        if reversed_too != reverse:
+            return None
+        shift = self.items.anchor(other, first, last, reverse) - self.items.anchor(item, start, stop, reverse)
+        augment = AugmentSpec("random", (_RANDOM, self.seed, draw, PARTNER_WORD), first, last)
+        return Partner(self.items.sequence_index(other), first, last, shift, augment)
 
 
 class StreamLanes:
@@ -93,10 +123,19 @@ class StreamLanes:
         seed: of order and augmentation.
         rank: which lanes of all this process plays: rank · lanes and those that follow.
         tflip: probability that a range is played in reversed time; decided per lane and range.
+        mix: probability that a range of another sequence is laid over a range.
     """
 
     def __init__(
-        self, ranges: Sequence[StreamRange], length: int, groups: int, lanes: int, seed: int, rank: int, tflip: float
+        self,
+        ranges: Sequence[StreamRange],
+        length: int,
+        groups: int,
+        lanes: int,
+        seed: int,
+        rank: int,
+        tflip: float,
+        mix: float = 0.0,
     ) -> None:
         if not ranges:
             raise UserError(
@@ -106,7 +145,8 @@ class StreamLanes:
                 fix="check dataset.path and the settings ratio, train_ratio and split_file",
             )
         self.ranges, self.length, self.groups, self.lanes = ranges, length, groups, lanes
-        self.seed, self.rank, self.tflip = seed, rank, tflip
+        self.seed, self.rank, self.tflip, self.mix = seed, rank, tflip, mix
+        self._sequence_of = np.array([r.sequence for r in ranges], dtype=np.int64)
         self.num_chunks = sum(r.num_chunks(length) for r in ranges)
         self._cached: tuple[int, list[list[StreamLane]]] = (-1, [])
 
@@ -121,7 +161,17 @@ class StreamLanes:
         rng = np.random.default_rng(entropy)
         order = rng.permutation(len(self.ranges))
         reverse = rng.random(len(order)) < self.tflip
-        return StreamLane([self.ranges[i] for i in order], reverse.tolist(), self.length, entropy)
+        partners = self._partners(order, entropy[1:]) if self.mix > 0.0 else None
+        return StreamLane([self.ranges[i] for i in order], reverse.tolist(), self.length, entropy, partners)
+
+    def _partners(self, order: npt.NDArray[np.int64], lane: tuple[int, ...]) -> list[StreamRange | None]:
+        """A range of another sequence for each range in ``order``, None where nothing is mixed."""
+        draws = np.random.default_rng((_MIX_STREAM, *lane)).random((len(order), 2))
+        mixed = [
+            choose_other(self._sequence_of, int(index), float(choice)) if chance < self.mix else None
+            for index, (chance, choice) in zip(order, draws, strict=True)
+        ]
+        return [None if other is None else self.ranges[other] for other in mixed]
 
     def specs(self, epoch: int, index: int) -> tuple[LaneSpec, ...]:
         """Stream lanes of batch ``index`` of an epoch."""

@@ -76,6 +76,11 @@ class EventSequence:
         return self.reader.shape[0]
 
     @property
+    def num_frame_times(self) -> int:
+        """Number of frames as their times have it; the frames themselves need not be readable."""
+        return len(np.load(self.paths.frame_timestamps, allow_pickle=False))
+
+    @property
     def num_labelled(self) -> int:
         """Number of labelled frames F, hidden ones included."""
         return len(self.repr_idx)

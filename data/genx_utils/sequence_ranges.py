@@ -13,11 +13,19 @@ from data.genx_utils.sequence import EventSequence
 
 @dataclass(frozen=True)
 class StreamRange:
-    """Frames ``start`` to ``stop`` (exclusive) of a sequence, streamed with one recurrent state."""
+    """Frames ``start`` to ``stop`` (exclusive) of a sequence, streamed with one recurrent state.
+
+    Attributes:
+        sequence: index into the list of sequences.
+        start: first frame.
+        stop: the one after the last.
+        anchor: first frame with usable labels, where another range is aligned to mix the two.
+    """
 
     sequence: int
     start: int
     stop: int
+    anchor: int = 0
 
     def num_chunks(self, length: int) -> int:
         """Chunks of ``length`` frames, the last one perhaps shorter."""
@@ -55,12 +63,17 @@ def range_indices(repr_idx: npt.NDArray[np.int64], length: int) -> list[tuple[in
 
 
 def whole_range(sequences: Sequence[EventSequence], index: int, length: int, from_zero: bool = False) -> StreamRange:
-    """A whole sequence, from L-1 frames before its first stored label (from 0 without labels) to its end."""
+    """A whole sequence, from L-1 frames before its first stored label (from 0 without labels) to its end.
+
+    Its anchor is its first usable label, if it has one.
+    """
     sequence = sequences[index]
     start = 0
     if not from_zero and sequence.num_labelled:
         start = max(int(sequence.repr_idx[0]) - length + 1, 0)
-    return StreamRange(index, min(start, sequence.num_frames), sequence.num_frames)
+    visible = sequence.repr_idx[sequence.visible]
+    anchor = int(visible[0]) if len(visible) else start
+    return StreamRange(index, min(start, sequence.num_frames), sequence.num_frames, anchor)
 
 
 def training_ranges(sequences: Sequence[EventSequence], length: int, whole: bool) -> list[StreamRange]:
@@ -79,5 +92,10 @@ def training_ranges(sequences: Sequence[EventSequence], length: int, whole: bool
         if whole:
             ranges.append(whole_range(sequences, index, length))
         else:
-            ranges.extend(StreamRange(index, start, stop) for start, stop in range_indices(visible, length))
+            found = range_indices(visible, length)
+            anchors = visible[np.searchsorted(visible, [start for start, _ in found])]
+            ranges.extend(
+                StreamRange(index, start, stop, int(anchor))
+                for (start, stop), anchor in zip(found, anchors, strict=True)
+            )
     return ranges

@@ -30,6 +30,25 @@ class AugmentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PartnerSpec:
+    """Frames of another sequence that are laid over a lane, in the lane's direction of time.
+
+    Attributes:
+        sequence: index into the list of sequences.
+        start: first frame.
+        stop: the one after the last.
+        position: position in the lane of the one played first.
+        augment: random numbers of its own augmentation.
+    """
+
+    sequence: int
+    start: int
+    stop: int
+    position: int
+    augment: AugmentSpec
+
+
+@dataclass(frozen=True, slots=True)
 class LaneSpec:
     """One lane of one batch: frames ``start`` to ``stop`` (exclusive, at most L) of a sequence.
 
@@ -41,6 +60,7 @@ class LaneSpec:
         is_first: the recurrent state starts anew.
         is_last: the sequence or range ends with this chunk.
         augment: random numbers of the augmentation; None for none.
+        partner: what is laid over it; None for nothing.
     """
 
     sequence: int
@@ -50,6 +70,7 @@ class LaneSpec:
     is_first: bool = False
     is_last: bool = False
     augment: AugmentSpec | None = None
+    partner: PartnerSpec | None = None
 
     @property
     def is_padding(self) -> bool:
@@ -102,3 +123,5 @@ class Batch(TypedDict):
     """Stream group (see ``BatchSpec``)."""
     position: tuple[int, int]
     """Epoch and index of the batch in the plan."""
+    unreadable: list[tuple[str, int, int]]
+    """Frame file, first frame and last + 1 of what could not be read and was left out (its lane is padding)."""

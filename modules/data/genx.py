@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from data.genx_utils.collate import PlanLoader, PlannedDataset
+from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.config import DataModuleConfig
 from data.genx_utils.dataset_rnd import RandomItems
+from data.genx_utils.frame_reader import UnreadableFrames
 from data.genx_utils.layout import SequencePaths, list_sequences
+from data.genx_utils.loader import PlanLoader
 from data.genx_utils.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
 from data.genx_utils.plan_labelling import LabelPlan
 from data.genx_utils.sequence import EventSequence
@@ -42,6 +45,9 @@ class DataModule(pl.LightningDataModule):
         self._start = (0, 0)
         self._handed_out: tuple[int, int] | None = None
         self._train_length: int | None = None
+        self._stream_groups = cfg.stream_groups
+        self.skipped: Counter[str] = Counter()
+        """Chunks of training that could not be read and were left out, by file (``on_bad_sequence="skip"``)."""
 
     @property
     def rank(self) -> int:
@@ -80,6 +86,8 @@ class DataModule(pl.LightningDataModule):
             path.check()
         sequences = [EventSequence(path, cfg.sensor_hw) for path in paths]
         if split == "train":
+            if cfg.on_bad_sequence == "skip":
+                self._measure(sequences)
             self._hide(sequences)
         logger.info("%s: %d sequences, %d labelled frames", split, *self._counts(sequences))
         return sequences
@@ -87,6 +95,16 @@ class DataModule(pl.LightningDataModule):
     @staticmethod
     def _counts(sequences: list[EventSequence]) -> tuple[int, int]:
         return len(sequences), sum(int(sequence.visible.sum()) for sequence in sequences)
+
+    @staticmethod
+    def _measure(sequences: list[EventSequence]) -> None:
+        """Let the plan take lengths from the frame times where the frames cannot be read: it stays the same plan."""
+        for sequence in sequences:
+            try:
+                sequence.num_frames  # noqa: B018 (read once and kept)
+            except UnreadableFrames as error:
+                logger.warning("its samples will be left out\n%s", error)
+                sequence.num_frames = sequence.num_frame_times
 
     def _hide(self, sequences: list[EventSequence]) -> None:
         cfg = self.cfg
@@ -117,11 +135,12 @@ class DataModule(pl.LightningDataModule):
             stream = StreamLanes(
                 ranges,
                 cfg.sequence_length,
-                cfg.num_stream_groups,
+                self._stream_groups,
                 lanes,
                 cfg.seed,
                 self.rank,
                 cfg.augmentation_stream.tflip,
+                cfg.augmentation_stream.mix.prob,
             )
         if cfg.train_sampling != "stream":
             items = RandomItems(sequences, cfg.sequence_length, cfg.tflip_offset)
@@ -134,6 +153,7 @@ class DataModule(pl.LightningDataModule):
                 self.world_size,
                 cfg.augmentation_random.tflip,
                 weights,
+                cfg.augmentation_random.mix.prob,
             )
         return TrainPlan(stream, random)
 
@@ -168,10 +188,11 @@ class DataModule(pl.LightningDataModule):
             cfg.use_label_every if training else 1,
             cfg.only_load_end_labels and training,
             cfg.only_load_labels,
+            cfg.on_bad_sequence == "skip" and training,
         )
 
     def _loader(self, dataset: PlannedDataset, sampler: PlanSampler, num_workers: int, persistent: bool) -> PlanLoader:
-        return PlanLoader(dataset, sampler, num_workers, torch.cuda.is_available(), persistent)
+        return PlanLoader(dataset, sampler, num_workers, torch.cuda.is_available(), persistent, self.skipped)
 
     def train_dataloader(self) -> PlanLoader:
         """Training batches, from the position set by ``set_start_batch`` or a checkpoint on.
@@ -250,7 +271,7 @@ class DataModule(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Where training stands in its plan."""
         epoch, batch = self.next_position()
-        return {"epoch": epoch, "batch": batch}
+        return {"epoch": epoch, "batch": batch, "stream_groups": self._stream_groups}
 
     def _in_flight(self) -> bool:
         """Whether the batch handed out last has not been trained on yet."""
@@ -260,5 +281,26 @@ class DataModule(pl.LightningDataModule):
         return progress["ready"] > progress["processed"]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a checkpoint was written."""
+        """Go on where a checkpoint was written, with its number of stream groups unless the config gives one."""
         self.set_start_batch(int(state_dict["batch"]), int(state_dict["epoch"]))
+        before = int(state_dict.get("stream_groups", self._stream_groups))
+        if self.cfg.num_stream_groups is None:
+            self._stream_groups = before
+        elif self._stream_groups != before:
+            logger.warning(
+                "%d stream groups, but the checkpoint was written with %d: from here on other batches follow",
+                self._stream_groups,
+                before,
+            )
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Report what was left out."""
+        if stage == "fit" and self.skipped:
+            worst = ", ".join(f"{path} ({count})" for path, count in self.skipped.most_common(5))
+            logger.warning(
+                "left out %d samples of %d files that cannot be read: %s%s",
+                self.skipped.total(),
+                len(self.skipped),
+                worst,
+                " and others" if len(self.skipped) > 5 else "",
+            )

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data.augmentation.config import AugmentationConfig, RotationConfig, ZoomConfig
+from data.augmentation.config import AugmentationConfig
 from data.genx_utils.config import DataModuleConfig
 from modules.data.genx import DataModule
 from modules.detection import Module
@@ -26,15 +26,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
     if not isinstance(container, dict):
         raise TypeError("the composed config is a mapping")
     return {str(key): value for key, value in container.items()}
-
-
-def _augmentation(settings: dict[str, Any]) -> AugmentationConfig:
-    return AugmentationConfig(
-        hflip=settings["hflip"],
-        tflip=settings["tflip"],
-        rotate=RotationConfig(**settings["rotate"]),
-        zoom=ZoomConfig(**settings["zoom"]),
-    )
 
 
 def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
@@ -71,9 +62,10 @@ def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
         tflip_offset=dataset["tflip_offset"],
         eval_reverse=bool(config.get("reverse", False)),
         eval_both_directions=bool(config["tta"]["enable"] and config["tta"]["tflip"]),
-        augmentation_random=_augmentation(dataset["augmentation"]["random"]),
-        augmentation_stream=_augmentation(dataset["augmentation"]["stream"]),
+        augmentation_random=AugmentationConfig.from_settings(dataset["augmentation"]["random"]),
+        augmentation_stream=AugmentationConfig.from_settings(dataset["augmentation"]["stream"]),
         seed=config["reproduce"]["seed_everything"] or 0,
+        on_bad_sequence=config["training"]["on_bad_sequence"],
     )
 
 

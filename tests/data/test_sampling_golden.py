@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from data.augmentation.config import AugmentationConfig
 from data.genx_utils.sequence_ranges import range_indices
 from data.genx_utils.types import AugmentSpec, LaneSpec
 from modules.data.genx import DataModule
@@ -72,8 +74,6 @@ def record_of(module: DataModule, spec: LaneSpec, with_frames: bool) -> dict[str
 
 
 def test_split_file_equals_ratio(tmp_path: Any) -> None:
-    import json
-
     file = tmp_path / "split.json"
     file.write_text(json.dumps(RANDOM["ratio_0.5_splitfile"]))
     by_file = DataModule(golden_config(split_file=str(file))).sequences("train")
@@ -145,14 +145,13 @@ def _key(record: dict[str, Any]) -> tuple[Any, ...]:
 def test_training_streams_hold_the_same_samples(scenario: str, changes: dict[str, Any]) -> None:
     """The order is random; the number of batches and the set of samples of each lane are not."""
     if "augmentation_stream" in changes:
-        from data.augmentation.config import AugmentationConfig
-
         changes = {"augmentation_stream": AugmentationConfig(**changes["augmentation_stream"])}
     module = DataModule(golden_config(train_sampling="stream", **changes))
     plan = module.train_plan()
     golden = {_key(s): s for b in STREAMING[scenario]["batches"] for s in b["samples"] if s["path"]}
     assert len(plan) == STREAMING[scenario]["num_batches"]
-    groups = module.cfg.num_stream_groups
+    groups = module.cfg.stream_groups
+    specs: list[LaneSpec] = []
     for lane in range(2):
         for group in range(groups):
             specs = [plan.batch(0, k).lanes[lane] for k in range(group, len(plan), groups)]

@@ -82,7 +82,9 @@ class SaveAfterBatch(pl.Callback):
     def __init__(self, path: Path, step: int) -> None:
         self.path, self.step = path, step
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if trainer.global_step == self.step:
             trainer.save_checkpoint(self.path)
 
@@ -159,7 +161,8 @@ def test_split_file_of_sequence_names(root: Path, tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from data.genx_utils.collate import PlanLoader, PlannedDataset
+from data.genx_utils.collate import PlannedDataset
+from data.genx_utils.loader import PlanLoader
 from data.genx_utils.layout import SequencePaths
 from data.genx_utils.plan import EvalPlan, PlanSampler
 from data.genx_utils.sequence import EventSequence

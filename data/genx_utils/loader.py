@@ -1,0 +1,91 @@
+"""The DataLoader over a plan: errors of loader processes arrive as one clear message."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from data.genx_utils.collate import PlannedDataset
+from data.genx_utils.types import Batch, BatchSpec
+from utils.dead_workers import explain_dead_worker
+from utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class _GuardedDataset(Dataset[Any]):
+    """Hands a user's error over as a value: loader processes would turn the exception into another one."""
+
+    def __init__(self, dataset: PlannedDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, spec: BatchSpec) -> Batch | UserError:
+        try:
+            return self.dataset[spec]
+        except UserError as error:
+            return error
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+class PlanLoader(DataLoader[Batch]):
+    """DataLoader over a plan; a UserError of a loader process is raised as it is.
+
+    Args:
+        dataset: carries the plan out.
+        sampler: hands out the plan's batches.
+        num_workers: loader processes.
+        pin_memory: pin batches for the device.
+        persistent_workers: keep the processes between epochs.
+        skipped: counts, by file, the chunks that could not be read and were left out.
+    """
+
+    def __init__(
+        self,
+        dataset: PlannedDataset,
+        sampler: Any,
+        num_workers: int,
+        pin_memory: bool,
+        persistent_workers: bool,
+        skipped: Counter[str] | None = None,
+    ) -> None:
+        super().__init__(
+            _GuardedDataset(dataset),
+            batch_size=None,
+            sampler=sampler,
+            num_workers=num_workers,
+            collate_fn=_as_is,
+            pin_memory=pin_memory,
+            persistent_workers=persistent_workers and num_workers > 0,
+        )
+        self.skipped: Counter[str] = Counter() if skipped is None else skipped
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Batches of the plan.
+
+        Raises:
+            UserError: a file that cannot be used, or a loader process that died.
+        """
+        try:
+            for batch in super().__iter__():
+                if isinstance(batch, UserError):
+                    raise batch
+                self._count(batch)
+                yield batch
+        except RuntimeError as error:
+            explained = explain_dead_worker(error)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def _count(self, batch: Batch) -> None:
+        for path, start, stop in batch["unreadable"]:
+            if path not in self.skipped:
+                logger.warning("%s: frames %d to %d cannot be read and are left out", path, start, stop - 1)
+            self.skipped[path] += 1
