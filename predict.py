@@ -12,14 +12,18 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
+from modules.data.genx import DataModule
+from modules.detection import Module
 from modules.pseudo_labeler import PseudoLabeler
 from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module, plain
+from modules.utils.processes import Process, run_in_processes
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset
-from modules.utils.trainer import chosen_device, set_seed_and_threads
+from modules.utils.trainer import build_trainer, set_seed_and_threads
 from utils.atomic import write_json
 from utils.cli import hydra_entry
 from utils.errors import UserError
+from utils.processes import process_rank
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -33,12 +37,13 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def provenance(cfg: DictConfig) -> dict[str, Any]:
-    """What decides the labels beside the thresholds: teacher, data and which labels it may keep."""
+def provenance(cfg: DictConfig, precision: str) -> dict[str, Any]:
+    """What decides the labels beside the thresholds: teacher, arithmetic, data and which labels it may keep."""
     dataset = OmegaConf.to_container(cfg.dataset, resolve=True)
     assert isinstance(dataset, dict)
     return {
         "checkpoint_sha256": file_hash(Path(cfg.checkpoint)),
+        "precision": precision,
         "confidence_threshold": float(cfg.model.postprocess.confidence_threshold),
         **{
             key: dataset[key]
@@ -67,11 +72,30 @@ def retrack(cfg: DictConfig) -> None:
     log.info("tracked again in %s: %s", save_dir, summary)
 
 
+def label(cfg: DictConfig, data_module: DataModule, module: Module, process: Process, precision: str) -> dict[str, Any]:
+    """Label the share of one process; the summary of the whole dataset comes back on the first one."""
+    module.to(process.device).eval()
+    labeler = PseudoLabeler(
+        pseudo_labeler_config(plain(cfg)),
+        Path(cfg.dataset.path) / "train",
+        cfg.save_dir,
+        provenance(cfg, precision),
+        is_main=process.rank == 0,
+        barrier=process.barrier,
+    )
+
+    def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:
+        return data_module.labelling_dataloader(reverse, finished, process.rank, process.world_size)
+
+    return labeler.run(module, loader)
+
+
 @hydra_entry("predict")
 def main(cfg: DictConfig) -> None:
     """Label every training sequence; finished ones are kept when the command is started again."""
     if cfg.model.only_load_labels:
-        retrack(cfg)
+        if process_rank() == 0:
+            retrack(cfg)
         return
     if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
         raise UserError(
@@ -80,24 +104,18 @@ def main(cfg: DictConfig) -> None:
             where=f"checkpoint={cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
-    device = chosen_device(cfg)
+    trainer = build_trainer(cfg, training=False)
     set_seed_and_threads(cfg)
     data_module = fetch_data_module(cfg)
     module = fetch_model_module(cfg)
     module.load_weight(cfg.checkpoint)
-    module.to(device).eval()
-    save_dir, source = Path(cfg.save_dir), Path(cfg.dataset.path) / "train"
     check_class_ids(data_module, "train", list(cfg.dataset.classes))
-    labeler = PseudoLabeler(pseudo_labeler_config(plain(cfg)), source, save_dir, provenance(cfg))
-
-    def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:
-        # Finished sequences are still read past: the other lanes then hold the same frames as in an undisturbed run.
-        del finished
-        return data_module.predict_dataloader(reverse=reverse)
-
-    summary = labeler.run(module, loader)
-    write_json(save_dir.parent / SUMMARY, summary)
-    log.info("pseudo labels in %s (torch %s): %s", save_dir, torch.__version__, summary)
+    summary = run_in_processes(
+        trainer, lambda process: label(cfg, data_module, module, process, str(trainer.precision))
+    )
+    if trainer.is_global_zero:
+        write_json(Path(cfg.save_dir).parent / SUMMARY, summary)
+        log.info("pseudo labels in %s (torch %s): %s", cfg.save_dir, torch.__version__, summary)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ class PseudoLabeler:
         save_dir: the new split folder, by custom ``…/train``.
         provenance: what else decides the labels (checkpoint, label rate, …), as JSON values; it is kept in the
             manifest, and a run with other values does not continue this one.
-        is_main: this process checks, links and counts (rank 0).
-        barrier: waits for the other processes; each process may label its own share of the sequences.
+        is_main: this process writes the manifest, links and counts (rank 0).
+        barrier: waits for the other processes, each of which labels its share of the sequences.
 
     Raises:
         UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset``.
@@ -91,20 +91,21 @@ class PseudoLabeler:
 
         Args:
             module: the detector, in evaluation mode, on its device.
-            make_loader: called as ``make_loader(reverse, finished)`` for each pass; gives the batches of the stream
-                over whole sequences. It may leave out batches whose lanes all belong to finished sequences (given by
-                name), but must not change the others, so that a continued run ends with the same bytes.
+            make_loader: called as ``make_loader(reverse, finished)`` for each pass; gives this process's batches of
+                the stream over whole sequences. It may leave out batches whose lanes all belong to finished sequences
+                (given by name, the same on all processes), but must not change the others, so that a continued run
+                ends with the same bytes.
 
         Returns:
             Summary of the whole dataset, see ``complete_dataset``.
         """
         everything = frozenset(root.name for root in list_sequences(self.source_split))
-        waiting = self._waiting() if self.config.tflip else frozenset()
-        self._pass(module, make_loader, everything, self._finished() | waiting, reverse=False)
-        self._barrier()
-        if self.config.tflip:
-            self._pass(module, make_loader, everything, self._finished(), reverse=True)
+        for reverse in (False, True) if self.config.tflip else (False,):
             self._barrier()
+            finished = self._finished() if reverse else self._finished() | self._waiting()
+            self._barrier()  # nobody finishes a sequence before everybody has looked
+            self._pass(module, make_loader, everything, finished, reverse=reverse)
+        self._barrier()
         if not self.is_main:
             return {}
         for leftover in (self._views_dir, *self.save_dir.glob(".*.tmp-*")):  # the latter of runs that were stopped

@@ -1,0 +1,93 @@
+"""Labelling by several processes, stopped and started again: always the same bytes."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY, SMALL, run
+from tests.tiny import write_tiny_sequence
+
+LENGTHS = (40, 24, 33, 8, 24, 17, 5)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for number, frames in enumerate(LENGTHS):
+        write_tiny_sequence(root / "train" / f"{number}", number, frames)
+    for split in ("val", "test"):
+        write_tiny_sequence(root / split / "a", 9, 8)
+    return root
+
+
+@pytest.fixture(scope="module")
+def teacher(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("teacher")
+    arguments = (*SMALL, f"dataset.path={dataset}", f"output.dir={out}", "training.max_steps=10")
+    assert run("train.py", *arguments) == 0
+    return out / "last.ckpt"
+
+
+def arguments(dataset: Path, teacher: Path, out: Path) -> tuple[str, ...]:
+    return (
+        "model=pseudo_labeler", *SMALL, f"dataset.path={dataset}", f"checkpoint={teacher}",
+        f"save_dir={out / 'train'}", "tta.enable=true", "model.pseudo_label.obj_thresh=0.01",
+        "model.pseudo_label.cls_thresh=0.01", "dataset.ratio=0.25",
+    )  # fmt: skip
+
+
+def tree(folder: Path) -> dict[str, bytes | str]:
+    """Every file's bytes and every link's target, by path."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file())
+    return {
+        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in paths
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | str]:
+    """What one undisturbed process writes."""
+    out = tmp_path_factory.mktemp("whole")
+    assert run("predict.py", *arguments(dataset, teacher, out)) == 0
+    return tree(out)
+
+
+def start(dataset: Path, teacher: Path, out: Path, processes: int) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "predict.py", *arguments(dataset, teacher, out), f"hardware.num_processes={processes}"]
+    return subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_two_processes_write_what_one_does(
+    dataset: Path, teacher: Path, whole: dict[str, bytes | str], tmp_path: Path
+) -> None:
+    process = start(dataset, teacher, tmp_path / "out", 2)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert tree(tmp_path / "out") == whole
+
+
+def test_killed_again_and_again(dataset: Path, teacher: Path, whole: dict[str, bytes | str], tmp_path: Path) -> None:
+    out, rng = tmp_path / "out", random.Random(0)
+    for wanted in (1, 9):  # files of boxes and finished sequences that lie there when the kill comes
+        process = start(dataset, teacher, out, 1)
+        while process.poll() is None and progress(out) < wanted:
+            time.sleep(0.01)
+        time.sleep(rng.random() / 10)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert run("predict.py", *arguments(dataset, teacher, out)) == 0
+    assert tree(out) == whole
+
+
+def progress(out: Path) -> int:
+    """How far labelling has come: a sequence counts once for each direction of time."""
+    finished = sum(not path.name.startswith(".") for path in (out / "train").glob("*"))
+    return 2 * finished + sum(1 for _ in (out / "train").glob(".views/[!.]*"))
