@@ -18,7 +18,7 @@ from utils.errors import UserError
 
 register_resolvers()
 
-PUBLISHED = CONFIG_DIR / "splits"
+PUBLISHED = CONFIG_DIR / "dataset" / "splits"
 GOLDEN = REPOSITORY / "tests" / "golden" / "dataset" / "gen1"
 RATIOS = ("0.01", "0.02", "0.05", "0.10")
 
