@@ -1,0 +1,93 @@
+"""Look at a whole dataset, sequence by sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.genx_utils.layout import list_sequences
+from data.inspection.config import Expectation, complete
+from data.inspection.findings import Finding, Findings
+from data.inspection.sequence import inspect_sequence
+from data.inspection.summary import SplitSummary
+from utils.progress import track
+
+
+@dataclass
+class DatasetReport:
+    """What a dataset holds and what is wrong with it.
+
+    Attributes:
+        expected: how it should be.
+        splits: summaries of the splits that are there.
+        findings: what is wrong, or worth knowing.
+    """
+
+    expected: Expectation
+    splits: dict[str, SplitSummary] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        e = self.expected
+        return {
+            "path": str(e.path),
+            "representation": e.ev_repr_name,
+            "downsampled": e.downsampled,
+            "sensor_hw": e.sensor_hw,
+            "channels": e.channels,
+            "classes": e.classes,
+            "splits": {name: split.as_dict(e.classes) for name, split in self.splits.items()},
+            "wrong": self.findings.num_wrong,
+            "findings": self.findings.as_dict(),
+        }
+
+
+def inspect_dataset(expectation: Expectation) -> DatasetReport:
+    """Look at every sequence of every split; one sequence at a time is in memory.
+
+    Raises:
+        UserError: there is no dataset; whatever is wrong inside of one becomes a finding.
+    """
+    report = DatasetReport(complete(expectation))
+    expected = report.expected
+    jobs: list[tuple[str, Path]] = []
+    homes: dict[str, str] = {}
+    for split in expected.splits:
+        folder = expected.path / split
+        if not folder.is_dir():
+            got = (
+                "a link that leads nowhere"
+                if folder.is_symlink()
+                else "no such folder; leave it out of splits if so meant"
+            )
+            report.findings.add(Finding("missing splits", str(folder), got))
+            continue
+        report.splits[split] = SplitSummary()
+        sequences = list_sequences(folder)
+        jobs += [(split, sequence) for sequence in sequences]
+        for finding in _check_folder(folder, split, [s.name for s in sequences], homes):
+            report.findings.add(finding)
+    for split, sequence in track(jobs, desc="inspecting", unit="sequence"):
+        facts = inspect_sequence(sequence, expected, split)
+        report.splits[split].add(facts, expected.sensor_hw)
+        for finding in facts.findings:
+            report.findings.add(finding)
+    return report
+
+
+def _check_folder(folder: Path, split: str, names: list[str], homes: dict[str, str]) -> list[Finding]:
+    """What is wrong with a split's folder; ``homes`` remembers where each sequence was seen first."""
+    found = []
+    if not names:
+        found.append(Finding("splits without sequences", str(folder), "no folder in it"))
+    for name in names:
+        if name in homes:
+            found.append(Finding("sequences in two splits", f"{split}/{name}", f"also in {homes[name]}"))
+        homes.setdefault(name, split)
+    unfinished = sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and ".tmp-" in path.name)
+    if unfinished:
+        detail = f"{len(unfinished)}, for example {unfinished[0]}: a run under way, or one that was stopped"
+        found.append(Finding("unfinished sequences", str(folder), detail, wrong=False))
+    return found

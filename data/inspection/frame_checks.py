@@ -1,0 +1,123 @@
+"""What can be wrong with the frames of one sequence, and how many events they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.genx_utils.layout import FrameReader, SequencePaths
+from data.inspection.config import Expectation
+from data.inspection.findings import Finding
+from utils.errors import UserError
+
+
+@dataclass
+class FrameFacts:
+    """What the frames of a sequence are.
+
+    Attributes:
+        shape: (T, C, H, W), or None if the file cannot be read.
+        dtype: of the frames.
+        times_us: int64 [T], end of each window, or None.
+        read: frames read.
+        counts: sum of their values: events, clipped counts at that (histograms only).
+        problems: what is wrong.
+    """
+
+    shape: tuple[int, int, int, int] | None = None
+    dtype: str | None = None
+    times_us: npt.NDArray[np.int64] | None = None
+    read: int = 0
+    counts: int = 0
+    problems: list[Finding] = field(default_factory=list)
+
+
+def inspect_frames(paths: SequencePaths, expected: Expectation, where: str) -> FrameFacts:
+    """Look at a sequence's frames and their times; a few frames are decoded, see ``Expectation.frames_read``."""
+    facts = FrameFacts()
+    reader = FrameReader(paths.h5)
+    try:
+        facts.shape, facts.dtype = reader.shape, str(reader.dtype)
+    except UserError as error:
+        missing = not paths.h5.is_file()
+        kind = "missing files" if missing else "files of frames that cannot be read"
+        facts.problems.append(Finding(kind, where, f"{paths.h5.name}: {error.got}"))
+        return facts
+    facts.problems += _check_shape(facts, expected, where)
+    facts.times_us, problem = _read_times(paths, where)
+    facts.problems += [problem] if problem else _check_times(facts, where)
+    _read_some(reader, facts, expected.frames_read, where)
+    return facts
+
+
+def _check_shape(facts: FrameFacts, expected: Expectation, where: str) -> Iterator[Finding]:
+    assert facts.shape is not None
+    frames, *shape = facts.shape
+    if expected.sensor_hw is not None and expected.channels is not None:
+        height, width = expected.sensor_hw
+        half = 2 if expected.downsampled else 1
+        wanted = [expected.channels, height // half, width // half]
+        if shape != wanted:
+            yield Finding("frames of another shape", where, f"{_by(shape)} instead of {_by(wanted)}")
+    if expected.dtype is not None and facts.dtype != expected.dtype:
+        yield Finding("frames of another type", where, f"{facts.dtype} instead of {expected.dtype}")
+    if frames == 0:
+        yield Finding("sequences without frames", where, "0 frames")
+    elif frames < expected.sequence_length:
+        detail = f"{frames} frames, a training sample has {expected.sequence_length}"
+        yield Finding("sequences shorter than a training sample", where, detail, wrong=False)
+
+
+def _by(shape: list[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _read_times(paths: SequencePaths, where: str) -> tuple[npt.NDArray[np.int64] | None, Finding | None]:
+    file = paths.frame_timestamps
+    try:
+        times = np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        return None, Finding("missing files", where, f"{paths.ev_repr_name}/{file.name}")
+    except (OSError, ValueError, EOFError) as error:
+        return None, Finding("files of times that cannot be read", where, f"{file.name}: {_short(error)}")
+    if times.ndim != 1 or times.dtype.kind not in "iu":
+        return None, Finding("files of times that cannot be read", where, f"{times.dtype} {list(times.shape)}")
+    return times.astype(np.int64), None
+
+
+def _check_times(facts: FrameFacts, where: str) -> Iterator[Finding]:
+    assert facts.shape is not None
+    assert facts.times_us is not None
+    if len(facts.times_us) != facts.shape[0]:
+        yield Finding("other numbers of times than frames", where, f"{len(facts.times_us)} for {facts.shape[0]} frames")
+        facts.times_us = None
+    elif np.any(np.diff(facts.times_us) <= 0):
+        first = int(np.argmax(np.diff(facts.times_us) <= 0)) + 1
+        yield Finding("frame times that do not ascend", where, f"frame {first} at {facts.times_us[first]} µs")
+
+
+def _read_some(reader: FrameReader, facts: FrameFacts, frames_read: int | None, where: str) -> None:
+    """Decode frames one by one, evenly spread; damaged ones are a problem, the others are summed up."""
+    assert facts.shape is not None
+    total = facts.shape[0]
+    count = total if frames_read is None else min(frames_read, total)
+    for index in np.unique(np.linspace(0, total - 1, count).astype(np.int64)) if count else ():
+        try:
+            frame = reader.read(int(index), int(index) + 1)
+        except UserError as error:
+            facts.problems.append(Finding("frames that cannot be decoded", where, f"frame {index}: {error.got}"))
+            return
+        facts.read += 1
+        facts.counts += int(_sum(frame))
+
+
+def _sum(frame: npt.NDArray[Any]) -> int:
+    return int(np.abs(frame).sum(dtype=np.int64)) if frame.dtype.kind in "iu" else 0
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

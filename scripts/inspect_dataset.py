@@ -1,0 +1,88 @@
+"""What a dataset holds, and what is wrong with it: ``python scripts/inspect_dataset.py --help``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from omegaconf import DictConfig
+
+from config.resolvers import register_resolvers
+from data.inspection.config import Expectation
+from data.inspection.dataset import DatasetReport, inspect_dataset
+from data.inspection.picture import check_suffix, save_picture
+from data.inspection.text import report_text
+from utils.atomic import write_json
+from utils.cli import hydra_entry
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+register_resolvers()
+
+
+def build_expectation(cfg: DictConfig) -> Expectation:
+    """What the dataset should be: as its config says, or, without one, as its own files are.
+
+    Raises:
+        UserError: no folder is given, or a value is out of range.
+    """
+    if cfg.path is None:
+        raise UserError(
+            expected="a dataset", got="none", where="path", fix="add path=FOLDER, or dataset=NAME dataset.path=FOLDER"
+        )
+    dataset = cfg.get("dataset")
+    path, splits, frames_read = Path(cfg.path), tuple(cfg.splits), cfg.frames_read
+    if dataset is None:
+        return Expectation(path, splits=splits, frames_read=frames_read)
+    height, width = dataset.sensor_hw
+    return Expectation(
+        path,
+        ev_repr_name=dataset.representation.name,
+        downsampled=bool(dataset.downsample_by_factor_2),
+        sensor_hw=(int(height), int(width)),
+        channels=int(dataset.representation.channels),
+        classes=tuple(dataset.classes),
+        sequence_length=int(dataset.sequence_length),
+        splits=splits,
+        frames_read=frames_read,
+    )
+
+
+def complain(report: DatasetReport) -> None:
+    """Turn what is wrong into exit status 2.
+
+    Raises:
+        UserError: something is wrong.
+    """
+    if report.findings.num_wrong:
+        kinds = report.findings.kinds(wrong=True)
+        raise UserError(
+            expected="a sound dataset",
+            got="; ".join(f"{kind} ({report.findings.counts[kind]})" for kind in kinds),
+            where=str(report.expected.path),
+            fix="see the list above; preprocess or download these sequences again, or choose their dataset",
+        )
+
+
+@hydra_entry("inspect_dataset")
+def main(cfg: DictConfig) -> None:
+    """Print what the dataset holds and what is wrong with it; save picture and figures if asked for."""
+    expectation = build_expectation(cfg)
+    picture = None if cfg.save_picture is None else Path(cfg.save_picture)
+    if picture is not None:
+        check_suffix(picture)
+    report = inspect_dataset(expectation)
+    print(report_text(report))
+    if picture is not None:
+        save_picture(report, picture)
+        log.info("picture: %s", picture)
+    if cfg.save_json is not None:
+        write_json(cfg.save_json, report.as_dict())
+    complain(report)
+
+
+if __name__ == "__main__":
+    main()
