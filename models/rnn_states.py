@@ -33,6 +33,22 @@ def map_states(function: Callable[[Tensor], Tensor], states: States) -> States:
     raise TypeError(f"states hold tensors, lists, tuples, dicts or None, not {type(states).__name__}")
 
 
+def first_dimensions(states: States) -> set[int]:
+    """Numbers of lanes that occur in a nesting; one number if it is of one batch size.
+
+    >>> first_dimensions({"0": [(torch.ones(2, 1), None)]})
+    {2}
+    """
+    found: set[int] = set()
+
+    def note(state: Tensor) -> Tensor:
+        found.add(state.shape[0])
+        return state
+
+    map_states(note, states)
+    return found
+
+
 def _zero_lanes(lanes: Tensor) -> Callable[[Tensor], Tensor]:
     def zero(state: Tensor) -> Tensor:
         if lanes.dtype == torch.bool:

@@ -1,31 +1,115 @@
-"""Checkpoints that appear whole, load without unpickling, and are found again by the same command."""
+"""Checkpoint files that appear whole, load without unpickling, are checked before use and never deleted unasked."""
 
 from __future__ import annotations
 
 import logging
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from utils.atomic import atomic_path
+from utils.atomic import atomic_path, remove_temporaries
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+_STEP = re.compile(r"step_(\d{8,})\.ckpt")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is saved when, and what is kept (``checkpointing`` of the config).
+
+    Args:
+        every_n_steps: optimiser steps between two saves of ``last.ckpt``.
+        keep_last: newest resume points that are kept: ``last.ckpt``, ``last-1.ckpt``, ...
+        keep_best: whether ``best.ckpt`` follows the highest figure on val.
+        monitor: that figure.
+        keep_every_n_steps: optimiser steps between two checkpoints that are kept for good; 0 keeps none.
+
+    Raises:
+        UserError: a count out of range.
+    """
+
+    every_n_steps: int = 2000
+    keep_last: int = 2
+    keep_best: bool = True
+    monitor: str = "AP"
+    keep_every_n_steps: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("every_n_steps", 1), ("keep_last", 1), ("keep_every_n_steps", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(
+                    expected=f"a whole number from {least}",
+                    got=str(value),
+                    where=f"checkpointing.{name}",
+                    fix=f"set checkpointing.{name}=N",
+                )
+
+
+def step_name(step: int) -> str:
+    """File name of a checkpoint that is kept for good: ``step_00020000.ckpt``."""
+    return f"step_{step:08d}.ckpt"
+
+
+def last_name(age: int) -> str:
+    """File name of the newest resume point (age 0) and of those before it: ``last.ckpt``, ``last-1.ckpt``, ..."""
+    return LAST if age == 0 else f"last-{age}.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name, syncs and renames; loads tensors and plain containers only."""
+    """Writes to a temporary name, syncs and renames; loads tensors and plain containers only.
+
+    A failure to write is kept until ``raise_failure``: in between Lightning lets all processes wait for each other,
+    and one that raised at once would leave the others waiting.
+    """
+
+    def __init__(self) -> None:
+        self.check_folder: Callable[[], None] | None = None
+        self._failure: UserError | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save ``checkpoint`` to ``path`` so that the file is whole or absent."""
-        with atomic_path(path) as temporary:
-            torch.save(checkpoint, temporary)
+        """Save so that the file is whole or absent; called on the first process only.
+
+        Args:
+            checkpoint: tensors and plain containers.
+            path: of the file.
+            storage_options: ``{"keep": k}`` keeps the k-1 files that had this name before as ``NAME-1``, ...
+        """
+        try:
+            if self.check_folder is not None:
+                self.check_folder()
+            write_checkpoint(checkpoint, Path(path), (storage_options or {}).get("keep", 1))
+        except UserError as error:
+            self._failure = error
+
+    def raise_failure(self, trainer: pl.Trainer) -> None:
+        """Raise on all processes what the first one could not write; collective.
+
+        Raises:
+            UserError: the last save failed.
+        """
+        failure, self._failure = self._failure, None
+        if trainer.strategy.reduce_boolean_decision(failure is None, all=True):
+            return
+        raise failure or UserError(
+            expected="a checkpoint that can be written",
+            got="the first process could not write it",
+            where="output.dir",
+            fix="see the message of the first process",
+        )
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Load a checkpoint; nothing in it is executed.
@@ -36,11 +120,76 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return load_checkpoint_file(path, map_location)
 
 
+def write_checkpoint(checkpoint: dict[str, Any], path: Path, keep: int = 1) -> None:
+    """Write a checkpoint whole or not at all; what had its name before is kept as ``NAME-1`` and so on.
+
+    Args:
+        checkpoint: tensors and plain containers.
+        path: of the file.
+        keep: files kept, this one counted.
+
+    Raises:
+        UserError: it cannot be written (disk full, read-only, mount gone); the files before are intact.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            # Through a Python file: its errors keep their numbers, and torch's own writer has none.
+            with open(temporary, "wb") as handle:
+                torch.save(checkpoint, handle)
+            _age(path, keep)
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        got = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(error).splitlines()[0]
+        raise UserError(
+            expected=f"room and permission to write the checkpoint of step {checkpoint.get('global_step')}",
+            got=str(got),
+            where=str(path),
+            fix="make room, give write permission or bring the mount back, then start the same command again; "
+            "the checkpoints before are intact",
+        ) from error
+
+
+def _age(path: Path, keep: int) -> None:
+    """Rename ``NAME-1`` to ``NAME-2`` and so on, and let ``NAME`` be ``NAME-1`` too."""
+    if keep < 2 or not path.is_file():
+        return
+    aged = [path.with_name(f"{path.stem}-{age}{path.suffix}") for age in range(1, keep)]
+    for younger, older in zip(reversed(aged[:-1]), reversed(aged[1:]), strict=True):
+        if younger.is_file():
+            os.replace(younger, older)
+    try:
+        aged[0].unlink(missing_ok=True)
+        os.link(path, aged[0])
+    except OSError:  # a file system without hard links: for a moment only NAME-1 is there
+        os.replace(path, aged[0])
+
+
+def keep_copy(path: Path, target: Path) -> None:
+    """Keep a checkpoint under a second name (a hard link where the file system has them).
+
+    Raises:
+        UserError: the copy cannot be written.
+    """
+    try:
+        with atomic_path(target) as temporary:
+            try:
+                os.link(path, temporary)
+            except OSError:
+                shutil.copyfile(path, temporary)
+    except OSError as error:
+        raise UserError(
+            expected="room and permission to keep a checkpoint",
+            got=str(error.strerror),
+            where=str(target),
+            fix="make room, then start the same command again, or set checkpointing.keep_every_n_steps=0",
+        ) from error
+
+
 def load_checkpoint_file(path: Path | str, map_location: Any = "cpu") -> dict[str, Any]:
     """Load a Lightning checkpoint as plain containers and tensors.
 
     Raises:
-        UserError: the file is missing, damaged, or holds more than plain data.
+        UserError: the file is missing, cannot be read, is damaged, or holds more than plain data.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,33 +197,116 @@ def load_checkpoint_file(path: Path | str, map_location: Any = "cpu") -> dict[st
             expected="a checkpoint file", got="no such file", where=str(path), fix="give the path of a .ckpt file"
         )
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:
+        _check_sums(path)
+        state = torch.load(path, map_location=map_location, weights_only=True)
+    except OSError as error:
         raise UserError(
+            expected="a checkpoint that can be read",
+            got=str(error.strerror or error),
+            where=str(path),
+            fix="give read permission or bring the disk or mount back, then start the same command again",
+        ) from error
+    except Exception as error:
+        raise DamagedCheckpoint(path, error) from error
+    if not isinstance(state, dict):
+        raise DamagedCheckpoint(path, TypeError(f"the file holds a {type(state).__name__}"))
+    return state
+
+
+class DamagedCheckpoint(UserError):
+    """A file that is not, or no longer, a checkpoint of plain data.
+
+    Args:
+        path: of the file.
+        error: what reading it raised.
+    """
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(
             expected="a checkpoint of tensors and plain containers",
             got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
             where=str(path),
             fix="give a whole checkpoint; of a file with pickled objects only the weights can be taken: weight=FILE",
-        ) from error
+        )
 
 
-def checkpoint_callbacks(folder: Path, every_n_steps: int) -> list[ModelCheckpoint]:
-    """Keep the newest checkpoint and the one with the highest AP on val.
+def _check_sums(path: Path) -> None:
+    """Compare the checksums of a zip archive's members, which torch does not."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+
+
+def find_newest(folder: Path | str, *, tidy: bool = True) -> tuple[Path, dict[str, Any]] | None:
+    """The newest readable checkpoint of a run with its content, or None when the run is new.
+
+    ``last.ckpt`` comes first, then those before it; if none of them can be read, the others of the folder with the most
+    steps. A damaged file is reported, renamed to ``NAME.damaged-1`` (-2, ...) and never deleted.
 
     Args:
         folder: of the run.
-        every_n_steps: optimiser steps between two saves of the newest.
+        tidy: rename damaged files and remove unfinished ones; only for the process that holds the run's lock.
+
+    Raises:
+        UserError: a file cannot be read though it may be whole (permission, vanished disk), or all are damaged.
     """
-    best = ModelCheckpoint(
-        folder, Path(BEST).stem, monitor="val/AP", mode="max", save_top_k=1, enable_version_counter=False
-    )
-    last = ModelCheckpoint(
-        folder, Path(LAST).stem, save_top_k=1, every_n_train_steps=every_n_steps, enable_version_counter=False
-    )
-    return [best, last]
+    folder = Path(folder)
+    if not folder.is_dir():
+        return None
+    if tidy:
+        remove_temporaries(folder, "*.ckpt")
+    damaged: list[DamagedCheckpoint] = []
+    for group in _candidates(folder):
+        readable: list[tuple[Path, dict[str, Any]]] = []
+        for path in group:
+            try:
+                state = load_checkpoint_file(path)
+            except DamagedCheckpoint as error:
+                damaged.append(error)
+                _set_aside(path, error, tidy=tidy)
+            else:
+                readable.append((path, state))
+        if readable:
+            return max(readable, key=lambda found: int(found[1].get("global_step", 0)))
+    if damaged:
+        names = ", ".join(error.where for error in damaged)
+        raise UserError(
+            expected="a readable checkpoint among those of the run",
+            got="only damaged ones, which are kept under another name (.damaged-N)",
+            where=names,
+            fix="to begin anew, start the same command again; or bring back a copy of one of them",
+        )
+    return None
 
 
-def find_last(folder: Path | str) -> Path | None:
-    """Return the newest checkpoint of a run, or None when the run is new."""
-    path = Path(folder) / LAST
-    return path if path.is_file() else None
+def _candidates(folder: Path) -> Iterator[list[Path]]:
+    """Files to try, best first; of a group the one with the most steps counts."""
+    names = {path.name: path for path in folder.iterdir() if path.is_file()}
+    ages = sorted(int(age) for name in names for age in re.findall(r"^last-(\d+)\.ckpt$", name))
+    for name in [LAST, *(last_name(age) for age in ages)]:
+        if name in names:
+            yield [names[name]]
+    kept = sorted((name for name in names if _STEP.fullmatch(name)), reverse=True)
+    yield [names[name] for name in [*kept[:1], BEST] if name in names]
+    for name in kept[1:]:
+        yield [names[name]]
+
+
+def _set_aside(path: Path, error: DamagedCheckpoint, *, tidy: bool) -> None:
+    if not tidy:
+        return
+    number = 1
+    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        path.rename(target)
+    except OSError as failure:
+        raise UserError(
+            expected="permission to set a damaged checkpoint aside",
+            got=str(failure.strerror),
+            where=str(path),
+            fix="rename or remove it, then start the same command again",
+        ) from failure
+    log.warning("%s cannot be read (%s); kept as %s, trying the one before it", path, error.got, target.name)

@@ -15,7 +15,7 @@ from torch import Tensor
 from data.genx_utils.labels import BatchedLabels
 from models.detection.yolox.utils.boxes import postprocess
 from models.detection.yolox_extension.models.detector import YoloXDetector
-from models.rnn_states import LstmStates, RNNStates
+from models.rnn_states import LstmStates, RNNStates, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors, load_weights
 from modules.optim import build_optimizer, build_scheduler
 from modules.utils.build import detector_config
@@ -75,13 +75,16 @@ class Module(pl.LightningModule):
         state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
         load_tensors(self.mdl, state, where)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the recurrent states of the training streams."""
-        checkpoint["train_states"] = self.train_states.state_dict()
+    def rank_state_dict(self) -> dict[str, Any]:
+        """Recurrent states of this process's training streams; resume points keep those of every process."""
+        return {"train_states": self.train_states.state_dict()}
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the recurrent states of the training streams back."""
-        self.train_states.load_state_dict(checkpoint.get("train_states", {}), device=self.device)
+    def load_rank_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the recurrent states back, unless the batches have another number of lanes now."""
+        if first_dimensions(state["train_states"]) - {int(self.config["batch_size"]["train"])}:
+            log.warning("batch_size.train has changed: recurrent states start anew")
+            return
+        self.train_states.load_state_dict(state["train_states"], device=self.device)
 
     @property
     def input_hw(self) -> tuple[int, int]:

@@ -14,27 +14,10 @@ import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
 from utils.errors import UserError
+from utils.signals import CommandStopped
 
 TRY_AGAIN = 75
 """Exit status of a run that stopped before its end and goes on with the same command (EX_TEMPFAIL of sysexits.h)."""
-
-
-class TrainingStopped(Exception):
-    """Raised out of ``Trainer.fit`` on every process at once, after the resume point was written.
-
-    Args:
-        reason: why, in words.
-        path: the resume point.
-        step: optimiser steps that it holds.
-    """
-
-    exit_status = TRY_AGAIN
-
-    def __init__(self, reason: str, path: Path, step: int) -> None:
-        self.reason, self.path, self.step = reason, path, step
-        super().__init__(
-            f"{reason}; everything up to step {step} is in {path}, and the same command goes on from there"
-        )
 
 
 class StopAfter(Checkpoint):
@@ -79,7 +62,12 @@ class StopAfter(Checkpoint):
             dist.broadcast(over, src=0, group=self._group)
         if bool(over.item()):
             path = self.save(trainer)
-            raise TrainingStopped(f"training.max_time={self.limit} is over", path, trainer.global_step)
+            raise CommandStopped(
+                f"stopped after training.max_time={self.limit}. "
+                f"Everything up to step {trainer.global_step} is in {path}; the same command goes on from there.",
+                TRY_AGAIN,
+                requeue=False,
+            )
 
 
 def parse_duration(value: Any, key: str) -> timedelta | None:

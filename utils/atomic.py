@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,18 @@ from typing import Any
 
 def _temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp-{os.getpid()}")
+
+
+def remove_temporaries(folder: Path | str, pattern: str) -> None:
+    """Remove what killed processes left of ``atomic_path``; only where no other process can be writing.
+
+    Args:
+        folder: where the files were to appear.
+        pattern: of the names that they were to have, e.g. ``*.ckpt``.
+    """
+    for path in Path(folder).glob(f".{pattern}.tmp-*"):
+        if path.is_file() and re.search(r"\.tmp-\d+$", path.name):
+            path.unlink(missing_ok=True)
 
 
 def _sync_directory(path: Path) -> None:

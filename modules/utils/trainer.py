@@ -11,14 +11,19 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from modules.callbacks import ProgressLines
-from modules.checkpointing import LAST, AtomicCheckpointIO, checkpoint_callbacks
+from modules.checkpointing import AtomicCheckpointIO, Retention
+from modules.csv_log import ContinuedCSVLogger
 from modules.preemption import Preemption, cluster_plugins
+from modules.resume import ResumePoints, save_resume_point
+from modules.resume_loops import make_resumable
+from modules.stopping import StopAfter, parse_duration
 from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
 from modules.utils.launcher import leave_process_group
 from utils.errors import UserError
+from utils.run_lock import RunLock
 
 __all__ = ["build_trainer", "chosen_device", "resolve_accelerator", "set_seed_and_threads"]
 
@@ -43,7 +48,7 @@ def _logger(cfg: DictConfig) -> Logger:
     folder = Path(cfg.output.dir)
     kind = str(cfg.logging.logger)
     if kind == "csv":
-        return CSVLogger(folder, name="logs")
+        return ContinuedCSVLogger(folder)
     if kind == "tensorboard":
         return TensorBoardLogger(folder, name="logs")
     if kind == "wandb":
@@ -65,18 +70,13 @@ def set_seed_and_threads(cfg: DictConfig) -> None:
         pl.seed_everything(int(cfg.reproduce.seed_everything), workers=True)
 
 
-def save_last(trainer: pl.Trainer, folder: Path) -> Path:
-    """Save the newest checkpoint of a run now; called by all processes."""
-    trainer.save_checkpoint(folder / LAST)
-    return folder / LAST
-
-
-def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
+def build_trainer(cfg: DictConfig, *, training: bool, lock: RunLock | None = None) -> pl.Trainer:
     """Trainer for training or for evaluation.
 
     Args:
         cfg: the composed config.
         training: False leaves out checkpoints and loggers.
+        lock: of the run's folder, which is checked before each save; None checks nothing.
 
     Raises:
         UserError: devices, precision or logger that cannot be had.
@@ -87,16 +87,18 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     max_steps = int(cfg.training.max_steps)
     interval = int(cfg.validation.val_check_interval) or max_steps
     callbacks: list[Callback] = []
+    points = ResumePoints(Path(cfg.output.dir), Retention(**cfg.checkpointing), None if lock is None else lock.check)
     if training:
-        callbacks += [*checkpoint_callbacks(Path(cfg.output.dir), int(cfg.checkpointing.every_n_steps))]
-        callbacks.append(LearningRateMonitor(logging_interval="step"))
-        callbacks.append(Preemption(lambda trainer: save_last(trainer, Path(cfg.output.dir))))
+        callbacks += [points, LearningRateMonitor(logging_interval="step"), Preemption(save_resume_point)]
+        limit = parse_duration(cfg.training.max_time, "training.max_time")
+        if limit is not None:
+            callbacks.append(StopAfter(limit, save_resume_point))
     progress = bool(cfg.logging.progress_bar)
     if progress and sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
     elif progress and training:
         callbacks.append(ProgressLines())
-    return pl.Trainer(
+    trainer = pl.Trainer(
         **hardware,
         precision=_precision(cfg, hardware["accelerator"]),
         logger=_logger(cfg) if training else False,
@@ -120,3 +122,6 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
         plugins=[AtomicCheckpointIO(), *layer_sync, *cluster_plugins()],
         default_root_dir=str(cfg.output.dir),
     )
+    if training:
+        make_resumable(trainer, points)
+    return trainer
