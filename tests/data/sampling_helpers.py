@@ -9,14 +9,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from data.augmentation.config import (
+    AugmentationConfig,
+    CropConfig,
+    IntensityConfig,
+    MixConfig,
+    RotationConfig,
+    ZoomConfig,
+)
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.config import DataModuleConfig
+from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.genx_utils.types import Batch, BatchSpec, LaneSpec
+from modules.data.genx import DataModule
 from utils.boxes import BBOX_DTYPE
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+WILD = AugmentationConfig(
+    hflip=0.5,
+    tflip=0.5,
+    rotate=RotationConfig(prob=0.5),
+    zoom=ZoomConfig(prob=0.8),
+    crop=CropConfig(prob=0.5),
+    intensity=IntensityConfig(prob=0.8),
+    mix=MixConfig(prob=0.7),
+)
+"""Every augmentation, often."""
 REPR = "stacked_histogram_dt=50_nbins=10"
 
 
@@ -133,3 +154,33 @@ def small_config(root: Path, **changes: Any) -> DataModuleConfig:
         **changes,
     }
     return DataModuleConfig(**settings)
+
+
+def batch_hash(batch: Batch) -> str:
+    """SHA-1 of everything in a batch."""
+    digest = hashlib.sha1()
+    for key, value in sorted(dict(batch).items()):
+        digest.update(key.encode())
+        if isinstance(value, BatchedLabels):
+            for part in (value.rows, value.frame_id, value.labelled, value.t_us):
+                digest.update(part.numpy().tobytes())
+        elif isinstance(value, torch.Tensor):
+            digest.update(str((value.dtype, value.shape)).encode() + value.numpy().tobytes())
+        else:
+            digest.update(repr(value).encode())
+    return digest.hexdigest()
+
+
+def with_rank(module: DataModule, rank: int, world: int) -> DataModule:
+    """The data module of one of several processes."""
+
+    class Ranked(DataModule):
+        @property
+        def rank(self) -> int:
+            return rank
+
+        @property
+        def world_size(self) -> int:
+            return world
+
+    return Ranked(module.cfg)
