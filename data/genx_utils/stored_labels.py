@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +133,7 @@ class StoredLabels:
 def _load(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(
             expected="a readable NumPy file", got=str(error), where=str(path), fix="restore or preprocess the sequence"
         ) from error
@@ -148,7 +149,7 @@ def read_labels(paths: SequencePaths) -> StoredLabels:
         try:
             boxes, first = archive["labels"], archive["objframe_idx_2_label_idx"]
             boxes = to_bbox_array(boxes)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise UserError(
                 expected="arrays 'labels' (fields t, x, y, w, h, class_id) and 'objframe_idx_2_label_idx'",
                 got=f"{archive.files} ({error})",
