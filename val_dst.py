@@ -12,6 +12,7 @@ from modules.utils.build import evaluator_from_config
 from modules.utils.fetch import plain
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.quality import evaluate_pseudo_labels, source_split_of
+from modules.utils.quality_steps import evaluate_steps
 from utils.cli import hydra_entry
 from utils.errors import UserError
 
@@ -36,20 +37,24 @@ def main(cfg: DictConfig) -> None:
     source = source_split_of(pseudo, name, half) if cfg.source_path is None else Path(cfg.source_path) / "train"
     # Labels are compared at full resolution, whatever the frames have.
     full_size = {**config, "dataset": {**dataset, "downsample_by_factor_2": False}}
-    report = evaluate_pseudo_labels(
-        pseudo,
-        source,
-        name,
-        dataset["classes"],
-        evaluator_from_config(full_size),
-        pseudo_labeler_config(config).thresholds,
-        half,
+    classes, thresholds = dataset["classes"], pseudo_labeler_config(config).thresholds
+    evaluator = evaluator_from_config(full_size)
+    report = evaluate_pseudo_labels(pseudo, source, name, classes, evaluator, thresholds, half)
+    height, width = dataset["sensor_hw"]
+    steps = evaluate_steps(
+        pseudo, source, name, classes, lambda: evaluator_from_config(full_size), thresholds, (height, width), half
     )
     print(report.text())  # noqa: T201
+    if steps is not None:
+        report.figures["steps"] = steps.figures
+        print(f"\n{steps.text()}")  # noqa: T201
     if cfg.save_json is not None:
         report.save_json(cfg.save_json)
     if cfg.save_picture is not None:
         report.save_picture(cfg.save_picture)
+        if steps is not None:
+            picture = Path(cfg.save_picture)
+            steps.save_picture(picture.with_stem(f"{picture.stem}_steps"))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from torch import Tensor
 from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.utils.pseudo_config import PseudoLabelerConfig
-from modules.utils.pseudo_dataset import VIEWS_DIR, complete_dataset, prepare_dataset
+from modules.utils.pseudo_dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.utils.pseudo_labels import EventSeqData, FloatArray, detections_to_labels
 from modules.utils.tta import hflip_lanes
 from utils.atomic import atomic_path
@@ -212,19 +212,25 @@ class PseudoLabeler:
             self._stored.pop(path, None)
             waiting = self._views_dir / f"{sequence.path.name}.npz"
             if self.config.tflip and not reverse:
-                self._views_dir.mkdir(exist_ok=True)
-                with atomic_path(waiting) as temporary, open(temporary, "wb") as file:
-                    np.savez(file, **sequence.state())  # pyright: ignore[reportArgumentType]
+                _write_views(waiting, sequence)
                 continue
             if reverse:
                 with np.load(waiting, allow_pickle=False) as state:
                     sequence.add_state(state)
+            if self.config.keep_views:
+                _write_views(self.save_dir.parent / KEPT_VIEWS_DIR / waiting.name, sequence)
             sequence.save(self.save_dir, self._paths(path))
             waiting.unlink(missing_ok=True)
         return [Path(path).name for path in ended]
 
     def _paths(self, path: str) -> SequencePaths:
         return SequencePaths(Path(path), self.config.ev_repr_name, self.config.downsampled)
+
+
+def _write_views(path: Path, sequence: EventSeqData) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **sequence.state())  # pyright: ignore[reportArgumentType]
 
 
 def _ground_truth_frames(labels: BatchedLabels) -> BoolArray:

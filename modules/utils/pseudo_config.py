@@ -92,6 +92,7 @@ class PseudoLabelerConfig:
         tflip_offset: reversed frame i sees the labels of frame i + offset.
         nms_threshold: overlap above which boxes of several views are one.
         tracking: which boxes are kept.
+        keep_views: keep the boxes of all views before merging and tracking, to measure what each step brings.
     """
 
     ev_repr_name: str
@@ -105,6 +106,7 @@ class PseudoLabelerConfig:
     tflip_offset: int = -1
     nms_threshold: float = NMS_THRESHOLD
     tracking: TrackFilterConfig = field(default_factory=TrackFilterConfig)
+    keep_views: bool = False
 
 
 def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
@@ -141,4 +143,5 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
             inpaint=bool(labels["inpaint"]),
             tracker=TrackerConfig(iou_threshold=float(labels["iou_threshold"])),
         ),
+        keep_views=bool(labels["keep_views"]),
     )

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 VIEWS_DIR = ".views"
 """Folder in an unfinished split for the boxes of sequences that wait for a second pass."""
+KEPT_VIEWS_DIR = "views"
+"""Folder beside the split for the boxes of all views, one file a sequence, if they are kept."""
 
 
 def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, Any], *, write: bool = True) -> None:

@@ -99,6 +99,7 @@ class EventSeqData:
         self.ground_truth: dict[int, npt.NDArray[Any]] = {}
         self._frames: list[int] = []  # one entry per frame and view
         self._rows: list[FloatArray] = []
+        self._views: list[int] = []  # 1 for mirrored, 2 for reversed, 3 for both
 
     def update(
         self,
@@ -129,6 +130,7 @@ class EventSeqData:
             rows[:, 1:5] *= np.float32(self.scale_ratio)
             self._frames.append(frame)
             self._rows.append(rows)
+            self._views.append(is_hflip + 2 * is_tflip)
 
     def set_ground_truth(self, frame: int, records: npt.NDArray[Any]) -> None:
         """Give a frame its ground truth (``BBOX_DTYPE``, full resolution); no other box of the frame will count."""
@@ -140,6 +142,7 @@ class EventSeqData:
         gt = sorted(self.ground_truth.items())
         return {
             "frames": np.array(self._frames, dtype=np.int64),
+            "views": np.array(self._views, dtype=np.int64),
             "counts": counts,
             "rows": np.concatenate([*self._rows, np.zeros((0, len(LABEL_COLUMNS)), dtype=np.float32)]),
             "gt_frames": np.array([frame for frame, _ in gt], dtype=np.int64),
@@ -151,10 +154,19 @@ class EventSeqData:
         """Put the boxes of an earlier pass before those of this one."""
         if len(state["frames"]):
             self._frames = state["frames"].tolist() + self._frames
+            self._views = state["views"].tolist() + self._views
             self._rows = np.split(state["rows"], np.cumsum(state["counts"])[:-1]) + self._rows
         if len(state["gt_frames"]):
             records = np.split(state["gt"], np.cumsum(state["gt_counts"])[:-1])
             self.ground_truth |= dict(zip(state["gt_frames"].tolist(), records, strict=True))
+
+    def boxes_of_views(self, *, all_views: bool) -> dict[int, FloatArray]:
+        """Boxes by frame number before any merging: of the plain view, or of all views together."""
+        parts: dict[int, list[FloatArray]] = {}
+        for frame, rows, view in zip(self._frames, self._rows, self._views, strict=True):
+            if all_views or view == 0:
+                parts.setdefault(frame, []).append(rows)
+        return {frame: np.concatenate(rows) for frame, rows in sorted(parts.items())}
 
     def aggregate(self) -> dict[int, FloatArray]:
         """Merge the views: boxes by frame number, ascending, frames without boxes left out.

@@ -82,7 +82,8 @@ def evaluate_pseudo_labels(
     parts: list[tuple[Records, Records]] = []
     for root in track(list_sequences(pseudo_split_dir), desc="compare labels", unit="sequence"):
         source = SequencePaths(Path(source_split_dir) / root.name, ev_repr_name, downsampled)
-        parts += _hidden_frames(read_labels(SequencePaths(root, ev_repr_name, downsampled)), read_labels(source))
+        pseudo = read_labels(SequencePaths(root, ev_repr_name, downsampled))
+        parts += [(real, boxes) for _, real, boxes in hidden_frames(pseudo, read_labels(source))]
     if not parts:
         raise UserError(
             expected="frames whose real labels are hidden from training",
@@ -136,14 +137,14 @@ def compare_boxes(
     return QualityReport(tuple(classes), figures, best, kept.boxes["class_id"].astype(np.int64), **scores)
 
 
-def _hidden_frames(pseudo: StoredLabels, source: StoredLabels) -> list[tuple[Records, Records]]:
-    """Real labels and pseudo boxes of every labelled frame of the source that shows no ground truth in the other."""
+def hidden_frames(pseudo: StoredLabels, source: StoredLabels) -> list[tuple[int, Records, Records]]:
+    """Number, real labels and pseudo boxes of every labelled frame of the source that shows no ground truth."""
     boxes = {int(frame): pseudo.frame(i) for i, frame in enumerate(pseudo.objframe_idx_2_repr_idx)}
-    hidden: list[tuple[Records, Records]] = []
+    hidden: list[tuple[int, Records, Records]] = []
     for index, frame in enumerate(source.objframe_idx_2_repr_idx.tolist()):
         found = boxes.get(frame, np.zeros(0, dtype=BBOX_DTYPE))
         if not (found["t"] > 0).any():
-            hidden.append((source.frame(index), found))
+            hidden.append((frame, source.frame(index), found))
     return hidden
 
 

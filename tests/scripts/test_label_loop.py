@@ -45,7 +45,7 @@ def tree_bytes(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("supervision", ["dataset.ratio=0.25", "dataset.train_ratio=0.34"])
 def test_label_and_train_again(dataset: Path, teacher: Path, tmp_path: Path, supervision: str) -> None:
     out = tmp_path / "labels"
-    arguments = label_arguments(dataset, teacher, out, supervision)
+    arguments = label_arguments(dataset, teacher, out, supervision, "model.pseudo_label.keep_views=true")
     assert run("predict.py", *arguments) == 0
     summary = json.loads((out / "summary.json").read_text())
     assert summary["pseudo"] > 0
@@ -95,6 +95,15 @@ def test_label_and_train_again(dataset: Path, teacher: Path, tmp_path: Path, sup
     assert 0 <= figures["one_to_one"]["car"]["precision_50"] <= 1
     assert {"AP", "AP_50"} <= figures["prophesee"].keys()
     assert (tmp_path / "quality.png").stat().st_size > 1000
+
+    steps = figures["steps"]
+    assert list(steps) == ["detections", "+ mirrored, reversed views", "+ NMS over the views", "+ tracking"]
+    assert steps["+ tracking"]["one_to_one"] == figures["one_to_one"]
+    boxes = [row["boxes"] for row in steps.values()]
+    assert boxes[0] <= boxes[1] >= boxes[2] >= boxes[3]
+    recall = [row["one_to_one"]["all"]["recall_25"] for row in steps.values()]
+    assert recall[1] >= max(recall[0], recall[2])
+    assert (tmp_path / "quality_steps.png").stat().st_size > 1000
 
 
 def test_other_settings_do_not_mix(
