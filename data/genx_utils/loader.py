@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data.genx_utils.collate import PlannedDataset
@@ -63,6 +64,7 @@ class PlanLoader(DataLoader[Batch]):
             collate_fn=_as_is,
             pin_memory=pin_memory,
             persistent_workers=persistent_workers and num_workers > 0,
+            generator=torch.Generator(),  # its own: a loader that begins in the middle must not touch the global one
         )
         self.skipped: Counter[str] = Counter() if skipped is None else skipped
 
