@@ -14,7 +14,7 @@ from config.resolvers import register_resolvers
 from modules.checkpointing import LAST, find_newest, load_checkpoint_file
 from modules.data.genx import DataModule
 from modules.detection import Module
-from modules.resume import is_finished
+from modules.resume import KEY, is_finished, points_of
 from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_json, write_text
@@ -121,7 +121,7 @@ def train(cfg: DictConfig, data_module: DataModule, module: Module, lock: RunLoc
         path, state = resume
         if is_finished(state, int(cfg.training.max_steps)):
             log.info("%s already holds all %d steps; nothing to do", path, cfg.training.max_steps)
-            _write_done(cfg, int(state["global_step"]), {})
+            _write_done(cfg, int(state["global_step"]), state.get(KEY, {}).get("figures", {}))
             return
         module.load_checkpoint_weights(state, where=str(path))
         check_schedule(state, cfg, path)
@@ -134,9 +134,7 @@ def train(cfg: DictConfig, data_module: DataModule, module: Module, lock: RunLoc
         write_text(output / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     trainer = build_trainer(cfg, training=True, lock=lock)
     trainer.fit(module, datamodule=data_module, ckpt_path=None if resume is None else resume[0])
-    figures = {
-        name: float(value) for name, value in trainer.callback_metrics.items() if name in ("val/AP", "val/AP_50")
-    }
+    figures = points_of(trainer).figures
     _write_done(cfg, trainer.global_step, figures)
     log.info("trained %d steps: %s  %s", trainer.global_step, output / LAST, figures)
 

@@ -35,10 +35,22 @@ KEY = "resume"
 """Where a checkpoint keeps what is described above."""
 
 
+FIGURES = ("AP", "AP_50")
+"""Figures of the last validation that a run ends with."""
+
+
 def is_finished(state: dict[str, Any], max_steps: int) -> bool:
     """Whether a checkpoint holds all steps, the last validation included."""
     missing = state.get(KEY, {}).get("stage") == "trained"
     return int(state.get("global_step", 0)) >= max_steps and not missing
+
+
+def points_of(trainer: pl.Trainer) -> ResumePoints:
+    """The callback that saves and takes up a trainer's resume points."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined] # set by one of Lightning's connectors
+        if isinstance(callback, ResumePoints):
+            return callback
+    raise RuntimeError("the trainer keeps no resume points: build it with build_trainer(cfg, training=True)")
 
 
 def save_resume_point(trainer: pl.Trainer) -> Path:
@@ -57,10 +69,8 @@ def save_resume_point(trainer: pl.Trainer) -> Path:
     Raises:
         UserError: the file cannot be written (raised on every process).
     """
-    for callback in trainer.callbacks:
-        if isinstance(callback, ResumePoints):
-            return callback.folder / LAST if trainer.validating else callback.save_last(trainer)
-    raise RuntimeError("the trainer keeps no resume points: build it with build_trainer(cfg, training=True)")
+    points = points_of(trainer)
+    return points.folder / LAST if trainer.validating else points.save_last(trainer)
 
 
 class ResumePoints(Callback):
@@ -76,6 +86,7 @@ class ResumePoints(Callback):
     def __init__(self, folder: Path, retention: Retention, check_folder: Callable[[], None] | None = None) -> None:
         self.folder, self.retention, self.check_folder = folder, retention, check_folder
         self.stage: Stage = "complete"
+        self.figures: dict[str, float] = {}
         self._best: float | None = None
         self._loaded: dict[str, Any] | None = None
         self._log_rows = 0
@@ -97,8 +108,9 @@ class ResumePoints(Callback):
     ) -> None:
         """Add the states of all processes; collective."""
         mine: dict[str, Any] = {"random": random_states(), "plan": {}, "module": {}, "gradients": {}}
-        if trainer.datamodule is not None:
-            mine["plan"] = trainer.datamodule.state_dict()
+        data_module: pl.LightningDataModule | None = trainer.datamodule  # type: ignore[attr-defined]
+        if data_module is not None:
+            mine["plan"] = data_module.state_dict()
         if hasattr(pl_module, "rank_state_dict"):
             mine["module"] = pl_module.rank_state_dict()  # type: ignore[operator] # a method
         if trainer.fit_loop._should_accumulate():
@@ -111,6 +123,7 @@ class ResumePoints(Callback):
             "ranks": gather_states(mine, trainer.world_size, self._group),
             "log_rows": sum(logger.flush() for logger in _csv_loggers(trainer)),
             "row_to_come": self._row_to_come,
+            "figures": self.figures,
         }
 
     def on_load_checkpoint(
@@ -122,6 +135,7 @@ class ResumePoints(Callback):
             log.warning("the checkpoint was not written as a resume point: recurrent and random states start anew")
             return
         self._saved_step = int(checkpoint["global_step"])
+        self.figures = self._loaded["figures"]
         if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve().parent == self.folder.resolve():
             self._log_rows = int(self._loaded["log_rows"])
 
@@ -176,6 +190,10 @@ class ResumePoints(Callback):
         step, archive = trainer.global_step, self.retention.keep_every_n_steps
         stepped = not trainer.fit_loop._should_accumulate()
         if validated:
+            metrics = trainer.callback_metrics
+            self.figures = {
+                f"val/{name}": float(metrics[f"val/{name}"]) for name in FIGURES if f"val/{name}" in metrics
+            }
             self._save_best(trainer)
         to_archive = stepped and archive > 0 and step % archive == 0
         due = stepped and (step % self.retention.every_n_steps == 0 or step >= trainer.max_steps)
