@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
         num_windows=int(cfg.num_windows),
         sample_ms=float(cfg.sample_ms),
         pool=bool(cfg.pool),
-        num_workers=int(cfg.hardware.num_workers),
+        num_workers=cfg.hardware.num_workers,
     )
 
 

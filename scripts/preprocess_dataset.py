@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from config.resolvers import register_resolvers
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
+from data.preprocessing.verify import verify_dataset
 from utils.cli import hydra_entry
 
 register_resolvers()
@@ -48,15 +49,25 @@ def build_config(dataset: DictConfig, all_windows: bool = False) -> PreprocessCo
 
 
 @hydra_entry("preprocess")
-def main(cfg: DictConfig) -> None:
-    """Preprocess every recording of ``raw_path`` into ``dataset.path``."""
+def command(cfg: DictConfig) -> None:
+    """Preprocess every recording of ``raw_path`` into ``dataset.path``, or check the dataset that is there."""
+    settings, num_workers = build_config(cfg.dataset, bool(cfg.all_windows)), cfg.hardware.num_workers
+    if cfg.verify:
+        verify_dataset(cfg.dataset.path, settings, num_workers)
+        return
     preprocess_dataset(
         raw_path=cfg.raw_path,
         out_path=cfg.dataset.path,
-        cfg=build_config(cfg.dataset, bool(cfg.all_windows)),
-        num_workers=int(cfg.hardware.num_workers),
+        cfg=settings,
+        num_workers=num_workers,
         splits=list(cfg.splits),
     )
+
+
+def main() -> None:
+    """Entry point; ``--verify`` is another way to write ``verify=true``."""
+    sys.argv = ["verify=true" if argument == "--verify" else argument for argument in sys.argv]
+    command()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from data.representations.base import Representation
 from data.representations.factory import make_representation
@@ -14,9 +16,9 @@ class RepresentationConfig:
     """Which representation to build; see ``data.representations``.
 
     Attributes:
-        kind: ``stacked_histogram`` or ``mixed_density``.
+        kind: ``stacked_histogram``, ``mixed_density`` or ``voxel_grid``.
         bins: time bins per window.
-        count_cutoff: largest count (histogram, at most 255) or magnitude (mixed density, at most 127).
+        count_cutoff: largest count (histogram, at most 255) or magnitude (mixed density, at most 127; voxel grid).
         dt_ms: length of a window.
         name: folder name; None takes the name of the published datasets.
     """
@@ -94,6 +96,12 @@ class PreprocessConfig:
     def _require(condition: bool, key: str, expected: str, got: object) -> None:
         if not condition:
             raise UserError(expected=expected, got=repr(got), where=f"dataset.{key}", fix="change this key")
+
+    def settings(self) -> dict[str, Any]:
+        """All of this as JSON has it, with the representation's name: what a dataset's record of itself says."""
+        values = json.loads(json.dumps(asdict(self)))
+        values["representation"]["name"] = self.representation.build().name
+        return values
 
     @property
     def dt_us(self) -> int:

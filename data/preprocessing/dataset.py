@@ -2,171 +2,77 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from data.events.bbox import read_bbox_npy
-from data.events.open import open_recording
-from data.events.recording import recording_name
-from data.genx_utils.layout import LABEL_DIR, SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig
-from data.preprocessing.filters import filter_boxes
+from data.preprocessing.folder import cannot_write, exclusive
+from data.preprocessing.job import Failure, Outcome, finished, run_job
+from data.preprocessing.manifest import MANIFEST, check_settings, write_manifest
 from data.preprocessing.pool import run_jobs
-from data.preprocessing.sequence import NO_LABEL, SequenceCounts, keep_label_times, preprocess_recording
-from utils.atomic import write_json
-from utils.boxes import BBOX_DTYPE
+from data.preprocessing.record import SequenceCounts
+from data.preprocessing.recordings import SPLITS, Job, find_recordings
 from utils.errors import UserError
 from utils.progress import track
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
-SUFFIXES = (".dat", ".aedat4", ".npz", ".npy")
-PARAMETERS_FILE = "preprocessing.json"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One recording to preprocess."""
-
-    recording: Path
-    boxes: Path
-    out_dir: Path
-    split: str
-    cfg: PreprocessConfig
+_MOST_FAILURES_SHOWN = 10
 
 
 def preprocess_dataset(
     raw_path: Path | str,
     out_path: Path | str,
     cfg: PreprocessConfig,
-    num_workers: int = 0,
+    num_workers: int | None = 0,
     splits: Sequence[str] = SPLITS,
 ) -> dict[str, list[SequenceCounts]]:
     """Preprocess ``<raw_path>/<split>/<name>_td.dat`` with ``<name>_bbox.npy`` into ``<out_path>/<split>/<name>``.
 
     Recordings may be of any format that ``open_recording`` reads. Finished sequences are kept, so the same call goes
-    on where it was stopped; ``<out_path>/preprocessing.json`` holds the parameters and must not change in between.
+    on where it was stopped or killed, and ends with the same bytes. ``<out_path>/manifest.json`` says at the end how
+    all was made. A bad recording does not hold up the others; it is reported when they are done.
 
     Args:
         raw_path: folder with a folder for each split.
         out_path: the dataset's folder.
         cfg: how.
-        num_workers: processes; 0 and 1 stay in this one.
+        num_workers: processes; 0 and 1 stay in this one; None: one per core.
         splits: which of train, val, test; those that ``raw_path`` lacks are left out.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
 
     Raises:
-        UserError: nothing to do, a damaged file, boxes that are missing, or other parameters than before.
+        UserError: nothing to do, bad recordings or boxes, nothing left of any recording, other settings than before,
+            or no room.
     """
-    jobs = find_recordings(raw_path, out_path, cfg, splits)
-    check_parameters(Path(out_path), cfg)
-    for split in splits:
-        remove_stale(Path(out_path) / split)
-    order = sorted(jobs, key=lambda job: (-job.recording.stat().st_size, job.split, job.recording.name))
-    report: dict[str, list[SequenceCounts]] = {split: [] for split in splits if any(j.split == split for j in jobs)}
-    for job, counts in track(_run(order, num_workers), total=len(order), desc="preprocessing", unit="sequence"):
-        report[job.split].append(counts)
-    for split, rows in report.items():
-        rows.sort(key=lambda counts: counts.name)
-        log_summary(split, rows)
-    return report
-
-
-def find_recordings(
-    raw_path: Path | str, out_path: Path | str, cfg: PreprocessConfig, splits: Sequence[str] = SPLITS
-) -> list[Job]:
-    """Recordings of a raw folder with their boxes and their place in the dataset, sorted by split and name."""
-    raw_path, out_path = Path(raw_path), Path(out_path)
-    jobs: list[Job] = []
-    for split in splits:
-        folder = raw_path / split
-        if not folder.is_dir():
-            log.warning("%s: no such folder, the split is left out", folder)
-            continue
-        taken: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix not in SUFFIXES or path.name.endswith("_bbox.npy") or not path.is_file():
-                continue
-            name = recording_name(path)
-            if name in taken:
-                raise UserError(
-                    expected="one recording per name",
-                    got=f"{taken[name].name} and {path.name}",
-                    where=str(folder),
-                    fix="rename or remove one of them",
-                )
-            taken[name] = path
-            boxes = path.with_name(f"{name}_bbox.npy")
-            if not boxes.is_file() and not cfg.all_windows:
-                raise UserError(
-                    expected=f"boxes beside {path.name}",
-                    got=f"no {boxes.name}",
-                    where=str(folder),
-                    fix="add the file, or set preprocessing.all_windows=true to keep recordings without labels",
-                )
-            jobs.append(Job(path, boxes, out_path / split / name, split, cfg))
-    if not jobs:
-        raise UserError(
-            expected=f"recordings ({', '.join('*' + suffix for suffix in SUFFIXES)}) in {', '.join(splits)}",
-            got="none",
-            where=str(raw_path),
-            fix="give the folder that holds train, val and test as raw_path",
+    jobs, out_path = find_recordings(raw_path, out_path, cfg, splits), Path(out_path)
+    jobs.sort(key=lambda job: (-job.recording.stat().st_size, job.split, job.recording.name))  # the longest first
+    size = sum(job.recording.stat().st_size for job in jobs)
+    results: list[tuple[Job, Outcome]] = []
+    with exclusive(out_path):
+        check_settings(out_path, cfg.settings())
+        bar = track(
+            _run(jobs, num_workers),
+            total=size,
+            desc="preprocessing",
+            unit="B",
+            amount=lambda result: result[0].recording.stat().st_size,
         )
-    return jobs
+        for job, outcome in bar:
+            if isinstance(outcome, Failure):
+                log.error("%s/%s: %s", job.split, outcome.name, outcome.reason)
+            results.append((job, outcome))
+        return finish([(job.split, outcome) for job, outcome in results], out_path, cfg.settings(), str(raw_path))
 
 
-def check_parameters(out_path: Path, cfg: PreprocessConfig, **more: float | bool) -> None:
-    """Store the parameters beside the splits; raise UserError if sequences were written with others."""
-    parameters = json.loads(json.dumps({**asdict(cfg), **more}))
-    file = out_path / PARAMETERS_FILE
-    if not file.is_file() or not any(out_path.glob(f"*/[!.]*/{LABEL_DIR}")):
-        write_json(file, parameters)  # nothing was written with the old ones
-        return
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    different = sorted(key for key in {*stored, *parameters} if stored.get(key) != parameters.get(key))
-    if different:
-        raise UserError(
-            expected="the parameters that this folder was started with",
-            got="; ".join(f"{key}={parameters.get(key)} instead of {stored.get(key)}" for key in different),
-            where=str(file),
-            fix="choose another dataset.path, or delete the folder to start anew",
-        )
-
-
-def remove_stale(split_dir: Path) -> None:
-    """Remove unfinished folders whose process on this machine has ended."""
-    for path in sorted(split_dir.glob(".*.tmp-*")):
-        pid = path.name.rpartition("-")[2]
-        if pid.isdigit() and not _is_running(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # signal 0 asks and does nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _run(jobs: list[Job], num_workers: int) -> Iterator[tuple[Job, SequenceCounts]]:
+def _run(jobs: list[Job], num_workers: int | None) -> Iterator[tuple[Job, Outcome]]:
     todo: list[Job] = []
     for job in jobs:  # what is finished needs no process
-        counts = _finished(job)
+        counts = finished(job)
         if counts is None:
             todo.append(job)
         else:
@@ -174,36 +80,88 @@ def _run(jobs: list[Job], num_workers: int) -> Iterator[tuple[Job, SequenceCount
     yield from run_jobs(run_job, todo, num_workers)
 
 
-def _finished(job: Job) -> SequenceCounts | None:
-    """Counts of a sequence that is there already."""
-    paths = SequencePaths(job.out_dir, job.cfg.representation.build().name, job.cfg.downsample_by_factor_2)
-    if not (paths.labels_npz.is_file() and paths.h5.is_file()):
-        return None
-    labels = read_labels(paths)
-    frames = len(np.load(paths.frame_timestamps, allow_pickle=False))
-    return SequenceCounts(paths.name, frames, len(labels), len(labels.boxes), len(_read_boxes(job)))
+def finish(
+    outcomes: Sequence[tuple[str, Outcome]], out_path: Path, settings: dict[str, Any], source: str
+) -> dict[str, list[SequenceCounts]]:
+    """Write the manifest and sum up.
+
+    Args:
+        outcomes: split and outcome of every recording.
+        out_path: the dataset's folder, held by this run.
+        settings: of this run.
+        source: where the recordings are, for messages.
+
+    Returns:
+        Counts of every sequence, by split, sorted by name.
+
+    Raises:
+        UserError: recordings failed, or nothing at all is left.
+    """
+    present = [split for split in SPLITS if any(split == mine for mine, _ in outcomes)]
+    report: dict[str, list[SequenceCounts]] = {}
+    failed: dict[str, dict[str, Failure]] = {}
+    for split in present:
+        mine = sorted((outcome for s, outcome in outcomes if s == split), key=lambda outcome: outcome.name)
+        report[split] = [outcome for outcome in mine if isinstance(outcome, SequenceCounts)]
+        failed[split] = {outcome.name: outcome for outcome in mine if isinstance(outcome, Failure)}
+        log_summary(split, report[split])
+    left_out = {split: {row.name: row.skipped for row in report[split] if row.skipped} for split in present}
+    reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
+    try:
+        write_manifest(out_path, settings, left_out, reasons)
+    except OSError as error:
+        raise cannot_write(error, out_path) from error
+    rows = [row for split in present for row in report[split]]
+    failures = {f"{split}/{name}": failure for split in present for name, failure in failed[split].items()}
+    if failures:
+        raise _bad_recordings(failures, sum(row.skipped is None for row in rows))
+    _raise_if_nothing(rows, source)
+    if (out_path / MANIFEST).exists():
+        log.info("%s: settings, counts and checksums of everything", out_path / MANIFEST)
+    return report
 
 
-def _read_boxes(job: Job) -> npt.NDArray[Any]:
-    return read_bbox_npy(job.boxes) if job.boxes.is_file() else np.zeros(0, dtype=BBOX_DTYPE)
+def _bad_recordings(failures: dict[str, Failure], good: int) -> UserError:
+    """One error for all bad recordings: the whole of it if there is one, else a line for each of the first."""
+    again = f"then start the same command again; finished sequences are kept ({good})"
+    if len(failures) == 1:
+        (failure,) = failures.values()
+        return UserError(expected=failure.expected, got=failure.got, where=failure.where, fix=f"{failure.fix}, {again}")
+    lines = [f"{name}: {failure.reason}" for name, failure in failures.items()]
+    more = len(lines) - _MOST_FAILURES_SHOWN
+    return UserError(
+        expected="sound recordings and boxes",
+        got=f"{len(lines)} bad ones: " + " | ".join(lines[:_MOST_FAILURES_SHOWN]) + f" | and {more} more" * (more > 0),
+        where="raw_path",
+        fix=f"correct or remove these, {again}",
+    )
 
 
-def run_job(job: Job) -> SequenceCounts:
-    """Preprocess one recording (called in worker processes)."""
-    cfg, boxes = job.cfg, _read_boxes(job)
-    if not cfg.all_windows and not len(keep_label_times(filter_boxes(boxes, cfg, job.split), cfg)[0]):
-        return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), skipped=NO_LABEL)  # before a large file is opened
-    recording = open_recording(job.recording, cfg.sensor_hw)
-    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split)
+def _raise_if_nothing(rows: list[SequenceCounts], source: str) -> None:
+    if any(row.skipped is None for row in rows):
+        return
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row.dropped.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count) or "there are none"
+    raise UserError(
+        expected="at least one recording with a box that is kept",
+        got=f"none of {sum(row.raw_boxes for row in rows)} boxes in {len(rows)} recordings is kept ({dropped})",
+        where=source,
+        fix="check dataset.classes, dataset.sensor_hw and dataset.preprocessing, "
+        "or set all_windows=true to keep recordings without labels",
+    )
 
 
 def log_summary(split: str, rows: list[SequenceCounts]) -> None:
     """Log what became of a split's recordings, and which were left out and why."""
     kept = [row for row in rows if row.skipped is None]
     log.info(
-        "%s: %d sequences, %d frames, %d labelled frames, %d of %d boxes kept",
+        "%s: %d sequences, %d events, %d frames, %d labelled frames, %d of %d boxes kept",
         split,
         len(kept),
+        sum(row.events for row in kept),
         sum(row.frames for row in kept),
         sum(row.labelled_frames for row in kept),
         sum(row.boxes for row in kept),

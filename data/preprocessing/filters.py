@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,24 @@ def filter_boxes(boxes: Boxes, cfg: PreprocessConfig, split: str) -> Boxes:
     Returns:
         ``BBOX_DTYPE`` [n], the order kept, a copy.
     """
-    boxes = keep_classes(boxes, cfg.num_raw_classes)
-    boxes = crop_to_frame(boxes, cfg.sensor_hw)
-    boxes = drop_small(boxes, cfg.min_diag, cfg.min_side)
+    return filter_and_count(boxes, cfg, split)[0]
+
+
+def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[Boxes, dict[str, int]]:
+    """As ``filter_boxes``, and how many boxes each filter dropped, in order."""
+    steps: dict[str, Callable[[Boxes], Boxes]] = {
+        "other class": lambda rows: keep_classes(rows, cfg.num_raw_classes),
+        "outside": lambda rows: crop_to_frame(rows, cfg.sensor_hw),
+        "small": lambda rows: drop_small(rows, cfg.min_diag, cfg.min_side),
+    }
     if split in cfg.max_width_splits:
-        boxes = drop_wide(boxes, 9 * cfg.sensor_hw[1] // 10)
-    return boxes
+        steps["wide"] = lambda rows: drop_wide(rows, 9 * cfg.sensor_hw[1] // 10)
+    dropped: dict[str, int] = {}
+    for reason, step in steps.items():
+        before = len(boxes)
+        boxes = step(boxes)
+        dropped[reason] = before - len(boxes)
+    return boxes, dropped
 
 
 def keep_classes(boxes: Boxes, num_classes: int | None) -> Boxes:

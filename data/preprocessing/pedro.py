@@ -18,12 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.open import open_recording
-from data.genx_utils.layout import SequencePaths, StoredLabels
+from data.genx_utils.layout import StoredLabels
 from data.preprocessing.config import PreprocessConfig
-from data.preprocessing.dataset import SPLITS, check_parameters, log_summary, remove_stale
+from data.preprocessing.dataset import finish
 from data.preprocessing.filters import filter_boxes
+from data.preprocessing.folder import exclusive
+from data.preprocessing.job import Outcome, attempt
+from data.preprocessing.manifest import check_settings
 from data.preprocessing.pool import run_jobs
-from data.preprocessing.sequence import NO_LABEL, SequenceCounts, write_sequence
+from data.preprocessing.record import SequenceCounts, counts_of_record, has_all_files, read_record
+from data.preprocessing.recordings import SPLITS
+from data.preprocessing.sequence import NO_LABEL, count_repairs, write_sequence
 from data.preprocessing.timing import WindowPlan
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
@@ -46,6 +51,7 @@ class Sample:
     cfg: PreprocessConfig
     num_windows: int
     sample_ms: float
+    settings: dict[str, Any]
 
 
 def read_yolo_boxes(path: Path | str, hw: tuple[int, int], t_us: int) -> npt.NDArray[Any]:
@@ -105,21 +111,37 @@ def sample_plan(num_windows: int, sample_us: int) -> WindowPlan:
     )
 
 
-def import_sample(sample: Sample) -> SequenceCounts:
+def import_sample(sample: Sample) -> Outcome:
     """Write one sample as a sequence; one that is there already is kept, one without boxes left out."""
+    return attempt(lambda: _import(sample), sample.out_dir, sample.events)
+
+
+def _import(sample: Sample) -> SequenceCounts:
     cfg, name = sample.cfg, sample.out_dir.name
+    record = read_record(sample.out_dir)
+    if record is not None and has_all_files(sample.out_dir, record):
+        return counts_of_record(name, record)
     raw = read_yolo_boxes(sample.boxes, cfg.sensor_hw, LABEL_TIME_US)
     boxes = filter_boxes(raw, cfg, sample.split)
     if not len(boxes):
-        return SequenceCounts(name, raw_boxes=len(raw), skipped=NO_LABEL)
-    paths = SequencePaths(sample.out_dir, cfg.representation.build().name, cfg.downsample_by_factor_2)
-    if not paths.labels_npz.is_file():
-        plan = sample_plan(sample.num_windows, round(sample.sample_ms * 1000))
-        first = np.zeros(1, dtype=np.int64)
-        labels = StoredLabels(boxes, first, plan.objframe_idx_2_repr_idx, plan.label_times_us)
-        recording = open_recording(sample.events, cfg.sensor_hw)
-        write_sequence(recording, plan, labels, sample.out_dir, cfg, clock_us=recording.t_last_us - LABEL_TIME_US)
-    return SequenceCounts(name, sample.num_windows, 1, len(boxes), len(raw))
+        return SequenceCounts(name, raw_boxes=len(raw), dropped={"filtered": len(raw)}, skipped=NO_LABEL)
+    plan = sample_plan(sample.num_windows, round(sample.sample_ms * 1000))
+    first = np.zeros(1, dtype=np.int64)
+    labels = StoredLabels(boxes, first, plan.objframe_idx_2_repr_idx, plan.label_times_us)
+    recording = open_recording(sample.events, cfg.sensor_hw)
+    counts = SequenceCounts(
+        name=name,
+        events=recording.num_events,
+        frames=sample.num_windows,
+        labelled_frames=1,
+        boxes=len(boxes),
+        raw_boxes=len(raw),
+        dropped={"filtered": len(raw) - len(boxes)},
+        repaired=count_repairs(recording),
+    )
+    clock_us = recording.t_last_us - LABEL_TIME_US
+    write_sequence(recording, plan, labels, sample.out_dir, cfg, counts, sample.settings, sample.events.name, clock_us)
+    return counts
 
 
 def import_samples(
@@ -129,7 +151,7 @@ def import_samples(
     num_windows: int,
     sample_ms: float = 40.0,
     pool: bool = False,
-    num_workers: int = 0,
+    num_workers: int | None = 0,
 ) -> dict[str, list[SequenceCounts]]:
     """Import ``<raw_path>/numpy/<split>/*.npy`` with ``<raw_path>/yolo/<split>/*.txt`` into ``out_path``.
 
@@ -156,33 +178,38 @@ def import_samples(
             fix="change these keys",
         )
     out_path = Path(out_path)
-    samples = find_samples(raw_path, out_path, cfg, num_windows, sample_ms, pool)
-    check_parameters(out_path, cfg, num_windows=num_windows, sample_ms=sample_ms, pool=pool)
-    report: dict[str, list[SequenceCounts]] = {split: [] for split in sorted({sample.split for sample in samples})}
-    for split in report:
-        remove_stale(out_path / split)
-    results = run_jobs(import_sample, samples, num_workers)
-    for sample, counts in track(results, total=len(samples), desc="importing", unit="sample"):
-        report[sample.split].append(counts)
-    link_missing_splits(out_path)
-    for split, rows in report.items():
-        rows.sort(key=lambda counts: counts.name)
-        log_summary(split, rows)
-    return report
+    settings = {**cfg.settings(), "num_windows": num_windows, "sample_ms": sample_ms, "pool": pool}
+    samples = find_samples(raw_path, out_path, cfg, settings)
+    with exclusive(out_path):
+        check_settings(out_path, settings)
+        results = run_jobs(import_sample, samples, num_workers)
+        outcomes = [
+            (sample.split, counts)
+            for sample, counts in track(results, total=len(samples), desc="importing", unit="sample")
+        ]
+        link_missing_splits(out_path)
+        return finish(outcomes, out_path, settings, str(raw_path))
 
 
-def find_samples(
-    raw_path: Path | str, out_path: Path, cfg: PreprocessConfig, num_windows: int, sample_ms: float, pool: bool
-) -> list[Sample]:
-    """Samples of the source in the order train, val, test and then by name."""
+def find_samples(raw_path: Path | str, out_path: Path, cfg: PreprocessConfig, settings: dict[str, Any]) -> list[Sample]:
+    """Samples of the source in the order train, val, test and then by name.
+
+    Args:
+        raw_path: folder with ``numpy`` and ``yolo``.
+        out_path: the dataset's folder.
+        cfg: how.
+        settings: of ``cfg``, with ``num_windows``, ``sample_ms`` and ``pool``.
+    """
     raw_path = Path(raw_path)
     samples: list[Sample] = []
     for split in SPLITS:
         for events in sorted((raw_path / "numpy" / split).glob("*.npy")):
             boxes = raw_path / "yolo" / split / f"{events.stem}.txt"
-            name = f"{split}_{events.stem}" if pool else events.stem
-            target = "train" if pool else split
-            samples.append(Sample(events, boxes, out_path / target / name, target, cfg, num_windows, sample_ms))
+            name = f"{split}_{events.stem}" if settings["pool"] else events.stem
+            target = "train" if settings["pool"] else split
+            num_windows, sample_ms = settings["num_windows"], settings["sample_ms"]
+            out_dir = out_path / target / name
+            samples.append(Sample(events, boxes, out_dir, target, cfg, num_windows, sample_ms, settings))
     if not samples:
         raise UserError(
             expected="samples numpy/<split>/*.npy",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +13,16 @@ import numpy.typing as npt
 from data.events.recording import Recording
 from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.preprocessing.config import PreprocessConfig
-from data.preprocessing.filters import filter_boxes
+from data.preprocessing.filters import filter_and_count
+from data.preprocessing.record import SequenceCounts, write_record
 from data.preprocessing.timing import WindowPlan, infer_base_step_us, plan_windows, select_label_times
+from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 WALL_CLOCK_US = 1 << 32
 
 NO_LABEL = "no label is left after filtering"
-
-
-@dataclass(frozen=True)
-class SequenceCounts:
-    """What became of one recording.
-
-    Attributes:
-        name: the sequence.
-        frames, labelled_frames, boxes: what was written; all 0 if ``skipped``.
-        raw_boxes: boxes before filtering.
-        skipped: why nothing was written, or None.
-    """
-
-    name: str
-    frames: int = 0
-    labelled_frames: int = 0
-    boxes: int = 0
-    raw_boxes: int = 0
-    skipped: str | None = None
 
 
 def keep_label_times(boxes: npt.NDArray[Any], cfg: PreprocessConfig) -> tuple[npt.NDArray[np.int64], float]:
@@ -70,8 +53,24 @@ def group_labels(boxes: npt.NDArray[Any], plan: WindowPlan) -> StoredLabels:
     )
 
 
+def skipped(name: str, boxes: npt.NDArray[Any], cfg: PreprocessConfig, split: str, reason: str) -> SequenceCounts:
+    """Counts of a recording that nothing is made of."""
+    kept, dropped = filter_and_count(boxes, cfg, split)
+    return SequenceCounts(name, raw_boxes=len(boxes), dropped={**dropped, "time": len(kept)}, skipped=reason)
+
+
+def count_repairs(recording: Recording) -> dict[str, int]:
+    """What its reader repaired or left out, counts above 0 only."""
+    return {key: value for key, value in asdict(recording.report).items() if value > 0}
+
+
 def preprocess_recording(
-    recording: Recording, boxes: npt.NDArray[Any], out_dir: Path | str, cfg: PreprocessConfig, split: str
+    recording: Recording,
+    boxes: npt.NDArray[Any],
+    out_dir: Path | str,
+    cfg: PreprocessConfig,
+    split: str,
+    source: str = "",
 ) -> SequenceCounts:
     """Write one sequence; its folder appears whole at the end.
 
@@ -84,34 +83,54 @@ def preprocess_recording(
         out_dir: the sequence's folder, absent or empty.
         cfg: how.
         split: ``train``, ``val`` or ``test`` (one filter is for training only).
+        source: the recording's file name, for the record.
 
     Returns:
         Counts; ``skipped`` says why nothing was written: no box is left, or no window.
 
     Raises:
-        UserError: events lie outside the sensor, or the folder holds files.
+        UserError: events lie outside the sensor, no label lies within the recording, or the folder holds files.
     """
     out_dir = Path(out_dir)
     clock_us = recording.t_first_us if recording.t_first_us >= WALL_CLOCK_US else 0
-    filtered = filter_boxes(boxes, cfg, split)
+    filtered, dropped = filter_and_count(boxes, cfg, split)
     filtered["t"] -= clock_us
     t_last_us = recording.t_last_us - clock_us
     plan = plan_sequence(filtered, cfg, t_last_us)
     if not len(plan.label_times_us) and not cfg.all_windows:
-        return SequenceCounts(name=out_dir.name, raw_boxes=len(boxes), skipped=NO_LABEL)
+        return skipped(out_dir.name, boxes, cfg, split, NO_LABEL)
     if not len(plan.ends_us):
-        return SequenceCounts(name=out_dir.name, raw_boxes=len(boxes), skipped="shorter than one window")
-    if len(plan.label_times_us) and plan.label_times_us[0] > t_last_us + cfg.dt_us:
-        log.warning("%s: all labels lie after the last event at %d µs", out_dir.name, t_last_us)
+        return skipped(out_dir.name, boxes, cfg, split, "shorter than one window")
+    _check_label_times(plan, t_last_us, clock_us, out_dir.name, cfg.dt_us)
     labels = group_labels(filtered, plan)
-    write_sequence(recording, plan, labels, out_dir, cfg, clock_us)
-    return SequenceCounts(
+    counts = SequenceCounts(
         name=out_dir.name,
+        events=recording.num_events,
         frames=len(plan.ends_us),
         labelled_frames=len(labels),
         boxes=len(labels.boxes),
         raw_boxes=len(boxes),
+        dropped={**dropped, "time": len(filtered) - len(labels.boxes)},
+        repaired=count_repairs(recording),
     )
+    write_sequence(recording, plan, labels, out_dir, cfg, counts, cfg.settings(), source, clock_us)
+    return counts
+
+
+def _check_label_times(plan: WindowPlan, t_last_us: int, clock_us: int, name: str, dt_us: int) -> None:
+    """Labels of another clock have no events: refuse them if all are late, warn if some are."""
+    late = int(np.count_nonzero(plan.label_times_us > t_last_us + dt_us))
+    if not late:
+        return
+    first = int(plan.label_times_us[0]) + clock_us
+    if late == len(plan.label_times_us):
+        raise UserError(
+            expected=f"labels within the recording, which ends at {t_last_us + clock_us} µs",
+            got=f"{late} labelled frames, the first at {first} µs",
+            where=name,
+            fix="check that boxes and events belong together and that both count microseconds on one clock",
+        )
+    log.warning("%s: %d of %d labelled frames lie after the last event", name, late, len(plan.label_times_us))
 
 
 def write_sequence(
@@ -120,9 +139,12 @@ def write_sequence(
     labels: StoredLabels,
     out_dir: Path | str,
     cfg: PreprocessConfig,
+    counts: SequenceCounts,
+    settings: dict[str, Any],
+    source: str,
     clock_us: int = 0,
 ) -> None:
-    """Build and write the frames of a plan with the given labels, window by window.
+    """Build and write the frames of a plan with the given labels, window by window, and the record of it all.
 
     Args:
         recording: where events come from.
@@ -130,6 +152,9 @@ def write_sequence(
         labels: boxes of the plan's labelled frames.
         out_dir: the sequence's folder, absent or empty.
         cfg: sizes and representation.
+        counts: for the record.
+        settings: for the record.
+        source: the recording's file name, for the record.
         clock_us: see ``plan``.
     """
     representation = cfg.representation.build()
@@ -141,6 +166,7 @@ def write_sequence(
         *frame_hw,
         representation.dtype,
         cfg.downsample_by_factor_2,
+        finish=lambda root: write_record(root, source, settings, counts),
     ) as writer:
         for end in plan.ends_us.tolist():
             events = recording.read(clock_us + end - cfg.dt_us, clock_us + end)

@@ -55,7 +55,7 @@ class MixedDensityStack(Representation):
         _cumulate(sums.reshape(len(sums), -1), frame.reshape(len(frame), -1), self.count_cutoff)
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _accumulate(sums, t, x, y, p, shift):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Add signed polarity to ``sums`` [bins, H, W]."""
     t0 = t[0]
@@ -71,7 +71,7 @@ def _accumulate(sums, t, x, y, p, shift):  # type: ignore[no-untyped-def]  # noq
         sums[min(time_bin, bins - 1), row, column] += 1 if p[i] else -1
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _cumulate(sums, frame, cutoff):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Sum ``sums`` [bins, N] over bins, in place and in their own type, and clip them into ``frame`` [bins, N]."""
     for channel in range(sums.shape[0]):

@@ -47,7 +47,7 @@ class StackedHistogram(Representation):
         _count(frame, events.t, events.x, events.y, events.p, self.bins, self.count_cutoff, shift)
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _count(frame, t, x, y, p, bins, cutoff, shift):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Add events to ``frame`` [2·bins, H, W]; float32 arithmetic like the published preprocessing."""
     t0 = t[0]

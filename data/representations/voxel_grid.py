@@ -56,7 +56,7 @@ class VoxelGrid(Representation):
         frame[:] = sums
 
 
-@njit(nogil=True)
+@njit(cache=True, nogil=True)
 def _share(sums, t, x, y, p, shift):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Add signed polarity to ``sums`` [bins, H, W], each event to the two bins around it."""
     t0 = t[0]

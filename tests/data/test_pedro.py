@@ -68,7 +68,7 @@ def test_missing_splits_are_links_and_the_call_can_be_repeated(tmp_path):
         import_samples(raw, tmp_path / "out", config(), num_windows=3)
     assert (tmp_path / "out" / "val").readlink().name == "test"
     assert [path.name for path in list_sequences(tmp_path / "out" / "val")] == ["frame0", "frame1"]
-    with pytest.raises(UserError, match="num_windows=4 instead of 3"):
+    with pytest.raises(UserError, match="num_windows: 4 instead of 3"):
         import_samples(raw, tmp_path / "out", config(), num_windows=4)
 
 

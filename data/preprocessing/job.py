@@ -1,0 +1,116 @@
+"""What a worker process does: one recording, made into a sequence or reported as a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.events.open import open_recording
+from data.genx_utils.layout import SequencePaths, read_labels
+from data.preprocessing.filters import filter_boxes
+from data.preprocessing.folder import cannot_write, no_more_writing
+from data.preprocessing.raw_boxes import read_raw_boxes
+from data.preprocessing.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
+from data.preprocessing.recordings import Job
+from data.preprocessing.sequence import NO_LABEL, count_repairs, keep_label_times, preprocess_recording, skipped
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A recording that nothing was made of.
+
+    Attributes:
+        name: the sequence that it would have been.
+        expected, got, where, fix: see ``UserError``.
+    """
+
+    name: str
+    expected: str
+    got: str
+    where: str
+    fix: str
+
+    @property
+    def reason(self) -> str:
+        """All of it on one line."""
+        return f"expected {self.expected}; got {self.got} ({self.where}); {self.fix}"
+
+
+Outcome = SequenceCounts | Failure
+
+
+def finished(job: Job) -> SequenceCounts | None:
+    """Counts of a sequence that is there already, by its record."""
+    record = read_record(job.out_dir)
+    return counts_of_record(job.out_dir.name, record) if record and has_all_files(job.out_dir, record) else None
+
+
+def run_job(job: Job) -> Outcome:
+    """Preprocess one recording (called in worker processes); see ``attempt``."""
+    return attempt(lambda: _preprocess(job), job.out_dir, job.recording)
+
+
+def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> Outcome:
+    """Make a sequence; a mistake in what it is made of is an outcome, so that others go on.
+
+    Args:
+        make: makes the sequence.
+        out_dir: its folder in the dataset.
+        source: its recording, for messages.
+
+    Raises:
+        UserError: nothing more can be written, so that going on with others is no use.
+    """
+    try:
+        return make()
+    except UserError as error:
+        return Failure(out_dir.name, error.expected, error.got, error.where, error.fix)
+    except (OSError, RuntimeError) as error:  # RuntimeError is what HDF5 may say of a full disk
+        out_path = out_dir.parent.parent
+        if no_more_writing(error, out_path):
+            raise cannot_write(error, out_path) from error
+        if isinstance(error, OSError):
+            got = " ".join(str(error).split())
+            return Failure(
+                out_dir.name, "files that can be read", got, str(source), "check the disk, copy the file again"
+            )
+        raise
+
+
+def _preprocess(job: Job) -> SequenceCounts:
+    cfg, boxes = job.cfg, read_raw_boxes(job.boxes)
+    if not cfg.all_windows and not len(keep_label_times(filter_boxes(boxes, cfg, job.split), cfg)[0]):
+        return skipped(job.out_dir.name, boxes, cfg, job.split, NO_LABEL)  # before a large file is opened
+    if _older_version_made(job):
+        return _adopt(job, len(boxes))
+    recording = open_recording(job.recording, cfg.sensor_hw)
+    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split, source=job.recording.name)
+
+
+def _paths(job: Job) -> SequencePaths:
+    return SequencePaths(job.out_dir, job.cfg.representation.build().name, job.cfg.downsample_by_factor_2)
+
+
+def _older_version_made(job: Job) -> bool:
+    paths = _paths(job)
+    return read_record(job.out_dir) is None and paths.labels_npz.is_file() and paths.h5.is_file()
+
+
+def _adopt(job: Job, raw_boxes: int) -> SequenceCounts:
+    """Give a record to a sequence that an older version of this project finished without one."""
+    labels, recording = read_labels(_paths(job)), open_recording(job.recording, job.cfg.sensor_hw)
+    counts = SequenceCounts(
+        name=job.out_dir.name,
+        events=recording.num_events,
+        frames=len(np.load(_paths(job).frame_timestamps, allow_pickle=False)),
+        labelled_frames=len(labels),
+        boxes=len(labels.boxes),
+        raw_boxes=raw_boxes,
+        repaired=count_repairs(recording),
+    )
+    write_record(job.out_dir, job.recording.name, job.cfg.settings(), counts)
+    return counts

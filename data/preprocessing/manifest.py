@@ -1,0 +1,146 @@
+"""The manifest of a dataset: its settings, what every sequence holds, and the checksum of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data.preprocessing.record import RECORD_FILE, file_sum, read_record
+from data.preprocessing.recordings import SPLITS
+from utils.atomic import write_text
+from utils.differences import differences
+from utils.errors import UserError
+
+MANIFEST = "manifest.json"
+OLDER_SETTINGS = "preprocessing.json"
+"""Where an older version of this project kept the settings."""
+
+_FORMAT = {"format": "preprocessed dataset", "version": 1}
+_HOISTED = ("format", "version", "settings", "made_with")
+
+
+def write_manifest(
+    out_path: Path,
+    settings: dict[str, Any],
+    left_out: Mapping[str, Mapping[str, str]],
+    failed: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Write ``manifest.json`` from the records of all sequences, whatever runs they come from.
+
+    Args:
+        out_path: the dataset's folder.
+        settings: of all its sequences.
+        left_out: reasons by split and recording for those of which there is nothing to make; splits that are not
+            given here stay as the last manifest has them.
+        failed: the same for those that could not be read.
+    """
+    before = read_manifest(out_path) or {}
+    splits: dict[str, Any] = {}
+    made_with: list[dict[str, str]] = []
+    for split in SPLITS:
+        old = before.get("splits", {}).get(split, {})
+        sequences = {}
+        for root in sequence_folders(out_path / split):
+            record = read_record(root)
+            if record is None:
+                continue
+            sequences[root.name] = {key: value for key, value in record.items() if key not in _HOISTED}
+            sequences[root.name]["files"] = {RECORD_FILE: file_sum(root / RECORD_FILE), **record["files"]}
+            if record.get("made_with") not in made_with:
+                made_with.append(record["made_with"])
+        entry = {
+            "totals": _totals(sequences),
+            "sequences": sequences,
+            "left_out": dict(sorted(left_out.get(split, old.get("left_out", {})).items())),
+            "failed": dict(sorted(failed.get(split, old.get("failed", {})).items())),
+        }
+        if any(entry[key] for key in ("sequences", "left_out", "failed")):
+            splits[split] = entry
+    made_with.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
+    value = {**_FORMAT, "settings": settings, "made_with": made_with, "splits": splits}
+    if any(entry["sequences"] for entry in splits.values()):
+        write_text(out_path / MANIFEST, manifest_text(value))
+        (out_path / OLDER_SETTINGS).unlink(missing_ok=True)
+
+
+def manifest_text(value: dict[str, Any]) -> str:
+    """The one text of a manifest; ``sha256`` at its end is of everything before it."""
+    content = {key: entry for key, entry in value.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(content, indent=2).encode()).hexdigest()
+    return json.dumps({**content, "sha256": digest}, indent=2) + "\n"
+
+
+def read_manifest(out_path: Path) -> dict[str, Any] | None:
+    """The manifest of a dataset, or None without one.
+
+    Raises:
+        UserError: the file is no manifest.
+    """
+    path = out_path / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _not_ours(path, str(error)) from error
+    if not isinstance(value, dict) or value.get("format") != _FORMAT["format"]:
+        raise _not_ours(path, "something else")
+    return value
+
+
+def _not_ours(path: Path, got: str) -> UserError:
+    return UserError(
+        expected="the manifest of a preprocessed dataset",
+        got=got,
+        where=str(path),
+        fix="remove this file and start the preprocessing again: it is made anew from the sequences",
+    )
+
+
+def sequence_folders(split_dir: Path) -> list[Path]:
+    """Sequence folders of a split that lies here, sorted; none for a split that is a link or missing."""
+    if split_dir.is_symlink() or not split_dir.is_dir():
+        return []
+    return sorted(path for path in split_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _totals(sequences: dict[str, Any]) -> dict[str, int]:
+    keys = ("events", "frames", "labelled_frames", "boxes", "raw_boxes")
+    sums = {key: sum(entry["counts"][key] for entry in sequences.values()) for key in keys}
+    return {"sequences": len(sequences), **sums}
+
+
+def settings_of_folder(out_path: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Settings with which the sequences of a folder were made, and the file that says so; None: there are none."""
+    manifest = read_manifest(out_path)
+    if manifest is not None:
+        return out_path / MANIFEST, manifest.get("settings", {})
+    roots = [root for split in SPLITS for root in sequence_folders(out_path / split)]
+    older = out_path / OLDER_SETTINGS
+    if roots and older.is_file():
+        return older, json.loads(older.read_text(encoding="utf-8"))
+    for root in roots:
+        record = read_record(root)
+        if record is not None:
+            return root / RECORD_FILE, record.get("settings", {})
+    return None
+
+
+def check_settings(out_path: Path, settings: dict[str, Any]) -> None:
+    """Refuse to add to a folder whose sequences were made with other settings.
+
+    Raises:
+        UserError: which keys differ.
+    """
+    found = settings_of_folder(out_path)
+    changed = [] if found is None else list(differences(found[1], settings))
+    if found is not None and changed:
+        raise UserError(
+            expected="the settings with which this folder was begun",
+            got="; ".join(changed),
+            where=str(found[0]),
+            fix="give these, or another dataset.path, or delete the folder to start anew",
+        )

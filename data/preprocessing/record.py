@@ -1,0 +1,104 @@
+"""The record in a sequence's folder: how it was made, what it holds, and the checksum of each of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from utils.atomic import write_json
+
+RECORD_FILE = "sequence.json"
+_FORMAT = {"format": "preprocessed sequence", "version": 1}
+
+
+@dataclass(frozen=True)
+class SequenceCounts:
+    """What became of one recording.
+
+    Attributes:
+        name: the sequence.
+        events: events of the recording.
+        frames, labelled_frames, boxes: what was written; all 0 if ``skipped``.
+        raw_boxes: boxes before filtering.
+        dropped: how many boxes were left out, by reason.
+        repaired: what was repaired in the recording, see ``data.events.report``.
+        skipped: why nothing was written, or None.
+    """
+
+    name: str
+    events: int = 0
+    frames: int = 0
+    labelled_frames: int = 0
+    boxes: int = 0
+    raw_boxes: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, int] = field(default_factory=dict)
+    skipped: str | None = None
+
+
+def write_record(root: Path, source: str, settings: dict[str, Any], counts: SequenceCounts) -> None:
+    """Write ``sequence.json`` into a folder whose other files are complete; the same files give the same bytes."""
+    numbers = {key: value for key, value in asdict(counts).items() if key not in ("name", "skipped")}
+    value = {
+        **_FORMAT,
+        "source": source,
+        "counts": numbers,
+        "files": {name: file_sum(root / name) for name in files_below(root) if name != RECORD_FILE},
+        "settings": settings,
+        "made_with": versions(),
+    }
+    write_json(root / RECORD_FILE, value)
+
+
+def read_record(root: Path) -> dict[str, Any] | None:
+    """The record of a sequence, None if there is none or it cannot be read."""
+    try:
+        value = json.loads((root / RECORD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("files"), dict) else None
+
+
+def counts_of_record(name: str, record: dict[str, Any]) -> SequenceCounts:
+    """Counts that a record holds."""
+    return SequenceCounts(name=name, **record["counts"])
+
+
+def has_all_files(root: Path, record: dict[str, Any]) -> bool:
+    """Every file of the record is there and has its size."""
+    return all(
+        (root / name).is_file() and (root / name).stat().st_size == entry["bytes"]
+        for name, entry in record["files"].items()
+    )
+
+
+def file_sum(path: Path) -> dict[str, Any]:
+    """Size in bytes and SHA-256 of a file (what ``sha256sum`` prints)."""
+    with open(path, "rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256")
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def files_below(root: Path) -> list[str]:
+    """Files and links below a folder, relative and sorted; links to folders are not followed."""
+    found = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides about the bytes of the files."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "h5py": h5py.__version__,
+        "hdf5": h5py.version.hdf5_version,
+        "hdf5plugin": hdf5plugin.version,
+    }

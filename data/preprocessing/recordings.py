@@ -1,0 +1,91 @@
+"""The recordings of a raw folder, each with its boxes and its place in the dataset."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.events.recording import recording_name
+from data.preprocessing.config import PreprocessConfig
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+SUFFIXES = (".dat", ".raw", ".aedat4", ".h5", ".hdf5", ".npz", ".npy", ".csv")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to preprocess."""
+
+    recording: Path
+    boxes: Path
+    out_dir: Path
+    split: str
+    cfg: PreprocessConfig
+
+
+def find_recordings(
+    raw_path: Path | str, out_path: Path | str, cfg: PreprocessConfig, splits: Sequence[str] = SPLITS
+) -> list[Job]:
+    """Recordings of ``<raw_path>/<split>`` (subfolders too) with their boxes, sorted by split and name.
+
+    Raises:
+        UserError: no recording, an empty split, boxes that are missing, or two recordings of one name.
+    """
+    raw_path, out_path = Path(raw_path), Path(out_path)
+    if raw_path.is_dir() and out_path.resolve() == raw_path.resolve():
+        raise UserError(
+            expected="another folder than that of the recordings",
+            got=str(out_path),
+            where="dataset.path",
+            fix="give a folder of its own to the dataset",
+        )
+    jobs: list[Job] = []
+    for split in splits:
+        folder = raw_path / split
+        if not folder.is_dir():
+            log.warning("%s: no such folder, the split is left out", folder)
+            continue
+        found = [Job(path, boxes, out_path / split / name, split, cfg) for name, path, boxes in _pairs(folder, cfg)]
+        if not found:
+            raise _none(folder, f"give recordings and boxes, or leave the split out (splits=[...] without {split})")
+        jobs += found
+    if not jobs:
+        wanted = ", ".join(str(raw_path / split) for split in splits)
+        raise _none(raw_path, f"give the folder that holds {', '.join(splits)} as raw_path (looked into {wanted})")
+    return jobs
+
+
+def _pairs(folder: Path, cfg: PreprocessConfig) -> Iterator[tuple[str, Path, Path]]:
+    """Name, recording and boxes (which may be missing if ``cfg.all_windows``)."""
+    taken: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES or path.name.endswith("_bbox.npy") or not path.is_file():
+            continue
+        name = recording_name(path)
+        if name in taken:
+            raise UserError(
+                expected="one recording per name",
+                got=f"{taken[name].relative_to(folder)} and {path.relative_to(folder)}",
+                where=str(folder),
+                fix="rename or remove one of them",
+            )
+        taken[name] = path
+        boxes = path.with_name(f"{name}_bbox.npy")
+        if not boxes.is_file() and not cfg.all_windows:
+            raise UserError(
+                expected=f"boxes beside {path.name}",
+                got=f"no {boxes.name}",
+                where=str(path.parent),
+                fix="add the file, or set all_windows=true to keep recordings without labels",
+            )
+        yield name, path, boxes
+
+
+def _none(where: Path, fix: str) -> UserError:
+    endings = ", ".join("*" + suffix for suffix in SUFFIXES)
+    return UserError(expected=f"recordings ({endings})", got="none", where=str(where), fix=fix)
