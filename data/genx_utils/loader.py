@@ -14,6 +14,7 @@ from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.types import Batch, BatchSpec
 from utils.dead_workers import explain_dead_worker
 from utils.errors import UserError
+from utils.signals import shield_worker
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class PlanLoader(DataLoader[Batch]):
             collate_fn=_as_is,
             pin_memory=pin_memory,
             persistent_workers=persistent_workers and num_workers > 0,
+            worker_init_fn=shield_worker,
             generator=torch.Generator(),  # its own: a loader that begins in the middle must not touch the global one
         )
         self.skipped: Counter[str] = Counter() if skipped is None else skipped
