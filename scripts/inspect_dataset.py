@@ -15,6 +15,7 @@ from data.inspection.config import Expectation
 from data.inspection.dataset import DatasetReport, inspect_dataset
 from data.inspection.picture import check_suffix, save_picture
 from data.inspection.text import report_text
+from data.representations.factory import make_representation
 from utils.atomic import write_json
 from utils.cli import hydra_entry
 from utils.errors import UserError
@@ -38,12 +39,15 @@ def build_expectation(cfg: DictConfig) -> Expectation:
     if dataset is None:
         return Expectation(path, splits=splits, frames_read=frames_read)
     height, width = dataset.sensor_hw
+    keys = dataset.representation
+    representation = make_representation(keys.kind, keys.bins, keys.count_cutoff, keys.dt_ms)
     return Expectation(
         path,
-        ev_repr_name=dataset.representation.name,
+        ev_repr_name=keys.name,
         downsampled=bool(dataset.downsample_by_factor_2),
         sensor_hw=(int(height), int(width)),
-        channels=int(dataset.representation.channels),
+        channels=representation.channels,
+        dtype=str(representation.dtype),
         classes=tuple(dataset.classes),
         sequence_length=int(dataset.sequence_length),
         splits=splits,
@@ -59,11 +63,13 @@ def complain(report: DatasetReport) -> None:
     """
     if report.findings.num_wrong:
         kinds = report.findings.kinds(wrong=True)
+        first = report.findings.first(kinds[0])
+        counted = ", ".join(f"{kind} ({report.findings.counts[kind]})" for kind in kinds)
         raise UserError(
             expected="a sound dataset",
-            got="; ".join(f"{kind} ({report.findings.counts[kind]})" for kind in kinds),
+            got=f"{counted}; first {first.where}: {first.detail}",
             where=str(report.expected.path),
-            fix="see the list above; preprocess or download these sequences again, or choose their dataset",
+            fix=first.fix if len(kinds) == 1 else f"{first.fix}; for the others see the list above",
         )
 
 

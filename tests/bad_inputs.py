@@ -98,7 +98,12 @@ def check(case: BadInput, folder: Path) -> UserError:
     ours = [path for path in left if path.parts[0] not in case.made and not any(map(path.match, case.leaves))]
     assert not ours, f"{case.name}: left {', '.join(map(str, ours))}"
     assert not [path for path in folder.rglob("*") if ".tmp" in path.name], "temporary files are left"
-    return tidy(error, folder)
+    MESSAGES[case] = tidy(error, folder)
+    return MESSAGES[case]
+
+
+MESSAGES: dict[BadInput, UserError] = {}
+"""What the cases checked so far in this process said; docs/MISTAKES.md is made of it."""
 
 
 def tidy(error: UserError, folder: Path) -> UserError:

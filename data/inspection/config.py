@@ -115,7 +115,8 @@ def _first_sequences(expectation: Expectation) -> list[Path]:
 
 
 def _from_frames(found: Expectation, sequences: list[Path]) -> Expectation:
-    """Take shape and type of frames from the first file that can be read, where the config leaves them open."""
+    """Take shape and type of frames from most of the files, where the config leaves them open."""
+    seen: Counter[tuple[int, int, int, str]] = Counter()
     for sequence in sequences:
         try:
             with h5py.File(found.paths(sequence).h5, "r", locking=False) as file:
@@ -123,13 +124,16 @@ def _from_frames(found: Expectation, sequences: list[Path]) -> Expectation:
                 if not isinstance(data, h5py.Dataset) or data.ndim != 4:
                     continue
                 _, channels, height, width = data.shape
-                scale = 2 if found.downsampled else 1
-                return replace(
-                    found,
-                    sensor_hw=found.sensor_hw or (scale * height, scale * width),
-                    channels=found.channels or channels,
-                    dtype=found.dtype or str(data.dtype),
-                )
+                seen[channels, height, width, str(data.dtype)] += 1
         except (OSError, KeyError):
             continue
-    return found
+    if not seen:
+        return found
+    channels, height, width, dtype = min(seen, key=lambda kind: (-seen[kind], kind))
+    scale = 2 if found.downsampled else 1
+    return replace(
+        found,
+        sensor_hw=found.sensor_hw or (scale * height, scale * width),
+        channels=found.channels or channels,
+        dtype=found.dtype or dtype,
+    )

@@ -13,6 +13,8 @@ from data.inspection.sequence import inspect_sequence
 from data.inspection.summary import SplitSummary
 from utils.progress import track
 
+SPLITS_FIX = "preprocess or download this split, or name those that there should be, e.g. splits=[train,val]"
+
 
 @dataclass
 class DatasetReport:
@@ -57,12 +59,8 @@ def inspect_dataset(expectation: Expectation) -> DatasetReport:
     for split in expected.splits:
         folder = expected.path / split
         if not folder.is_dir():
-            got = (
-                "a link that leads nowhere"
-                if folder.is_symlink()
-                else "no such folder; leave it out of splits if so meant"
-            )
-            report.findings.add(Finding("missing splits", str(folder), got))
+            got = "a link that leads nowhere" if folder.is_symlink() else "no such folder"
+            report.findings.add(Finding("missing splits", split, got, fix=SPLITS_FIX))
             continue
         report.splits[split] = SplitSummary()
         sequences = list_sequences(folder)
@@ -81,13 +79,14 @@ def _check_folder(folder: Path, split: str, names: list[str], homes: dict[str, s
     """What is wrong with a split's folder; ``homes`` remembers where each sequence was seen first."""
     found = []
     if not names:
-        found.append(Finding("splits without sequences", str(folder), "no folder in it"))
+        found.append(Finding("splits without sequences", split, "no folder in it", fix=SPLITS_FIX))
     for name in names:
         if name in homes:
-            found.append(Finding("sequences in two splits", f"{split}/{name}", f"also in {homes[name]}"))
+            detail, fix = f"also in {homes[name]}", "remove it from one of them, or figures are too good"
+            found.append(Finding("sequences in two splits", f"{split}/{name}", detail, fix=fix))
         homes.setdefault(name, split)
     unfinished = sorted(path.name for path in folder.iterdir() if path.name.startswith(".") and ".tmp-" in path.name)
     if unfinished:
         detail = f"{len(unfinished)}, for example {unfinished[0]}: a run under way, or one that was stopped"
-        found.append(Finding("unfinished sequences", str(folder), detail, wrong=False))
+        found.append(Finding("unfinished sequences", split, detail, wrong=False))
     return found

@@ -18,12 +18,14 @@ class Finding:
         where: file or folder.
         detail: the particulars.
         wrong: False: worth knowing only.
+        fix: what to do about it.
     """
 
     kind: str
     where: str
     detail: str
     wrong: bool = True
+    fix: str = "preprocess the sequence again, or copy it again from where it came"
 
 
 @dataclass
@@ -65,6 +67,10 @@ class Findings:
                 more = self.counts[kind] - len(self.examples[kind])
                 lines += [f"    ... and {more} more"] if more else []
         return lines
+
+    def first(self, kind: str) -> Finding:
+        """The first of its kind."""
+        return self.examples[kind][0]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: by kind, whether it is wrong, how often, and examples."""

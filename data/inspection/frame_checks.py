@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import FrameReader, SequencePaths
+from data.genx_utils.layout import EV_DIR, FrameReader, SequencePaths
 from data.inspection.config import Expectation
 from data.inspection.findings import Finding
 from utils.errors import UserError
+
+SHAPE_FIX = (
+    "preprocess it again, or choose the dataset it belongs to (sensor_hw, representation, downsample_by_factor_2)"
+)
 
 
 @dataclass
@@ -43,15 +47,29 @@ def inspect_frames(paths: SequencePaths, expected: Expectation, where: str) -> F
     try:
         facts.shape, facts.dtype = reader.shape, str(reader.dtype)
     except UserError as error:
-        missing = not paths.h5.is_file()
-        kind = "missing files" if missing else "files of frames that cannot be read"
-        facts.problems.append(Finding(kind, where, f"{paths.h5.name}: {error.got}"))
+        if paths.h5.is_file():
+            facts.problems.append(
+                Finding("files of frames that cannot be read", where, f"{paths.h5.name}: {error.got}")
+            )
+        else:
+            facts.problems.append(_missing(paths, where, error.got))
         return facts
     facts.problems += _check_shape(facts, expected, where)
     facts.times_us, problem = _read_times(paths, where)
     facts.problems += [problem] if problem else _check_times(facts, where)
     _read_some(reader, facts, expected.frames_read, where)
     return facts
+
+
+def _missing(paths: SequencePaths, where: str, got: str) -> Finding:
+    """Say what there is instead of the file of frames."""
+    others = sorted(str(file.relative_to(paths.root / EV_DIR)) for file in paths.root.glob(f"{EV_DIR}/*/*.h5"))
+    others = [name for name in others if name != str(paths.h5.relative_to(paths.root / EV_DIR))]
+    detail = f"{paths.ev_repr_name}/{paths.h5.name}: {got}"
+    if not others:
+        return Finding("missing files", where, detail)
+    fix = "choose the dataset that these files belong to, or set dataset.representation and downsample_by_factor_2 so"
+    return Finding("missing files", where, f"{detail}, but there is {', '.join(others[:3])}", fix=fix)
 
 
 def _check_shape(facts: FrameFacts, expected: Expectation, where: str) -> Iterator[Finding]:
@@ -62,9 +80,9 @@ def _check_shape(facts: FrameFacts, expected: Expectation, where: str) -> Iterat
         half = 2 if expected.downsampled else 1
         wanted = [expected.channels, height // half, width // half]
         if shape != wanted:
-            yield Finding("frames of another shape", where, f"{_by(shape)} instead of {_by(wanted)}")
+            yield Finding("frames of another shape", where, f"{_by(shape)} instead of {_by(wanted)}", fix=SHAPE_FIX)
     if expected.dtype is not None and facts.dtype != expected.dtype:
-        yield Finding("frames of another type", where, f"{facts.dtype} instead of {expected.dtype}")
+        yield Finding("frames of another type", where, f"{facts.dtype} instead of {expected.dtype}", fix=SHAPE_FIX)
     if frames == 0:
         yield Finding("sequences without frames", where, "0 frames")
     elif frames < expected.sequence_length:

@@ -13,6 +13,7 @@ from utils.boxes import IGNORE_LABEL
 
 TIME_TOLERANCE_US = 2000
 """Labels and the frames they belong to may be apart by this much (as in preprocessing)."""
+BOX_FIX = "correct or remove these boxes at their source (*_bbox.npy) and preprocess the sequence again"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -49,7 +50,8 @@ def check_labels(
         yield from _check_inside(where, boxes, finite & ~flat, hw)
     if classes is not None:
         unknown = (boxes["class_id"] >= len(classes)) & (boxes["class_id"] != IGNORE_LABEL)
-        yield from _report(where, f"class ids beyond the {len(classes)} classes", unknown, boxes)
+        fix = "list all classes in dataset.classes, or choose the dataset these files belong to"
+        yield from _report(where, f"class ids beyond the {len(classes)} classes", unknown, boxes, fix=fix)
     yield from _check_repeated(where, labels)
 
 
@@ -81,7 +83,8 @@ def _check_inside(where: str, boxes: npt.NDArray[np.void], usable: Mask, hw: tup
     left, top = boxes["x"].astype(np.float64), boxes["y"].astype(np.float64)
     right, bottom = left + boxes["w"], top + boxes["h"]
     outside = usable & ((right <= 0) | (bottom <= 0) | (left >= width) | (top >= height))
-    yield from _report(where, f"boxes outside the frame of {width} x {height} pixels", outside, boxes)
+    fix = f"correct the boxes, or set dataset.sensor_hw (now [{height},{width}]) to the camera's size"
+    yield from _report(where, f"boxes outside the frame of {width} x {height} pixels", outside, boxes, fix=fix)
     over = usable & ~outside & ((left < -1) | (top < -1) | (right > width + 1) | (bottom > height + 1))
     yield from _report(where, "boxes that stick out of the frame (loading clips them)", over, boxes, wrong=False)
 
@@ -98,11 +101,13 @@ def _check_repeated(where: str, labels: StoredLabels) -> Iterator[Finding]:
     yield from _report(where, "boxes that are there twice in a frame", repeated, boxes)
 
 
-def _report(where: str, kind: str, mask: Mask, boxes: npt.NDArray[np.void], wrong: bool = True) -> Iterator[Finding]:
+def _report(
+    where: str, kind: str, mask: Mask, boxes: npt.NDArray[np.void], wrong: bool = True, fix: str = BOX_FIX
+) -> Iterator[Finding]:
     """One finding for all marked boxes of a sequence, with the first of them."""
     if mask.any():
         index = int(mask.argmax())
         box = boxes[index]
         corner = ", ".join(f"{name}={float(box[name]):g}" for name in ("x", "y", "w", "h"))
         detail = f"{int(mask.sum())} of {len(boxes)} boxes, the first is box {index}: {corner}, class {box['class_id']}"
-        yield Finding(kind, where, detail, wrong)
+        yield Finding(kind, where, detail, wrong, fix)

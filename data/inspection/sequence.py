@@ -65,8 +65,9 @@ def inspect_sequence(folder: Path, expected: Expectation, split: str) -> Sequenc
     total = None if frames.shape is None else frames.shape[0]
     facts.findings += check_labels(where, labels, total, frames.times_us, expected.sensor_hw, expected.classes)
     if not len(labels.boxes):
+        fix = "leave it out, or move it to train, where it can get pseudo labels"
         detail = f"{len(labels)} labelled frames without a box" if len(labels) else "no labelled frame"
-        facts.findings.append(Finding(f"sequences without labels in {split}", where, detail, wrong=split != "train"))
+        facts.findings.append(Finding(f"sequences without labels in {split}", where, detail, split != "train", fix))
     facts.boxes = labels.boxes
     facts.boxes_per_label = np.diff(np.append(labels.objframe_idx_2_label_idx, len(labels.boxes)))
     if labels.label_timestamps_us is not None:
@@ -89,7 +90,7 @@ def _read(paths: SequencePaths, where: str, findings: list[Finding]) -> StoredLa
     needed = (paths.objframe_idx_2_repr_idx, paths.labels_npz)
     missing = [str(file.relative_to(paths.root)) for file in needed if not file.is_file()]
     if missing:
-        findings.extend(Finding("missing files", where, name) for name in missing)
+        findings.extend(Finding("missing files", where, f"{name}: no such file") for name in missing)
         return None
     if not paths.label_timestamps.is_file():
         name = str(paths.label_timestamps.relative_to(paths.root))

@@ -1,0 +1,261 @@
+"""Damaged datasets: scripts/inspect_dataset.py finds and names each damage, and changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from data.genx_utils.layout import SequencePaths
+from tests.bad_inputs import BadInput, check, command, content
+from tests.running import run
+from tests.tiny import FRAMES, REPR_NAME, write_tiny_dataset
+
+Act = Callable[[Path], object]
+
+SYNTHETIC = "dataset=synthetic"
+"""Its sizes and classes are those of the tiny dataset."""
+
+
+def files(root: Path, split: str = "train") -> SequencePaths:
+    return SequencePaths(root / split / f"{split}_00", REPR_NAME, downsampled=True)
+
+
+def inspected(damage: Callable[[Path], object], *arguments: str) -> Act:
+    """A sound dataset, damaged, then looked at; the look leaves it as it is."""
+
+    def act(folder: Path) -> None:
+        root = write_tiny_dataset(folder / "in", train=1)
+        damage(root)
+        before = content(root)
+        try:
+            command("scripts/inspect_dataset.py", *(arguments or (SYNTHETIC,)), f"path={root}")
+        finally:
+            assert content(root) == before
+
+    return act
+
+
+def rewrite_h5(root: Path, data: Any, name: str = "data") -> None:
+    with h5py.File(files(root).h5, "w") as file:
+        file.create_dataset(name, data=data)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def spoil_a_frame(root: Path) -> None:
+    """Overwrite the compressed bytes of the first frame."""
+    path = files(root).h5
+    with h5py.File(path) as file:
+        chunk = file["data"].id.get_chunk_info(0)
+    with path.open("r+b") as handle:
+        handle.seek(chunk.byte_offset)
+        handle.write(b"\xff" * min(chunk.size, 64))
+
+
+def change_labels(root: Path, split: str = "train", **arrays: Any) -> None:
+    """Write labels.npz with some arrays replaced."""
+    path = files(root, split).labels_npz
+    with np.load(path) as archive:
+        old = {name: archive[name] for name in archive.files}
+    np.savez(path, **(old | arrays))
+
+
+def change_boxes(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    """Damage that changes the structured array of boxes in place."""
+
+    def damage(root: Path) -> None:
+        with np.load(files(root).labels_npz) as archive:
+            boxes = archive["labels"]
+        change(boxes)
+        change_labels(root, labels=boxes)
+
+    return damage
+
+
+def change_array(where: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Damage that changes one of the index or time arrays."""
+
+    def damage(root: Path) -> None:
+        path = getattr(files(root), where)
+        np.save(path, change(np.load(path)))
+
+    return damage
+
+
+def set_field(name: str, value: float, index: int = 3) -> Callable[[Any], None]:
+    def change(boxes: Any) -> None:
+        boxes[name][index] = value
+
+    return change
+
+
+def repeat_a_box(boxes: Any) -> None:
+    boxes[1] = boxes[0]
+
+
+def no_labels(root: Path) -> None:
+    empty = np.zeros(0, dtype=np.int64)
+    with np.load(files(root, "val").labels_npz) as archive:
+        boxes = archive["labels"][:0]
+    change_labels(root, "val", labels=boxes, objframe_idx_2_label_idx=empty)
+    np.save(files(root, "val").objframe_idx_2_repr_idx, empty)
+    np.save(files(root, "val").label_timestamps, empty)
+
+
+def dangling_link(root: Path) -> None:
+    files(root).h5.unlink()
+    files(root).h5.symlink_to("moved_away.h5")
+
+
+def swap(array: Any) -> Any:
+    array[[2, 3]] = array[[3, 2]]
+    return array
+
+
+def unsorted_boxes(root: Path) -> None:
+    with np.load(files(root).labels_npz) as archive:
+        change_labels(root, objframe_idx_2_label_idx=swap(archive["objframe_idx_2_label_idx"]))
+
+
+def raw_recordings(folder: Path) -> None:
+    (folder / "in" / "train").mkdir(parents=True)
+    (folder / "in" / "train" / "drive_td.dat").write_bytes(b"% Version 2\n")
+    command("scripts/inspect_dataset.py", f"path={folder / 'in'}")
+
+
+def other_folder(folder: Path) -> None:
+    (folder / "in" / "train" / "holiday").mkdir(parents=True)
+    (folder / "in" / "train" / "holiday" / "beach.jpg").write_bytes(b"\xff\xd8")
+    command("scripts/inspect_dataset.py", f"path={folder / 'in'}")
+
+
+def one_sequence(folder: Path) -> None:
+    root = write_tiny_dataset(folder / "in", train=1, val=0, test=0)
+    command("scripts/inspect_dataset.py", f"path={files(root).root}")
+
+
+def case(name: str, act: Act, *expect: str) -> BadInput:
+    return BadInput("datasets", name, act, expect)
+
+
+CASES = [
+    case("no such folder", lambda f: command("scripts/inspect_dataset.py", f"path={f / 'none'}"), "no such folder"),
+    case("raw recordings instead of a dataset", raw_recordings, "raw recordings", "preprocess_dataset.py"),
+    case("a folder of something else", other_folder, "event_representations_v2"),
+    case("one sequence instead of a dataset", one_sequence, "one sequence", "train, val and test"),
+    case("no test split", inspected(lambda r: shutil.rmtree(r / "test")), "missing splits (1)"),
+    case("a split without a sequence", inspected(lambda r: shutil.rmtree(files(r, "val").root)), "without sequences"),
+    case(
+        "a sequence in train and in test",
+        inspected(lambda r: shutil.copytree(files(r).root, r / "test" / "train_00")),
+        "sequences in two splits",
+    ),
+    case("no file of frames", inspected(lambda r: files(r).h5.unlink()), "missing files"),
+    case("a file of frames linked to nowhere", inspected(dangling_link), "missing files"),
+    case("frames cut in the middle", inspected(lambda r: cut(files(r).h5)), "frames that cannot be read"),
+    case("frames that are no HDF5", inspected(lambda r: files(r).h5.write_text("no")), "frames that cannot be read"),
+    case("HDF5 without data", inspected(lambda r: rewrite_h5(r, [1], "x")), "frames that cannot be read"),
+    case("a frame with damaged bytes", inspected(spoil_a_frame), "frames that cannot be decoded"),
+    case(
+        "frames of another size",
+        inspected(lambda r: rewrite_h5(r, np.zeros((FRAMES, 20, 64, 96), np.uint8))),
+        "frames of another shape",
+    ),
+    case("frames of the wrong dataset", inspected(lambda _: None, "dataset=gen1"), "missing files"),
+    case(
+        "frames with other channels",
+        inspected(lambda r: rewrite_h5(r, np.zeros((FRAMES, 10, 64, 80), np.uint8))),
+        "frames of another shape",
+    ),
+    case(
+        "frames of floats among integers",
+        inspected(lambda r: rewrite_h5(r, np.zeros((FRAMES, 20, 64, 80), np.float32)), SYNTHETIC),
+        "frames of another type",
+    ),
+    case("no labels.npz", inspected(lambda r: files(r).labels_npz.unlink()), "missing files"),
+    case("labels.npz cut in the middle", inspected(lambda r: cut(files(r).labels_npz)), "labels that cannot be read"),
+    case(
+        "labels without a class",
+        inspected(lambda r: change_labels(r, labels=np.zeros(48, dtype=[("t", "<i8"), ("x", "<f4")]))),
+        "labels that cannot be read",
+    ),
+    case(
+        "labels that need pickle",
+        inspected(lambda r: change_labels(r, labels=np.array([{"x": 1}], dtype=object))),
+        "labels that cannot be read",
+    ),
+    case("box indices out of order", inspected(unsorted_boxes), "labels that contradict each other"),
+    case(
+        "frame indices out of order",
+        inspected(change_array("objframe_idx_2_repr_idx", swap)),
+        "labels that contradict each other",
+    ),
+    case(
+        "an index too few",
+        inspected(change_array("objframe_idx_2_repr_idx", lambda a: a[:-1])),
+        "labels that contradict each other",
+    ),
+    case(
+        "labels beyond the last frame",
+        inspected(change_array("objframe_idx_2_repr_idx", lambda a: a + 3)),
+        "labels beyond the end of the sequence",
+    ),
+    case(
+        "labels half a window beside their frames",
+        inspected(change_array("label_timestamps", lambda a: a + 25_000)),
+        "labels at other times than their frames",
+    ),
+    case("frame times that step back", inspected(change_array("frame_timestamps", swap)), "do not ascend"),
+    case(
+        "a frame time too few",
+        inspected(change_array("frame_timestamps", lambda a: a[1:])),
+        "other numbers of times than frames",
+    ),
+    case(
+        "frame times that are no numbers of µs",
+        inspected(change_array("frame_timestamps", lambda a: a / 1e6)),
+        "times that cannot be read",
+    ),
+    case("a box that is NaN", inspected(change_boxes(set_field("x", np.nan))), "boxes that are not numbers"),
+    case("a box of infinite width", inspected(change_boxes(set_field("w", np.inf))), "boxes that are not numbers"),
+    case("a box of no height", inspected(change_boxes(set_field("h", 0))), "boxes without an area"),
+    case("a box outside the frame", inspected(change_boxes(set_field("x", 500))), "outside the frame of 160 x 128"),
+    case("an unknown class id", inspected(change_boxes(set_field("class_id", 7))), "beyond the 2 classes"),
+    case("a confidence of 2", inspected(change_boxes(set_field("class_confidence", 2))), "scores outside 0 to 1"),
+    case("the same box twice", inspected(change_boxes(repeat_a_box)), "there twice"),
+    case("a val sequence without labels", inspected(no_labels), "sequences without labels in val"),
+]
+
+
+@pytest.mark.parametrize("bad", CASES, ids=str)
+def test_bad_dataset(bad: BadInput, tmp_path: Path) -> None:
+    check(bad, tmp_path)
+
+
+def test_a_sound_dataset_is_found_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_tiny_dataset(tmp_path, train=2)
+    assert run("scripts/inspect_dataset.py", f"path={root}", f"save_picture={tmp_path / 'look.html'}") == 0
+    text = capsys.readouterr().out
+    assert "nothing is wrong" in text
+    assert f"{2 * 2 * FRAMES}" in text
+    page = (tmp_path / "look.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "nothing is wrong" in page
+
+
+def test_many_sequences_with_the_same_damage_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_tiny_dataset(tmp_path, train=7)
+    for sequence in (root / "train").iterdir():
+        SequencePaths(sequence, REPR_NAME).frame_timestamps.unlink()
+    assert run("scripts/inspect_dataset.py", SYNTHETIC, f"path={root}") == 2
+    text = capsys.readouterr().out
+    assert "wrong: missing files (7)" in text
+    assert "... and 2 more" in text
