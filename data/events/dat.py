@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
+from data.events.chunked import CHUNK, ChunkSource
 from data.events.types import Events
 from utils.atomic import atomic_path
 from utils.errors import UserError
@@ -22,6 +24,7 @@ from utils.errors import UserError
 RECORD = np.dtype([("t", "<u4"), ("word", "<u4")])
 EVENT_TYPES = (0, 12)
 _MAX_HEADER_BYTES = 1 << 16
+_HALF_CLOCK, _CLOCK = 1 << 31, 1 << 32
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ def _number(path: Path, fields: dict[str, str], key: str) -> int | None:
     text = fields.get(key)
     if text is None:
         return None
-    if not text.isdigit():
-        raise _bad(path, f"a whole number after '% {key.capitalize()}'", repr(text))
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1 << 14):
+        raise _bad(path, f"a whole number from 1 to 16384 after '% {key.capitalize()}'", repr(text))
     return int(text)
 
 
@@ -96,7 +99,8 @@ def read_dat_header(path: Path | str) -> DatHeader:
         raise _bad(path, "event type 0 or 12 and event size 8", f"event type {event_type} and event size {event_size}")
     rest = size - position - 2
     if rest % RECORD.itemsize:
-        raise _bad(path, "a whole number of 8-byte events", f"{rest} bytes of events: the file is cut off")
+        got = f"{rest} bytes of events, the last one begun at byte {size - rest % RECORD.itemsize}: the file is cut off"
+        raise _bad(path, "a whole number of 8-byte events", got)
     return DatHeader(
         height=_number(path, fields, "height"),
         width=_number(path, fields, "width"),
@@ -134,6 +138,74 @@ def read_dat(path: Path | str) -> Events:
     """
     header = read_dat_header(path)
     return decode(map_records(path, header), header.version)
+
+
+class DatSource(ChunkSource):
+    """Pieces of a ``.dat`` file. Times go on where the 32-bit clock runs over (a step back of more than 35 minutes).
+
+    Raises:
+        UserError: see ``read_dat_header``.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._header = read_dat_header(self.path)
+        height, width = self._header.height, self._header.width
+        self.hw = None if height is None or width is None else (height, width)
+        self.num_chunks = -(-self._header.num_events // CHUNK)
+        self._clocks = [(0, 0)]  # before each piece: last time as it stands in the file, and how often it ran over
+
+    def chunk(self, index: int) -> Events:
+        """Events of one piece."""
+        first = index * CHUNK
+        count = min(CHUNK, self._header.num_events - first)
+        offset = self._header.data_offset + first * RECORD.itemsize
+        records = np.fromfile(self.path, dtype=RECORD, count=count, offset=offset)
+        if len(records) < count:
+            raise _bad(self.path, f"{self._header.num_events} events, as there were", "a file that became shorter")
+        words = records.view(np.uint32)
+        t, y, p = np.empty(count, np.int64), np.empty(count, np.uint16), np.empty(count, np.uint8)
+        x = np.empty(count, np.uint16)
+        clock = _decode(words, *((14, 14) if self._header.version >= 2 else (9, 8)), *self._clocks[index], t, x, y, p)
+        if index + 1 == len(self._clocks):
+            self._clocks.append(clock)
+        return Events(t=t, x=x, y=y, p=p)
+
+    def place(self, chunk: int, event: int) -> str:
+        """The event's byte."""
+        return f"at byte {self._header.data_offset + (chunk * CHUNK + event) * RECORD.itemsize}"
+
+    def findings(self) -> dict[str, int]:
+        """How often the clock ran over."""
+        return {"wraps": self._clocks[-1][1]}
+
+
+@njit(cache=True, nogil=True)
+def _decode(
+    words: npt.NDArray[Any],
+    x_bits: int,
+    y_bits: int,
+    last: Any,
+    wraps: int,
+    t: npt.NDArray[Any],
+    x: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    p: npt.NDArray[Any],
+) -> tuple[int, int]:
+    """Unpack pairs of words uint32 [2N] into the columns; returns the clock behind them, see ``DatSource``."""
+    x_mask, y_mask = (1 << x_bits) - 1, (1 << y_bits) - 1
+    for i in range(t.size):
+        time, word = np.int64(words[2 * i]), np.int64(words[2 * i + 1])
+        if last - time > _HALF_CLOCK:
+            wraps += 1
+        elif wraps > 0 and time - last > _HALF_CLOCK:
+            wraps -= 1
+        last = time
+        t[i] = time + wraps * _CLOCK
+        x[i] = word & x_mask
+        y[i] = (word >> x_bits) & y_mask
+        p[i] = (word >> (x_bits + y_bits)) & 1
+    return last, wraps
 
 
 def write_dat(path: Path | str, events: Events, height: int, width: int) -> None:

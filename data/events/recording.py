@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from data.events.dat import decode, map_records, read_dat_header
-from data.events.types import Events, window_indices
-from utils.errors import UserError
-
-CHUNK = 1 << 18
-"""Events per entry of a ``.dat`` file's time index."""
+from data.events.problems import no_events
+from data.events.report import RecordingReport
+from data.events.types import Events
 
 
 class Recording(ABC):
@@ -25,6 +22,7 @@ class Recording(ABC):
         size_known: the file itself gives the size (otherwise: the caller did, or the largest coordinates).
         num_events: number of events, at least 1.
         t_first_us, t_last_us: times of the first and last event.
+        report: what was repaired or left out.
     """
 
     name: str
@@ -34,10 +32,20 @@ class Recording(ABC):
     num_events: int
     t_first_us: int
     t_last_us: int
+    report: RecordingReport
+
+    @property
+    def duration_us(self) -> int:
+        """Microseconds from the first to the last event."""
+        return self.t_last_us - self.t_first_us
 
     @abstractmethod
     def read(self, t0_us: int, t1_us: int) -> Events:
         """Events with ``t0_us <= t <= t1_us``; both ends belong to the window."""
+
+    @abstractmethod
+    def chunks(self) -> Iterator[Events]:
+        """All events in order, in runs that fit into memory (some may be empty)."""
 
 
 class ArrayRecording(Recording):
@@ -55,6 +63,10 @@ class ArrayRecording(Recording):
             raise no_events(name)
         self.name = name
         self.events = events.in_order()
+        moved = self.events.t - events.t
+        self.report = RecordingReport(
+            times_back=int(np.count_nonzero(moved)), largest_step_back_us=int(moved.max(initial=0))
+        )
         self.size_known = size_known and hw is not None
         self.height, self.width = hw or (int(events.y.max()) + 1, int(events.x.max()) + 1)
         self.num_events = len(events)
@@ -65,59 +77,9 @@ class ArrayRecording(Recording):
         """Events of the window, as views."""
         return self.events.window(t0_us, t1_us)
 
-
-class DatRecording(Recording):
-    """A ``.dat`` file through a memory map; only the events of a window are decoded.
-
-    Args:
-        path: the file.
-        sensor_hw: size if the header gives none; None takes the largest coordinates.
-
-    Raises:
-        UserError: the file is not a sound ``.dat`` file, or has no events.
-    """
-
-    def __init__(self, path: Path | str, sensor_hw: tuple[int, int] | None = None) -> None:
-        path = Path(path)
-        header = read_dat_header(path)
-        if header.num_events == 0:
-            raise no_events(str(path))
-        self.name = recording_name(path)
-        self.num_events = header.num_events
-        self._version = header.version
-        self._records = map_records(path, header)
-        self._index = self._running_maxima()
-        self.t_first_us = int(self._records["t"][0])
-        self.t_last_us = int(self._index[-1])
-        self.size_known = header.height is not None and header.width is not None
-        if header.height is not None and header.width is not None:
-            self.height, self.width = header.height, header.width
-        else:
-            self.height, self.width = sensor_hw or self._largest_coordinates()
-
-    def _running_maxima(self) -> npt.NDArray[np.int64]:
-        """Largest time up to the end of each chunk, ascending: the index of time for the whole file."""
-        maxima = [self._records["t"][start : start + CHUNK].max() for start in range(0, self.num_events, CHUNK)]
-        return np.maximum.accumulate(np.asarray(maxima, dtype=np.int64))
-
-    def _largest_coordinates(self) -> tuple[int, int]:
-        height = width = 0
-        for start in range(0, self.num_events, CHUNK):
-            events = decode(self._records[start : start + CHUNK], self._version)
-            height, width = max(height, int(events.y.max()) + 1), max(width, int(events.x.max()) + 1)
-        return height, width
-
-    def read(self, t0_us: int, t1_us: int) -> Events:
-        """Events of the window, decoded."""
-        first = int(np.searchsorted(self._index, t0_us, side="left"))
-        last = int(np.searchsorted(self._index, t1_us, side="right"))
-        records = self._records[first * CHUNK : (last + 1) * CHUNK]
-        t = np.maximum.accumulate(records["t"].astype(np.int64))
-        if first > 0:
-            t = np.maximum(t, self._index[first - 1])
-        start, stop = window_indices(t, t0_us, t1_us)
-        events = decode(records[start:stop], self._version)
-        return Events(t=t[start:stop], x=events.x, y=events.y, p=events.p)
+    def chunks(self) -> Iterator[Events]:
+        """All events at once."""
+        yield self.events
 
 
 def recording_name(path: Path) -> str:
@@ -127,10 +89,3 @@ def recording_name(path: Path) -> str:
     '17-03-30_0_60000000'
     """
     return path.stem.removesuffix("_td")
-
-
-def no_events(where: str) -> UserError:
-    """The error for a recording without events."""
-    return UserError(
-        expected="a recording with events", got="no events", where=where, fix="check the recording, or leave it out"
-    )

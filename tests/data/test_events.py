@@ -10,21 +10,9 @@ from hypothesis import strategies as st
 from data.events.bbox import read_bbox_npy, write_bbox_npy
 from data.events.dat import RECORD, read_dat, read_dat_header, write_dat
 from data.events.types import Events
+from tests.data.recording_files import assert_same
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
-
-FIELDS = ("t", "x", "y", "p")
-
-
-def random_events(n: int, seed: int = 0, height: int = 128, width: int = 160, t_max: int = 1_000_000) -> Events:
-    rng = np.random.default_rng(seed)
-    t = np.sort(rng.integers(0, t_max, n))
-    return Events.from_arrays(t, rng.integers(0, width, n), rng.integers(0, height, n), rng.integers(0, 2, n))
-
-
-def assert_same(left: Events, right: Events) -> None:
-    for name in FIELDS:
-        np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
 
 
 def raw_dat(header: str, event_type: int, words: list[tuple[int, int]]) -> bytes:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import data.events.recording as recording_module
+import data.events.dat as dat_module
+from data.events.chunked import ChunkedRecording, concatenate
 from data.events.dat import RECORD, write_dat
 from data.events.open import open_recording
-from data.events.recording import DatRecording
 from data.events.types import Events
+from tests.data.recording_files import FIELDS, aedat4_bytes, assert_same
 from utils.errors import UserError
-
-FIELDS = ("t", "x", "y", "p")
 
 
 def events_of(times: list[int]) -> Events:
@@ -27,22 +23,29 @@ def events_of(times: list[int]) -> Events:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    times=st.lists(st.integers(0, 500), min_size=1, max_size=60),
+    times=st.lists(st.integers(-3, 20), min_size=1, max_size=60).map(lambda steps: np.cumsum(steps).clip(0).tolist())
+    | st.lists(st.integers(0, 500), min_size=1, max_size=9),
     windows=st.lists(st.tuples(st.integers(-5, 510), st.integers(0, 300)), min_size=1, max_size=5),
 )
 def test_windows_of_a_mapped_file_equal_windows_in_memory(times, windows, tmp_path_factory):
     path = tmp_path_factory.mktemp("r") / "seq_td.dat"
     write_dat(path, events_of(times), 20, 30)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recording_module, "CHUNK", 7)
-        recording = open_recording(path)
-        assert isinstance(recording, DatRecording)
+        patch.setattr(dat_module, "CHUNK", 7)
         expected = events_of(times).in_order()
+        moved = int(np.count_nonzero(expected.t - events_of(times).t))
+        if moved > len(times) / 2:
+            with pytest.raises(UserError, match="in the order of their times"):
+                open_recording(path)
+            return
+        recording = open_recording(path)
+        assert isinstance(recording, ChunkedRecording)
+        assert recording.report.times_back == moved
+        assert recording.report.largest_step_back_us == int((expected.t - events_of(times).t).max())
+        assert_same(concatenate(list(recording.chunks())), expected)
         assert (recording.t_first_us, recording.t_last_us) == (times[0], max(times))
         for t0, length in windows:
-            got, want = recording.read(t0, t0 + length), expected.window(t0, t0 + length)
-            for name in FIELDS:
-                np.testing.assert_array_equal(getattr(got, name), getattr(want, name))
+            assert_same(recording.read(t0, t0 + length), expected.window(t0, t0 + length))
 
 
 def write_all_formats(folder, events: Events):
@@ -90,7 +93,7 @@ def test_a_size_that_the_file_contradicts_is_a_user_error(tmp_path):
     [
         (b"", "empty file"),
         (b"hello", "starts with"),
-        (b"% date 2023\n% evt 3.0\n% format EVT3\n", "RAW"),
+        (b"% date 2023\n% evt 3.0\n% format EVT3\n", "no events"),
         (b"PK\x03\x04broken", "unreadable"),
         (b"\x93NUMPYbroken", "unreadable"),
         (b"% Version 2\n\x0c\x08", "no events"),
@@ -122,38 +125,12 @@ def test_arrays_of_another_form_are_user_errors(tmp_path):
         open_recording(tmp_path / "none.npz")
 
 
-class StubDecoder:
-    """Packets as aedat.Decoder yields them: two event streams, frames in between, the second half in a later packet."""
-
-    def __init__(self, path: str) -> None:
-        assert path.endswith("a.aedat4")
-
-    def id_to_stream(self):
-        return {
-            1: {"type": "frame", "width": 8, "height": 8},
-            0: {"type": "events", "width": 30, "height": 20},
-            4: {"type": "events", "width": 99, "height": 99},
-        }
-
-    def __iter__(self):
-        dtype = [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), (("p", "on"), "?")]
-        yield {"stream_id": 0, "events": np.array([(10**15, 3, 4, True), (10**15 + 5, 5, 6, False)], dtype=dtype)}
-        yield {"stream_id": 1, "frame": {}}
-        yield {"stream_id": 4, "events": np.array([(1, 9, 9, True)], dtype=dtype)}
-        yield {"stream_id": 0, "events": np.array([(10**15 + 9, 7, 8, True)], dtype=dtype)}
-
-
-def test_aedat4_takes_the_first_event_stream(tmp_path, monkeypatch):
-    (tmp_path / "a.aedat4").write_bytes(b"#!AER-DAT4.0\r\n")
-    monkeypatch.setitem(sys.modules, "aedat", SimpleNamespace(Decoder=StubDecoder))
+def test_aedat4_takes_the_first_event_stream(tmp_path):
+    first = Events.from_arrays([10**15, 10**15 + 5, 10**15 + 9], [3, 5, 7], [4, 6, 8], [1, 0, 1])
+    other = Events.from_arrays([1], [9], [9], [1])
+    streams = [(1, "FRME", 8, 8), (4, "EVTS", 99, 99), (0, "EVTS", 20, 30)]
+    packets = [(0, first.slice(0, 2)), (4, other), (0, first.slice(2, 3))]
+    (tmp_path / "a.aedat4").write_bytes(aedat4_bytes(packets, streams))
     recording = open_recording(tmp_path / "a.aedat4")
     assert (recording.height, recording.width, recording.size_known) == (20, 30, True)
-    events = recording.read(10**15, 10**15 + 9)
-    assert (events.x.tolist(), events.y.tolist(), events.p.tolist()) == ([3, 5, 7], [4, 6, 8], [1, 0, 1])
-
-
-def test_damaged_aedat4_is_a_user_error(tmp_path):
-    pytest.importorskip("aedat")
-    (tmp_path / "a.aedat4").write_bytes(b"#!AER-DAT4.0\r\n\x00\x00")
-    with pytest.raises(UserError, match="unreadable"):
-        open_recording(tmp_path / "a.aedat4")
+    assert_same(recording.read(10**15, 10**15 + 9), first)

@@ -1,0 +1,61 @@
+"""What reading a recording came upon: counts of everything that was repaired or left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RecordingReport:
+    """Counts from one pass over all events of a recording; all 0 for a sound one.
+
+    Attributes:
+        times_back: events whose time lay before that of an earlier event; they were given the latest time so far.
+        largest_step_back_us: the farthest that one of them was moved, microseconds.
+        outside: events beyond the stated sensor; they were left out.
+        undated: events before the first time or row word of an EVT stream; they were left out.
+        unknown_words: words of an EVT stream of a type that the format does not define; they were passed over.
+        cut_bytes: bytes of an unfinished word or line at the end of the file; they were passed over.
+        wraps: how often the clock of the file ran over and began anew; times go on (nothing is wrong with that).
+        bad_offset: byte at which the first unknown word lies, -1 without one.
+    """
+
+    times_back: int = 0
+    largest_step_back_us: int = 0
+    outside: int = 0
+    undated: int = 0
+    unknown_words: int = 0
+    cut_bytes: int = 0
+    wraps: int = 0
+    bad_offset: int = -1
+
+    @property
+    def sound(self) -> bool:
+        """Nothing was repaired and nothing left out."""
+        return not self.warnings()
+
+    def warnings(self) -> list[str]:
+        """One line for each kind of trouble, with its count.
+
+        >>> RecordingReport(outside=2, cut_bytes=3).warnings()
+        ['2 events outside the sensor: left out', 'the file ends in the middle of an event: 3 bytes passed over']
+        """
+        lines = [
+            (
+                self.times_back,
+                f"{_events(self.times_back)} earlier than one before (by up to "
+                f"{self.largest_step_back_us} µs): moved to the latest time so far",
+            ),
+            (self.outside, f"{_events(self.outside)} outside the sensor: left out"),
+            (self.undated, f"{_events(self.undated)} before the first time or row word: left out"),
+            (
+                self.unknown_words,
+                f"{self.unknown_words} words of unknown type, the first at byte {self.bad_offset}: passed over",
+            ),
+            (self.cut_bytes, f"the file ends in the middle of an event: {self.cut_bytes} bytes passed over"),
+        ]
+        return [text for count, text in lines if count]
+
+
+def _events(count: int) -> str:
+    return f"{count} event{'' if count == 1 else 's'}"
