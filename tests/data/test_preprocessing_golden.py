@@ -22,9 +22,15 @@ PROPHESEE = {"gen1": (30, 10), "gen4": (60, 20)}
 CONSERVATIVE = (0, 5)
 
 
-def load(name: str) -> dict[str, np.ndarray]:
+def load(name: str, part: str = "") -> dict[str, np.ndarray]:
+    """Arrays of a file whose names hold ``part``."""
     with np.load(GOLDEN / name) as archive:
-        return {key: archive[key] for key in archive.files}
+        return {key: archive[key] for key in archive.files if part in key}
+
+
+def names_in(name: str) -> set[str]:
+    with np.load(GOLDEN / name) as archive:
+        return set(archive.files)
 
 
 def config(dataset: str, size: tuple[int, int], **more) -> PreprocessConfig:
@@ -47,11 +53,30 @@ def test_label_filters(dataset, split, mode):
     cfg = config(dataset, PROPHESEE[dataset] if mode == "gen1" else CONSERVATIVE)
     ours = filter_boxes(to_bbox_array(golden[f"{dataset}/in"]), cfg, split)
     theirs = golden[f"{dataset}/filter_{mode}/{split}"]
-    for name in ("t", "x", "y", "w", "h", "class_id"):
+    for name in ("t", "x", "y", "w", "h", "class_id", "class_confidence"):
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
+def test_every_published_array_is_compared():
+    filtered = {f"{d}/filter_{mode}/{split}" for d in SENSOR for mode in SENSOR for split in ("train", "val")}
+    assert names_in("04b_label_filters.npz") == filtered | {f"{d}/in" for d in SENSOR}
+    times = {f"{case}/{name}" for case in TIMES for name in (*TIME_ARRAYS, "in_labels", "dataset")}
+    assert names_in("04b_timestamps.npz") == times | {f"gen1_gaps/{name}" for name in ("in_labels", "dataset", "error")}
+    names = [r.build().name for r in REPRESENTATIONS]
+    end = {f"{split}/in/{name}" for split in ("train", "val") for name in ("t", "x", "y", "p", "labels")}
+    end |= {f"{split}/out/{name}" for split in ("train", "val") for name in END_LABELS}
+    end |= {f"{split}/out/{name}/{array}" for split in ("train", "val") for name in names for array in END_FRAMES}
+    assert names_in("04b_endtoend_gen1.npz") == names_in("04b_endtoend_gen4.npz") == end
+
+
 TIMES = ("gen1_4hz", "gen1_gaps2", "gen1_single", "gen1_1hz", "gen4_60hz", "gen4_30hz", "gen4_60hz_gap")
+
+
+TIME_ARRAYS = (
+    "frame_timestamps_us", "ev_repr_timestamps_us", "objframe_idx_2_repr_idx", "labels_per_frame", "labels",
+)  # fmt: skip
+END_LABELS = ("labels", "objframe_idx_2_label_idx", "label_timestamps_us")
+END_FRAMES = ("data", "timestamps_us", "objframe_idx_2_repr_idx")
 
 
 @pytest.mark.parametrize("case", TIMES)
@@ -66,6 +91,8 @@ def test_label_and_window_times(case):
     np.testing.assert_allclose(labels.boxes["t"], golden[f"{case}/labels"]["t"], atol=2)  # theirs went through float32
     for name in "xywh":
         np.testing.assert_allclose(labels.boxes[name], golden[f"{case}/labels"][name], atol=1e-4)
+    for name in ("class_id", "class_confidence"):
+        np.testing.assert_array_equal(labels.boxes[name], golden[f"{case}/labels"][name])
 
 
 def test_labels_closer_than_the_tolerance_are_one_frame():
@@ -90,7 +117,7 @@ REPRESENTATIONS = [RepresentationConfig(), RepresentationConfig("mixed_density",
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("representation", REPRESENTATIONS, ids=lambda r: r.kind)
 def test_end_to_end(tmp_path, dataset, split, representation):
-    golden = load(f"04b_endtoend_{dataset}.npz")
+    golden = load(f"04b_endtoend_{dataset}.npz", f"{split}/")
     cfg = config(
         dataset,
         PROPHESEE["gen1"] if dataset == "gen1" else CONSERVATIVE,
