@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
 from data.events.recording import ArrayRecording
 from data.events.types import Events
 from data.genx_utils.layout import FrameReader, SequencePaths, list_sequences, read_labels
@@ -17,34 +16,10 @@ from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.sequence import plan_sequence, preprocess_recording
 from data.preprocessing.timing import plan_windows, select_label_times
-from utils.boxes import BBOX_DTYPE
+from tests.data.preprocessing_helpers import boxes_at, config, content, events_of, every_ms, make_raw
 from utils.errors import UserError
 
-HW = (32, 40)
 NAME = "stacked_histogram_dt=50_nbins=2"
-
-
-def config(**more) -> PreprocessConfig:
-    values = {"representation": RepresentationConfig(bins=2), "base_step_ms": 50.0, "num_raw_classes": 2}
-    return PreprocessConfig(HW, **{**values, **more})
-
-
-def boxes_at(times_us) -> np.ndarray:
-    boxes = np.zeros(len(times_us), dtype=BBOX_DTYPE)
-    boxes["t"] = times_us
-    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 4, 5, 12, 10
-    boxes["class_confidence"] = boxes["objectness"] = 1
-    return boxes
-
-
-def events_of(n=4000, seed=0, t_max=1_000_000, start=0) -> Events:
-    rng = np.random.default_rng(seed)
-    t = np.sort(rng.integers(0, t_max, n)) + start
-    return Events.from_arrays(t, rng.integers(0, HW[1], n), rng.integers(0, HW[0], n), rng.integers(0, 2, n))
-
-
-def every_ms(step, stop=1000, start=None):
-    return np.arange(start or step, stop + 1, step, dtype=np.int64) * 1000
 
 
 def test_gen1_windows_lie_dt_apart_by_default():
@@ -147,20 +122,6 @@ def test_all_windows_go_on_to_the_end_and_keep_unlabelled_recordings(tmp_path):
 def test_impossible_parameters_are_user_errors(fault):
     with pytest.raises(UserError, match=r"dataset\."):
         config(**fault)
-
-
-def make_raw(root, splits=("train", "val"), per_split=2, labelled=True):
-    for split in splits:
-        (root / split).mkdir(parents=True)
-        for index in range(per_split):
-            write_dat(root / split / f"s{index}_td.dat", events_of(seed=index), *HW)
-            boxes = boxes_at(every_ms(50)) if labelled else boxes_at([])
-            write_bbox_npy(root / split / f"s{index}_bbox.npy", boxes)
-    return root
-
-
-def content(root):
-    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_a_folder_in_two_processes_gives_the_bytes_of_one(tmp_path):
