@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from modules.utils.gather import gather_arrays, share_figures
 from utils.boxes import BBOX_DTYPE
+from utils.evaluation.convert import detections_to_boxes
 from utils.evaluation.prophesee import PropheseeEvaluator
 
 FrameKey = tuple[str, int]
-
-
-def detections_to_structured(rows: npt.NDArray[np.float32], t_us: int) -> npt.NDArray[Any]:
-    """Detections as label records.
-
-    Args:
-        rows: [n, 7] x1, y1, x2, y2, objectness, class confidence, class.
-        t_us: time written to every record, microseconds.
-
-    Returns:
-        ``BBOX_DTYPE`` array [n]; x, y is the top-left corner.
-    """
-    out = np.zeros(len(rows), dtype=BBOX_DTYPE)
-    out["t"] = t_us
-    out["x"], out["y"] = rows[:, 0], rows[:, 1]
-    out["w"], out["h"] = rows[:, 2] - rows[:, 0], rows[:, 3] - rows[:, 1]
-    out["objectness"], out["class_confidence"], out["class_id"] = rows[:, 4], rows[:, 5], rows[:, 6]
-    return out
+BoxArray = npt.NDArray[Any]
 
 
 def hflip_detections(detections: Tensor, width: int) -> Tensor:
@@ -57,45 +41,71 @@ class DetectionCollector:
     """Detections and labels by (sequence, frame), until an evaluation is due."""
 
     views: dict[FrameKey, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
-    labels: dict[FrameKey, npt.NDArray[Any]] = field(default_factory=dict)
+    labels: dict[FrameKey, BoxArray] = field(default_factory=dict)
+    times: dict[FrameKey, int] = field(default_factory=dict)
 
     def add_detections(self, key: FrameKey, detections: Tensor) -> None:
         """Add one view of a frame, [n, 7]."""
         self.views.setdefault(key, []).append(detections.detach().cpu().float().numpy())
 
-    def add_labels(self, key: FrameKey, labels: npt.NDArray[Any]) -> None:
-        """Add the ground truth of a frame, structured array [n]."""
+    def add_labels(self, key: FrameKey, labels: BoxArray, t_us: int) -> None:
+        """Add the ground truth of a frame, structured array [n].
+
+        Args:
+            key: the frame.
+            labels: its boxes; none is a frame that was looked at and holds nothing.
+            t_us: time of the frame in microseconds, used when there is no box that tells it.
+        """
         self.labels[key] = labels
+        self.times[key] = int(labels["t"][0]) if len(labels) else t_us
 
     def clear(self) -> None:
         """Forget everything."""
         self.views.clear()
         self.labels.clear()
+        self.times.clear()
 
     def compute(self, evaluator: PropheseeEvaluator, nms_threshold: float) -> Mapping[str, float]:
-        """Merge views and processes, evaluate once, and return the figures by name.
+        """Merge views and processes, evaluate once, and return the figures by name, the same on every process.
 
         Frames are evaluated in the order of their sequence name and number, whatever process or lane saw them.
         """
-        frames: dict[FrameKey, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {}
-        for key, labels in self.labels.items():
-            if len(labels) == 0:
-                continue
+        evaluator.reset()
+        names = list(evaluator.compute())
+        parts = gather_arrays(self._arrays(nms_threshold))
+        figures = None
+        if parts is not None:
+            frames = {key: frame for part in parts for key, frame in _frames(part)}
+            for key in sorted(frames):
+                evaluator.add([frames[key][0]], [frames[key][1]])
+            figures = evaluator.compute()
+            evaluator.reset()
+        return share_figures(figures, names)
+
+    def _arrays(self, nms_threshold: float) -> dict[str, npt.NDArray[Any]]:
+        """Labels and merged detections of this process as flat arrays; ``_frames`` takes them apart."""
+        keys, gt, dt = sorted(self.labels), [], []
+        for key in keys:
             views = self.views.get(key, [np.zeros((0, 7), np.float32)])
             merged = views[0] if len(views) == 1 else merge_detections(views, nms_threshold)
-            frames[key] = (labels, detections_to_structured(merged, int(labels["t"][0])))
-        frames = _gather(frames)
-        evaluator.reset()
-        for key in sorted(frames):
-            evaluator.add([frames[key][0]], [frames[key][1]])
-        return evaluator.compute()
+            gt.append(self.labels[key])
+            dt.append(detections_to_boxes(merged, self.times[key]))
+        names = [key[0].encode() for key in keys]
+        empty = np.zeros(0, dtype=BBOX_DTYPE)
+        return {
+            "name": np.frombuffer(b"".join(names), np.uint8),
+            "name_n": np.array([len(name) for name in names], np.int64),
+            "number": np.array([key[1] for key in keys], np.int64),
+            "gt": np.concatenate([empty, *gt]),
+            "gt_n": np.array([len(boxes) for boxes in gt], np.int64),
+            "dt": np.concatenate([empty, *dt]),
+            "dt_n": np.array([len(boxes) for boxes in dt], np.int64),
+        }
 
 
-def _gather(
-    frames: dict[FrameKey, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
-) -> dict[FrameKey, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return frames
-    parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, frames)
-    return {key: value for part in parts for key, value in part.items()}
+def _frames(part: Mapping[str, npt.NDArray[Any]]) -> Iterator[tuple[FrameKey, tuple[BoxArray, BoxArray]]]:
+    """Frames, labels and detections of one process."""
+    ends = {key: np.cumsum(part[f"{key}_n"]) for key in ("name", "gt", "dt")}
+    for index, number in enumerate(part["number"].tolist()):
+        name, gt, dt = (part[key][end[index] - part[f"{key}_n"][index] : end[index]] for key, end in ends.items())
+        yield (name.tobytes().decode(), number), (gt, dt)

@@ -43,6 +43,7 @@ class StreamingEvaluation:
         tta = config["tta"]
         self.hflip = bool(tta["enable"] and tta["hflip"])
         self.tflip_offset = int(config["dataset"]["tflip_offset"])
+        self.frame_us = int(1000 * config["dataset"]["representation"]["dt_ms"])
         self.nms_threshold = float(config["model"]["postprocess"]["nms_threshold"])
         self.evaluator = evaluator_from_config(config)
         self.collector = DetectionCollector()
@@ -88,7 +89,7 @@ class StreamingEvaluation:
             self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
             if dataloader_idx == 0 and not view:
                 labels = batch["labels"].at(t, lane)
-                self.collector.add_labels(key, labels.to_structured())
+                self.collector.add_labels(key, labels.to_structured(), (key[1] + 1) * self.frame_us)
 
     def _wanted(self, batch: Mapping[str, Any], *, further_view: bool) -> list[tuple[int, int]]:
         """Return (t, lane) of the frames that count: labelled ones, or, of a further view, those labelled before."""

@@ -26,7 +26,7 @@ def figures_table(figures: Mapping[str, float], classes: Sequence[str], title: s
     notes = {
         "product_": "ranked by objectness x class",
         "class_": "ranked by class confidence",
-        "strict_": "frames without ground truth count too",
+        "strict_": "all labelled frames count, without a box of the class or size too",
     }
     for prefix, meaning in notes.items():
         if f"{prefix}AP" in figures:

@@ -25,9 +25,9 @@ from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.genx_utils.types import Batch, BatchSpec, LaneSpec
 from modules.data.genx import DataModule
+from tests.golden_files import GOLDEN, golden_dataset
 from utils.boxes import BBOX_DTYPE
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 WILD = AugmentationConfig(
     hflip=0.5,
     tflip=0.5,
@@ -49,7 +49,7 @@ def golden_json(name: str) -> Any:
 def golden_config(**changes: Any) -> DataModuleConfig:
     """The setting in which the golden sampling data were made."""
     settings: dict[str, Any] = {
-        "path": str(GOLDEN / "dataset" / "gen1"),
+        "path": str(golden_dataset()),
         "ev_repr_name": REPR,
         "sensor_hw": (240, 304),
         "num_classes": 2,

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from data.augmentation.config import AugmentationConfig, RotationConfig, ZoomConfig
 from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.state import AugmentationState, apply_to_labels, place_window, sample_state
-from tests.data.sampling_helpers import GOLDEN
+from tests.golden_files import GOLDEN, load_golden
 from utils.errors import UserError
 
 # The small frames, and the labels of both sizes.
-DATA = np.load(GOLDEN / "05_augment_small.npz")
+DATA = load_golden("05_augment_small")
 SIZES = {"small": (60, 90), "gen1": (240, 304)}
-CASES = sorted({tuple(k.split("/")[:2]) for k in DATA.files if k.endswith("/lab1") and "/in/" not in k})
+CASES = sorted({tuple(k.split("/")[:2]) for k in DATA if k.endswith("/lab1") and "/in/" not in k})
 
 
 def state_of(case: str) -> AugmentationState | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
+from tests.golden_files import GOLDEN, load_golden
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+__all__ = ["GOLDEN", "assert_near", "load_golden", "pad_frames", "tiny_config", "tiny_weights"]
 
 
 def tiny_config(in_res_hw=(64, 96), partition=(2, 3), num_classes=2, **head):
@@ -20,11 +19,6 @@ def tiny_config(in_res_hw=(64, 96), partition=(2, 3), num_classes=2, **head):
     return DetectorConfig(
         backbone=backbone, fpn=FpnConfig(depth=0.33), head=HeadConfig(num_classes=num_classes, **head)
     )
-
-
-def load_npz(name):
-    with np.load(GOLDEN / name, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
 
 
 def pad_frames(ev, hw):
@@ -41,7 +35,7 @@ def assert_near(actual, expected, atol=0.0, rtol=0.0, name=""):
 
 @pytest.fixture(scope="session")
 def tiny_weights():
-    arrays = load_npz("02_weights_gen1_tiny.npz")
+    arrays = load_golden("02_weights_gen1_tiny")
     return {key.removeprefix("mdl."): torch.from_numpy(value) for key, value in arrays.items()}
 
 

@@ -12,9 +12,9 @@ from models.detection.yolox.models import assignment
 from models.detection.yolox.models.anchors import Anchors, make_anchors
 from models.detection.yolox.models.assignment import Boxes, assign, near_anchors
 
-from .conftest import load_npz
+from .conftest import load_golden
 
-GOLDEN = load_npz("03_simota.npz")
+GOLDEN = load_golden("03_simota")
 CASES = sorted({key.split("/")[0] for key in GOLDEN})
 
 

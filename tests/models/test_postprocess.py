@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.detection.yolox.utils.boxes import postprocess
 
-from .conftest import load_npz
+from .conftest import load_golden
 
 
 def as_set(rows):
@@ -18,10 +18,10 @@ def as_set(rows):
     return rows[np.lexsort(np.round(rows[:, :4].T, 1))]
 
 
-@pytest.mark.parametrize("name", ["02_forward_small.npz", "02_forward_full.npz", "02_forward_gen4like.npz"])
+@pytest.mark.parametrize("name", ["02_forward_small", "02_forward_full", "02_forward_gen4like"])
 @pytest.mark.parametrize(("tag", "threshold"), [("det01", 0.1), ("det0001", 0.001)])
 def test_golden_detections(name, tag, threshold):
-    golden = load_npz(name)
+    golden = load_golden(name)
     steps, lanes = golden["ev"].shape[:2]
     for t in range(steps):
         pred = torch.from_numpy(golden[f"pred_t{t}"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,17 +15,16 @@ from modules.utils.collect import hflip_detections, merge_detections
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.pseudo_labels import EventSeqData, crop_boxes, detections_to_labels, rows_to_records
 from modules.utils.tta import hflip_labels, hflip_lanes, merge_labels
+from tests.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 TWO_CLASSES = [0, 1]
 
 
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(GOLDEN / "06_tracker.npz", allow_pickle=False) as file:
-        return dict(file)
+    return load_golden("06_tracker")
 
 
 @pytest.fixture(scope="module")

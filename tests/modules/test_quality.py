@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +14,11 @@ from modules.utils.matching import match_one_to_one, pair_boxes
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.pseudo_labels import rows_to_records
 from modules.utils.quality import compare_boxes, evaluate_pseudo_labels, source_split_of
+from tests.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 REPRESENTATION = "stacked_histogram_dt=50_nbins=1"
 CLASSES = ("car", "ped")
 
@@ -32,11 +31,11 @@ def evaluator(classes=CLASSES):
 def test_overlap_shares_equal_reference(classes):
     count = len(classes)
     expected = json.loads((GOLDEN / "06_tracker.json").read_text())[f"evaluate_label/{count}"]
-    with np.load(GOLDEN / "06_tracker.npz", allow_pickle=False) as arrays:
-        frames = np.flatnonzero(arrays[f"evl/{count}/pred_mask"])
-        labels = [rows_to_records(arrays[f"evl/{count}/gt{frame}"]) for frame in frames]
-        boxes = [rows_to_records(arrays[f"evl/{count}/pse{frame}"]) for frame in frames]
-        scores = {name: arrays[f"evl/{count}/scores/ssod/true_ious_{name}"] for name in classes}
+    arrays = load_golden("06_tracker", "evl/")
+    frames = np.flatnonzero(arrays[f"evl/{count}/pred_mask"])
+    labels = [rows_to_records(arrays[f"evl/{count}/gt{frame}"]) for frame in frames]
+    boxes = [rows_to_records(arrays[f"evl/{count}/pse{frame}"]) for frame in frames]
+    scores = {name: arrays[f"evl/{count}/scores/ssod/true_ious_{name}"] for name in classes}
     none = ScoreThresholds.of(0.0, 0.0, range(count))
     report = compare_boxes(labels, boxes, classes, evaluator(classes), none)
     for class_id, name in enumerate(classes):

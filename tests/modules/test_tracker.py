@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +9,10 @@ from hypothesis import strategies as st
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from modules.tracking.linear import LinearTracker
+from tests.golden_files import load_golden
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = ["a", "b_gt", "c_dense", "d_sparse"]
 HW = (240, 304)
 POSITION_TOLERANCE = 2e-4  # the reference keeps predicted positions in float32
@@ -22,8 +20,7 @@ POSITION_TOLERANCE = 2e-4  # the reference keeps predicted positions in float32
 
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(GOLDEN / "06_tracker.npz", allow_pickle=False) as file:
-        return dict(file)
+    return load_golden("06_tracker")
 
 
 def sequence(arrays, case):

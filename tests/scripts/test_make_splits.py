@@ -12,14 +12,14 @@ import pytest
 from config.resolvers import register_resolvers
 from data.genx_utils.split_files import LabelledFrames, semi_split, split_text, weak_split
 from modules.utils.fetch import fetch_data_module
-from tests.running import REPOSITORY, failure, run
+from tests.golden_files import golden_dataset
+from tests.running import failure, run
 from utils.cli import CONFIG_DIR
 from utils.errors import UserError
 
 register_resolvers()
 
 PUBLISHED = CONFIG_DIR / "dataset" / "splits"
-GOLDEN = REPOSITORY / "tests" / "golden" / "dataset" / "gen1"
 RATIOS = ("0.01", "0.02", "0.05", "0.10")
 
 
@@ -58,7 +58,7 @@ def test_published_splits_are_whole() -> None:
 
 
 def arguments(*more: str) -> tuple[str, ...]:
-    return ("dataset=gen1", f"dataset.path={GOLDEN}", "dataset.sequence_length=8", *more)
+    return ("dataset=gen1", f"dataset.path={golden_dataset()}", "dataset.sequence_length=8", *more)
 
 
 def test_weak_split_as_the_reference_builds_it(tmp_path: Path) -> None:

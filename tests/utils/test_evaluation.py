@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, PROPHESEE_DTYPE
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS, average_precision
@@ -19,15 +19,13 @@ from utils.evaluation.convert import detections_to_boxes
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.evaluation.windows import Windows, gather_windows, protocol_mask
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = ["gen1", "gen1_ties", "gen1_crowd", "gen4_ds2", "gen4_full", "gen1_onlycars"]
 LIMITS = {"gen1": (240, 304, 30, 10, ("car", "ped")), "gen4": (720, 1280, 60, 20, ("ped", "cyc", "car"))}
 
 
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(GOLDEN / "07_evaluator.npz", allow_pickle=False) as file:
-        return dict(file)
+    return load_golden("07_evaluator")
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,10 @@ class PropheseeEvaluator:
 
     The protocol: boxes at t ≤ ``skip_us`` and boxes that are too small are dropped, labels and detections alike;
     every label time forms a window of ``±time_tol_us``; a window without labels does not count, and the figures of a
-    class look only at windows with a label of that class. Figures that count every labelled frame stand beside them
-    under names that begin with ``strict_``.
+    class look only at windows with a label of that class. Beside them, under names that begin with ``strict_``, stand
+    figures in which every frame counts that was added, with all its false positives: also those that were looked at and
+    hold no box, whose boxes are all filtered away, or, for a class, are of other classes. (Frames between labels, which
+    nobody looked at, are not added and count nowhere.)
 
     Args:
         classes: class names, in the order of their ids.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -63,8 +64,27 @@ def box_weights(targets: Tensor, assignment: Assignment, cfg: HeadConfig) -> Ten
     objectness, class_conf = targets[..., 5], targets[..., 6]
     weight = {"obj": objectness, "cls": class_conf, "objxcls": objectness * class_conf}[kind] ** power
     weight = weight.gather(1, assignment.box_index) * assignment.foreground
-    mean = weight.sum() / assignment.foreground.sum().clamp(min=1)
+    mean = mean_over_processes(weight.sum()) / count_over_processes(assignment.foreground)
     return weight / mean.clamp(min=1e-8)
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Mean of a number over the processes that train together, without gradient; of a single process, the number."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
+def count_over_processes(marks: Tensor) -> Tensor:
+    """Marked elements per process, at least one over all processes.
+
+    Losses divided by it, and gradients averaged over the processes as DDP does, are those of all processes' batches
+    in one; divided by each process's own count they would not be.
+    """
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return mean_over_processes(marks.sum().float()).clamp(min=1 / world)
 
 
 def confident_background(obj_logits: Tensor, assignment: Assignment, share: float) -> Tensor:
@@ -79,7 +99,7 @@ def confident_background(obj_logits: Tensor, assignment: Assignment, share: floa
 def detection_losses(
     raw: Tensor, boxes_pred: Tensor, anchors: Anchors, targets: Tensor, cfg: HeadConfig
 ) -> dict[str, Tensor]:
-    """All loss terms of a batch, without host synchronisation.
+    """All loss terms of a batch, without host synchronisation; with several processes all of them must call it.
 
     Args:
         raw: undecoded outputs [N, A, 5 + classes].
@@ -97,7 +117,7 @@ def detection_losses(
     match = assign(boxes, boxes_pred.detach(), obj_logits.detach(), cls_logits.detach(), anchors)
     foreground = match.foreground
     fg = foreground.to(raw.dtype)
-    num_fg = fg.sum().clamp(min=1)
+    num_fg = count_over_processes(foreground)
     weight = box_weights(targets, match, cfg)
     box_weight = fg if weight is None else weight
     index = match.box_index.unsqueeze(-1)
@@ -120,7 +140,7 @@ def detection_losses(
         "conf_loss": obj_loss,
         "cls_loss": cls_loss,
         "l1_loss": l1_loss,
-        "num_fg": num_fg / boxes.valid.sum().clamp(min=1),
+        "num_fg": fg.sum().clamp(min=1) / boxes.valid.sum().clamp(min=1),
         "num_skipped": match.num_skipped,
     }
 
