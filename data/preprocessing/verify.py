@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data.inspection.config import Expectation
+from data.inspection.sequence import inspect_sequence
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.manifest import MANIFEST, manifest_text, read_manifest, sequence_folders
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.record import file_sum, files_below
 from data.preprocessing.recordings import SPLITS
-from data.preprocessing.structure import Structure, check_structure
 from utils.differences import differences
 from utils.errors import UserError
 from utils.progress import track
@@ -121,15 +122,18 @@ def _check_file(job: tuple[Path, str, dict[str, Any]]) -> str | None:
 
 def _by_structure(out_path: Path, cfg: PreprocessConfig, num_workers: int | None) -> tuple[dict[str, int], list[str]]:
     representation = cfg.representation.build()
-    structure = Structure(
+    expected = Expectation(
+        path=out_path,
         ev_repr_name=representation.name,
         downsampled=cfg.downsample_by_factor_2,
-        frame_shape=(representation.channels, *cfg.frame_hw),
-        dtype=str(representation.dtype),
         sensor_hw=cfg.sensor_hw,
-        num_classes=cfg.num_raw_classes,
+        channels=representation.channels,
+        dtype=str(representation.dtype),
+        classes=None if cfg.num_raw_classes is None else tuple(f"class {i}" for i in range(cfg.num_raw_classes)),
+        frames_read=None,
     )
-    jobs = [(root, structure) for split in SPLITS for root in sequence_folders((out_path / split).resolve())]
+    roots = {split: sequence_folders((out_path / split).resolve()) for split in SPLITS}
+    jobs = [(root, expected, split) for split in SPLITS for root in roots[split]]
     if not jobs:
         raise UserError(
             expected="sequences in train, val or test",
@@ -137,12 +141,16 @@ def _by_structure(out_path: Path, cfg: PreprocessConfig, num_workers: int | None
             where=str(out_path),
             fix="give the dataset's folder as dataset.path",
         )
-    bar = track(run_jobs(check_structure, jobs, num_workers), total=len(jobs), desc="checking", unit="sequence")
-    problems = sorted(f"{root.parent.name}/{root.name}: {text}" for (root, _), found in bar for text in found)
-    roots = [root.parent for root, _ in jobs]
-    counts = {split: roots.count((out_path / split).resolve()) for split in SPLITS}
+    bar = track(run_jobs(_inspect, jobs, num_workers), total=len(jobs), desc="checking", unit="sequence")
+    problems = sorted(problem for _, found in bar for problem in found)
     problems += [
         f"{path.relative_to(out_path)}: unfinished"
         for path in sorted((*out_path.glob(".*.tmp-*"), *out_path.glob("*/.*.tmp-*")))
     ]
-    return {split: count for split, count in counts.items() if count}, problems
+    return {split: len(folders) for split, folders in roots.items() if folders}, problems
+
+
+def _inspect(job: tuple[Path, Expectation, str]) -> list[str]:
+    root, expected, split = job
+    findings = inspect_sequence(root, expected, split).findings
+    return [f"{finding.where}: {finding.kind} ({finding.detail})" for finding in findings if finding.wrong]
