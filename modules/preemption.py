@@ -17,12 +17,6 @@ from pytorch_lightning.callbacks import Checkpoint
 from utils.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
 from utils.slurm import current_job
 
-TRY_AGAIN = 75
-"""Exit status of a run that a signal stopped and that goes on with the same command (EX_TEMPFAIL of sysexits.h)."""
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C; everything is saved, too."""
-
 
 class Preemption(Checkpoint):
     """Lets all processes agree to stop after the same optimiser step, save, and leave by ``CommandStopped``.
@@ -135,7 +129,7 @@ class Preemption(Checkpoint):
         when = f"{'in the validation after' if trainer.validating else 'after'} step {trainer.global_step}"
         raise CommandStopped(
             f"stopped by {signal.Signals(signum).name} {when}; everything is saved, and the same command goes on there",
-            INTERRUPTED if signum == signal.SIGINT else TRY_AGAIN,
+            128 + signum,
             requeue=signum != signal.SIGINT,
         )
 

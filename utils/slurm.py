@@ -42,23 +42,30 @@ class SlurmJob:
 
         A job that is not running any more was cancelled by its user, or SLURM queues it again by itself.
         """
-        facts = self.facts()
-        state = facts.get("JobState", "RUNNING")
-        reason = None
-        if state != "RUNNING":
+        facts = next((facts for facts in map(self._facts_later, range(_TRIES)) if facts), {})
+        state = facts.get("JobState")
+        if state is None:
+            reason = "SLURM does not answer"
+        elif state != "RUNNING":
             reason = f"SLURM is ending it ({state})"
         elif facts.get("BatchFlag") == "0":
             reason = "it is no batch job"
         elif facts.get("Requeue") == "0":
             reason = "it was submitted with --no-requeue"
-        if reason is not None and self.rank == 0:
-            log.info("job %s is not queued again: %s", self.id, reason)
-        return reason is None
+        else:
+            return True
+        if self.rank == 0:
+            log.warning("job %s is not queued again: %s", self.id, reason)
+        return False
+
+    def _facts_later(self, attempt: int) -> dict[str, str]:
+        time.sleep(_POLL_S * attempt)
+        return self.facts()
 
     def requeue(self) -> bool:
         """Queue the job again, which also ends it; False when SLURM refuses (the reason is logged)."""
         for attempt in range(_TRIES):
-            time.sleep(2.0 * attempt)
+            time.sleep(_POLL_S * attempt)
             done = _run(["scontrol", "requeue", self.id])
             if done is not None and done.returncode == 0:
                 log.info("job %s: queued again", self.id)
