@@ -15,7 +15,7 @@ from config.resolvers import register_resolvers
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.pseudo_labeler import PseudoLabeler
-from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module, plain
+from modules.utils.fetch import check_class_ids, check_frame_size, fetch_data_module, fetch_model_module, plain
 from modules.utils.processes import Process, run_in_processes
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset
@@ -110,6 +110,7 @@ def main(cfg: DictConfig) -> None:
     module = fetch_model_module(cfg)
     module.load_weight(cfg.checkpoint)
     check_class_ids(data_module, "train", list(cfg.dataset.classes))
+    check_frame_size(data_module, "train")
     summary = run_in_processes(
         trainer, lambda process: label(cfg, data_module, module, process, str(trainer.precision))
     )

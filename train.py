@@ -15,7 +15,7 @@ from modules.checkpointing import LAST, find_newest, load_checkpoint_file
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.resume import KEY, is_finished, points_of
-from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module
+from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_json, write_text
 from utils.cli import hydra_entry
@@ -101,7 +101,7 @@ def main(cfg: DictConfig) -> None:
     data_module = fetch_data_module(cfg)
     module = fetch_model_module(cfg)
     for split in ("train", "val"):
-        check_class_ids(data_module, split, list(cfg.dataset.classes))
+        check_data(data_module, split, list(cfg.dataset.classes))
     with RunLock(cfg.output.dir) if process_rank() == 0 else nullcontext() as lock:
         train(cfg, data_module, module, lock)
 

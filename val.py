@@ -7,7 +7,7 @@ import logging
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from modules.utils.fetch import check_class_ids, fetch_data_module, fetch_model_module
+from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
 from modules.utils.report import figures_table
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_json
@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     module = fetch_model_module(cfg)
     module.load_weight(cfg.checkpoint)
     test = bool(cfg.use_test_set)
-    check_class_ids(data_module, "test" if test else "val", list(cfg.dataset.classes))
+    check_data(data_module, "test" if test else "val", list(cfg.dataset.classes))
     trainer = build_trainer(cfg, training=False)
     run = trainer.test if test else trainer.validate
     (results, *_) = run(module, datamodule=data_module, verbose=False)

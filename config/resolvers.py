@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from data.representations.names import folder_name, known_kind
+from utils.errors import UserError
 from utils.padding import padded_size, window_size
 from utils.thresholds import per_class as spread
 
@@ -37,7 +38,15 @@ def padded_hw(sensor_hw: Sequence[int], half: bool, split: int) -> ListConfig:
     >>> list(padded_hw([240, 304], False, 1)), list(padded_hw([720, 1280], True, 2))
     ([256, 320], [384, 640])
     """
-    return ListConfig(list(padded_size(sensor_hw, half, int(split))))
+    sizes = list(sensor_hw) if isinstance(sensor_hw, (ListConfig, list, tuple)) else []
+    if len(sizes) != 2 or not all(isinstance(size, int) and size >= 2 for size in sizes):
+        raise UserError(
+            expected="height and width in pixels",
+            got=str(sensor_hw),
+            where="dataset.sensor_hw",
+            fix="give two whole numbers, e.g. dataset.sensor_hw=[240,304]",
+        )
+    return ListConfig(list(padded_size(sizes, half, int(split))))
 
 
 def partition_size(in_res_hw: Sequence[int], split: int) -> ListConfig:
@@ -50,7 +59,18 @@ def partition_size(in_res_hw: Sequence[int], split: int) -> ListConfig:
 
 
 def length(items: Sequence[Any]) -> int:
-    """Number of items of a list."""
+    """Number of items of a list.
+
+    Raises:
+        UserError: no list, or an empty one (only ``dataset.classes`` is counted so).
+    """
+    if not isinstance(items, (ListConfig, list, tuple)) or not len(items):
+        raise UserError(
+            expected="a list of class names",
+            got=str(items),
+            where="dataset.classes",
+            fix="name each class, in the order of their ids, e.g. dataset.classes=[car,pedestrian]",
+        )
     return len(items)
 
 
@@ -60,7 +80,7 @@ def indices(items: Sequence[Any]) -> ListConfig:
     >>> list(indices(["car", "pedestrian"]))
     [0, 1]
     """
-    return ListConfig(list(range(len(items))))
+    return ListConfig(list(range(length(items))))
 
 
 def per_class(values: float | Sequence[float], index: Sequence[int]) -> ListConfig:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import logging
 import os
-import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
+from utils.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
 from utils.dead_workers import explain_dead_worker
 from utils.errors import UserError
 from utils.processes import process_rank
 from utils.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.slurm import current_job, leave_job
-
-CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
 
 _NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
 _NOISY += ("pytorch_lightning", "lightning_fabric", "faster_coco_eval")
@@ -130,90 +124,12 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> Non
                 return task(cfg)
         except UserError as error:
             failure.append(error)
-        except OmegaConfBaseException as error:
+        except CONFIG_ERRORS as error:
             failure.append(explain(error, config_name))
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(guarded)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except CONFIG_ERRORS as error:
         raise explain(error, config_name) from error
     if failure:
         raise failure[0]
-
-
-def explain(error: Exception, config_name: str) -> UserError:
-    """Turn a Hydra or OmegaConf error into a UserError with the nearest valid name.
-
-    Args:
-        error: what composition or access raised.
-        config_name: primary config, used to list the valid keys.
-    """
-    text = str(error).strip()
-    where = "command line" if len(sys.argv) > 1 else f"config/{config_name}.yaml"
-    unknown_key = re.search(r"Could not override '([^']+)'", text)
-    if unknown_key:
-        key = unknown_key.group(1)
-        return UserError(
-            expected="a key of the configuration",
-            got=f"'{key}', which does not exist",
-            where=where,
-            fix=_nearest(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
-        )
-    unknown_option = re.search(r"Could not find '([^']+)'", text)
-    if unknown_option:
-        group, _, option = unknown_option.group(1).rpartition("/")
-        folder = CONFIG_DIR / group
-        options = sorted(file.stem if file.suffix == ".yaml" else file.name for file in folder.glob("*.yaml"))
-        return UserError(
-            expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
-            got=f"'{option}'",
-            where=where,
-            fix=_nearest(option, options) or f"choose one of them, or add config/{group}/{option}.yaml",
-        )
-    missing = re.search(r"Missing mandatory value: (\S+)", text)
-    if missing:
-        key = missing.group(1)
-        return UserError(
-            expected=f"a value for '{key}'", got="none", where=where, fix=f"add it to the command: {key}=VALUE"
-        )
-    return UserError(
-        expected="a valid configuration",
-        got=" ".join(text.split("\n")[0].split()) or type(error).__name__,
-        where=where,
-        fix=f"compare with the keys that python {_program()} --cfg job prints",
-    )
-
-
-def _program() -> str:
-    return Path(sys.argv[0]).name
-
-
-def _nearest(name: str, candidates: list[str]) -> str | None:
-    matches = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
-    if not matches:
-        # A key with a wrong or missing parent: compare the last parts too.
-        tail = name.rsplit(".", 1)[-1]
-        by_tail = {candidate.rsplit(".", 1)[-1]: candidate for candidate in candidates}
-        matches = [by_tail[match] for match in difflib.get_close_matches(tail, list(by_tail), n=3, cutoff=0.7)]
-    return f"did you mean {' or '.join(repr(match) for match in matches)}?" if matches else None
-
-
-def _known_keys(config_name: str) -> list[str]:
-    """Return all dotted keys of the primary config with the groups that the command line chose, if they compose."""
-    choices = [argument for argument in sys.argv[1:] if re.match(r"^\+?[\w/]+=[\w.\-\"']+$", argument)]
-    groups = [choice for choice in choices if (CONFIG_DIR / choice.lstrip("+").split("=")[0]).is_dir()]
-    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        try:
-            cfg = hydra.compose(config_name, overrides=groups)
-        except HydraException:
-            cfg = hydra.compose(config_name)
-    return list(_walk(cfg, ""))
-
-
-def _walk(cfg: DictConfig, prefix: str) -> Iterator[str]:
-    for key in cfg:
-        path = f"{prefix}{key}"
-        yield path
-        node = cfg._get_node(key)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            yield from _walk(node, f"{path}.")

@@ -99,6 +99,40 @@ def fetch_model_module(config: DictConfig) -> Module:
     return module
 
 
+def check_data(data_module: DataModule, split: str, classes: Sequence[str]) -> None:
+    """Check what would otherwise only show after files were written: class ids, the size of frames, the training plan.
+
+    Raises:
+        UserError: labels of another class, frames of another size, or nothing to train on.
+    """
+    check_class_ids(data_module, split, classes)
+    check_frame_size(data_module, split)
+    if split == "train":
+        data_module.train_plan()
+
+
+def check_frame_size(data_module: DataModule, split: str) -> None:
+    """Compare the first readable file of frames with the configuration; others are compared when they are read.
+
+    Raises:
+        UserError: another height or width.
+    """
+    wanted = data_module.cfg.frame_hw
+    for sequence in data_module.sequences(split):
+        try:
+            size = sequence.reader.shape[-2:]
+        except UserError:
+            continue  # told, or left out, when its frames are needed
+        if size != wanted:
+            raise UserError(
+                expected=f"frames of {wanted[0]} x {wanted[1]} pixels",
+                got=f"{size[0]} x {size[1]}",
+                where=str(sequence.paths.h5),
+                fix="set dataset.sensor_hw and dataset.downsample_by_factor_2 as the files were made",
+            )
+        return
+
+
 def check_class_ids(data_module: DataModule, split: str, classes: Sequence[str]) -> None:
     """Check that every label of a split belongs to one of the configured classes.
 

@@ -1,0 +1,137 @@
+"""Errors of composing a configuration, told as a user's mistake with the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import hydra
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from utils.errors import UserError
+
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
+
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+"""What composition and access raise when a command or a YAML file is wrong."""
+
+
+def explain(error: Exception, config_name: str) -> UserError:
+    """Turn a Hydra or OmegaConf error into a UserError with the nearest valid name.
+
+    Args:
+        error: what composition or access raised.
+        config_name: primary config, used to list the valid keys.
+    """
+    own = _own_error(error)
+    if own is not None:
+        return own
+    text = str(error).strip()
+    where = "command line" if len(sys.argv) > 1 else f"config/{config_name}.yaml"
+    unknown_key = re.search(r"Could not override '([^']+)'", text)
+    if unknown_key:
+        key = unknown_key.group(1)
+        return UserError(
+            expected="a key of the configuration",
+            got=f"'{key}', which does not exist",
+            where=where,
+            fix=_nearest(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
+        )
+    unknown_option = re.search(r"Could not find '([^']+)'", text)
+    if unknown_option:
+        group, _, option = unknown_option.group(1).rpartition("/")
+        folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
+        options = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+        return UserError(
+            expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
+            got=f"'{option}'",
+            where=where,
+            fix=_nearest(option, options) or f"choose one of them, or add config/{group}/{option}.yaml",
+        )
+    missing = re.search(r"Missing mandatory value: (\S+)", text)
+    if missing:
+        key = missing.group(1)
+        return UserError(
+            expected=f"a value for '{key}'", got="none", where=where, fix=f"add it to the command: {key}=VALUE"
+        )
+    absent = re.search(r"(?:Interpolation key|Key|Missing key) '?([\w.]+)'?", text)
+    if absent and not isinstance(error, yaml.YAMLError):
+        full = re.search(r"full_key: (\S+)", text)
+        key = full.group(1) if full and full.group(1).endswith(absent.group(1)) else absent.group(1)
+        return UserError(
+            expected=f"a value for '{key}'",
+            got="none",
+            where=where,
+            fix="add the key to the YAML file, or let it begin with a similar one: defaults: [gen1, _self_]",
+        )
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return UserError(
+            expected="a YAML file",
+            got=str(error.problem),
+            where=f"{mark.name}, line {mark.line + 1}",
+            fix="correct the file there: closed brackets and quotes, spaces for indentation, a space after each colon",
+        )
+    return UserError(
+        expected="a valid configuration",
+        got=" ".join(text.split("\n")[0].split()) or type(error).__name__,
+        where=where,
+        fix=f"compare with the keys that python {_program()} --cfg job prints",
+    )
+
+
+def _own_error(error: BaseException | None) -> UserError | None:
+    """Our own error that lies behind one of OmegaConf's or Hydra's: a resolver or a check complained."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _own_folders() -> list[Path]:
+    """Folders of configs that the command line adds: --config-dir and hydra.searchpath."""
+    text = " ".join(sys.argv[1:])
+    found = re.findall(r"(?:--config-dir|-cd)[= ](\S+)", text)
+    for listed in re.findall(r"hydra\.searchpath=\[([^\]]*)\]", text):
+        found += [part.strip().removeprefix("file://") for part in listed.split(",")]
+    return [Path(folder) for folder in found]
+
+
+def _program() -> str:
+    return Path(sys.argv[0]).name
+
+
+def _nearest(name: str, candidates: list[str]) -> str | None:
+    matches = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
+    if not matches:
+        # A key with a wrong or missing parent: compare the last parts too.
+        tail = name.rsplit(".", 1)[-1]
+        by_tail = {candidate.rsplit(".", 1)[-1]: candidate for candidate in candidates}
+        matches = [by_tail[match] for match in difflib.get_close_matches(tail, list(by_tail), n=3, cutoff=0.7)]
+    return f"did you mean {' or '.join(repr(match) for match in matches)}?" if matches else None
+
+
+def _known_keys(config_name: str) -> list[str]:
+    """Return all dotted keys of the primary config with the groups that the command line chose, if they compose."""
+    choices = [argument for argument in sys.argv[1:] if re.match(r"^\+?[\w/]+=[\w.\-\"']+$", argument)]
+    groups = [choice for choice in choices if (CONFIG_DIR / choice.lstrip("+").split("=")[0]).is_dir()]
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        try:
+            cfg = hydra.compose(config_name, overrides=groups)
+        except HydraException:
+            cfg = hydra.compose(config_name)
+    return list(_walk(cfg, ""))
+
+
+def _walk(cfg: DictConfig, prefix: str) -> Iterator[str]:
+    for key in cfg:
+        path = f"{prefix}{key}"
+        yield path
+        node = cfg._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+            yield from _walk(node, f"{path}.")
