@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess as Process
 
 from utils.errors import UserError
 
 _DEAD = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: ([^.]+)|exited)")
 
 
-def explain_dead_worker(error: BaseException) -> UserError | None:
+def explain_dead_worker(error: BaseException, workers: Sequence[Process] = ()) -> UserError | None:
     """The message for a loader process that died, or None if the error is another one.
 
-    torch notices such a process while it waits for a batch, or, through a signal, anywhere in the program.
+    torch notices such a process while it waits for a batch, or, through a signal, anywhere in the program. A process
+    that dies while it hands a batch over shows as a broken connection.
+
+    Args:
+        error: what was raised.
+        workers: the loader processes, if they are known.
 
     >>> explain_dead_worker(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")).got
     'process 7 was killed (Killed)'
@@ -24,26 +33,36 @@ def explain_dead_worker(error: BaseException) -> UserError | None:
         if match is not None and (details is None or match.group(2)):
             details = match
         found = found.__cause__ or found.__context__
-    if details is None:
+    if details is not None and details.group(2):
+        return _message(details.group(1).strip(), details.group(2))
+    if details is None and not isinstance(error, (ConnectionError, EOFError, FileNotFoundError)):
         return None
-    signal = details.group(2)
+    if workers:
+        wait([worker.sentinel for worker in workers], timeout=1.0)
+    dead = [worker for worker in workers if worker.exitcode]
+    if details is None and not dead:
+        return None
+    code = dead[0].exitcode or 0 if dead else 0
+    number = details.group(1).strip() if details is not None else str(dead[0].pid)
+    return _message(number, signal.strsignal(-code) if code < 0 else None)
+
+
+def _message(number: str, cause: str | None) -> UserError:
     return UserError(
         expected="loader processes that live as long as the run",
-        got=f"process {details.group(1).strip()} was killed ({signal})"
-        if signal
-        else "one that was ended from outside",
+        got=f"process {number} was killed ({cause})" if cause else f"process {number} ended unexpectedly",
         where="loading of batches (hardware.num_workers)",
-        fix=_fix(signal),
+        fix=_fix(cause),
     )
 
 
-def _fix(signal: str | None) -> str:
+def _fix(cause: str | None) -> str:
     again = "then the same command goes on from the last checkpoint"
-    if signal is not None and "Bus error" in signal:
+    if cause is not None and "Bus error" in cause:
         return (
             f"give the machine or container more shared memory (/dev/shm), or set hardware.num_workers.train=0; {again}"
         )
-    if signal is None or signal.startswith(("Killed", "Terminated")):
+    if cause is None or cause.startswith(("Killed", "Terminated")):
         return (
             "most likely memory ran out: lower hardware.num_workers.train, batch_size.train or "
             f"dataset.sequence_length, or ask for more memory; {again}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -76,17 +78,38 @@ class PlanLoader(DataLoader[Batch]):
         Raises:
             UserError: a file that cannot be used, or a loader process that died.
         """
+        batches = super().__iter__()
         try:
-            for batch in super().__iter__():
+            for batch in batches:
                 if isinstance(batch, UserError):
+                    self._end(batches)
                     raise batch
                 self._count(batch)
                 yield batch
-        except RuntimeError as error:
-            explained = explain_dead_worker(error)
+        except (RuntimeError, OSError, EOFError) as error:
+            explained = explain_dead_worker(error, getattr(batches, "_workers", ()))
             if explained is None:
                 raise
+            self._end(batches)
             raise explained from error
+
+    def _end(self, batches: object) -> None:
+        """End all loader processes now, while it takes milliseconds: left to the garbage collector it takes seconds.
+
+        Without SIGCHLD meanwhile, through which torch would report a dead one again, wherever the program then is.
+        """
+        self._iterator = None
+        end = getattr(batches, "_shutdown_workers", None)
+        if end is None:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            end()
+            return
+        before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            end()
+        finally:
+            signal.signal(signal.SIGCHLD, before)
 
     def _count(self, batch: Batch) -> None:
         for path, start, stop in batch["unreadable"]:
