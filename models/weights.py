@@ -74,10 +74,12 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     try:
         content, unknown = read_inert(path)
     except pickle.UnpicklingError:
-        text = str(refused).strip()
+        # torch's own text advises to switch its safety off.
+        text = str(refused).strip().splitlines()
+        advice = not text or "weights_only" in text[0]
         raise UserError(
             expected="a checkpoint written by torch.save",
-            got=text.splitlines()[0] if text else type(refused).__name__,
+            got=f"a file that is none ({type(refused).__name__})" if advice else text[0],
             where=str(path),
             fix="give a whole checkpoint of this project, of RVT or of LEOD",
         ) from refused

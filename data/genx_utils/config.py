@@ -12,6 +12,21 @@ from utils.errors import UserError
 Sampling = Literal["random", "stream", "mixed"]
 SAMPLING_MODES = ("random", "stream", "mixed")
 
+_KEYS = {
+    "batch_size_train": "batch_size.train",
+    "batch_size_eval": "batch_size.eval",
+    "num_workers_train": "hardware.num_workers.train",
+    "num_workers_eval": "hardware.num_workers.eval",
+    "num_classes": "dataset.classes",
+    "num_stream_groups": "dataset.train.num_stream_groups",
+    "sampling": "dataset.train.sampling",
+    "w_random, w_stream": "dataset.train.w_random, dataset.train.w_stream",
+    "use_label_every": "model.label.use_label_every",
+    "on_bad_sequence": "training.on_bad_sequence",
+    "seed": "reproduce.seed_everything",
+}
+"""Where a user sets what is not a key of the dataset itself."""
+
 
 @dataclass(frozen=True)
 class DataModuleConfig:
@@ -137,4 +152,5 @@ class DataModuleConfig:
 
 def _require(valid: bool, expected: str, got: object, name: str) -> None:
     if not valid:
-        raise UserError(expected=expected, got=str(got), where=f"data setting {name}", fix="change the value")
+        key = _KEYS.get(name, f"dataset.{name}")
+        raise UserError(expected=expected, got=str(got), where=key, fix=f"correct {key}")
