@@ -15,6 +15,7 @@ from modules.checkpointing import LAST, find_newest, load_checkpoint_file
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.resume import KEY, is_finished, points_of
+from modules.scratch import checkpoint_folder, copy_checkpoints
 from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_json, write_text
@@ -36,7 +37,8 @@ def resume_point(cfg: DictConfig) -> tuple[Path, dict[str, Any]] | None:
         UserError: the file asked for cannot be read or holds weights only, or all files of the run are damaged.
     """
     if cfg.checkpoint is None:
-        return find_newest(cfg.output.dir, tidy=process_rank() == 0)
+        first = process_rank() == 0
+        return find_newest(checkpoint_folder(cfg.output.dir, cfg.output.scratch, first=first), tidy=first)
     state = load_checkpoint_file(cfg.checkpoint)
     if "optimizer_states" not in state:
         raise UserError(
@@ -141,6 +143,8 @@ def train(cfg: DictConfig, data_module: DataModule, module: Module, lock: RunLoc
 
 def _write_done(cfg: DictConfig, steps: int, figures: dict[str, float]) -> None:
     if process_rank() == 0:
+        if cfg.output.scratch is not None:
+            copy_checkpoints(Path(cfg.output.scratch), Path(cfg.output.dir))
         done = {"steps": steps, "max_steps": int(cfg.training.max_steps), **figures}
         write_json(Path(cfg.output.dir) / DONE, done)
 

@@ -19,10 +19,12 @@ from modules.csv_log import ContinuedCSVLogger
 from modules.preemption import Preemption, cluster_plugins
 from modules.resume import ResumePoints, save_resume_point
 from modules.resume_loops import make_resumable
+from modules.scratch import checkpoint_folder
 from modules.stopping import StopAfter, parse_duration
 from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
 from modules.utils.launcher import leave_process_group
 from utils.errors import UserError
+from utils.processes import process_rank
 from utils.run_lock import RunLock
 
 __all__ = ["build_trainer", "chosen_device", "resolve_accelerator", "set_seed_and_threads"]
@@ -87,7 +89,8 @@ def build_trainer(cfg: DictConfig, *, training: bool, lock: RunLock | None = Non
     max_steps = int(cfg.training.max_steps)
     interval = int(cfg.validation.val_check_interval) or max_steps
     callbacks: list[Callback] = []
-    points = ResumePoints(Path(cfg.output.dir), Retention(**cfg.checkpointing), None if lock is None else lock.check)
+    folder = checkpoint_folder(cfg.output.dir, cfg.output.scratch, first=process_rank() == 0) if training else Path()
+    points = ResumePoints(folder, Retention(**cfg.checkpointing), None if lock is None else lock.check)
     if training:
         callbacks += [points, LearningRateMonitor(logging_interval="step"), Preemption(save_resume_point)]
         limit = parse_duration(cfg.training.max_time, "training.max_time")
