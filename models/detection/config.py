@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from models.checks import require, require_positive, require_share
 from models.detection.timm_config import TimmBackboneConfig
+from models.layers.config import AttentionConfig, LstmConfig
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
 
@@ -18,76 +20,6 @@ STAGE_STRIDES = (4, 8, 16, 32)
 """Stride of stages 1 to 4 against the input."""
 
 _WEIGHTING = re.compile(r"(obj|cls|objxcls)(-w\*\*(\d+(?:\.\d+)?))?")
-
-
-def _require(condition: bool, where: str, expected: str, got: object, fix: str) -> None:
-    if not condition:
-        raise UserError(expected=expected, got=repr(got), where=where, fix=fix)
-
-
-def _require_share(value: float, where: str) -> None:
-    _require(0.0 <= value < 1.0, where, "a share in [0, 1)", value, "give a number such as 0.1")
-
-
-def _require_positive(value: float, where: str) -> None:
-    _require(value > 0, where, "a positive number", value, "give a number above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionConfig:
-    """Window and grid attention blocks (MaxViT, Tu et al. 2022, as used in RVT).
-
-    Args:
-        dim_head: channels of one attention head; divides the channels of every stage.
-        attention_bias: bias in the qkv and output projections.
-        mlp_ratio: hidden width of the MLP against its input.
-        mlp_gated: gated MLP (two thirds of the width, rounded down to a multiple of 32).
-        mlp_bias: bias in the MLP.
-        drop_mlp: dropout in the MLP.
-        drop_path: stochastic depth of both residual branches.
-        ls_init_value: initial LayerScale.
-        norm_eps: epsilon of every LayerNorm.
-    """
-
-    dim_head: int = 32
-    attention_bias: bool = True
-    mlp_ratio: float = 4.0
-    mlp_gated: bool = False
-    mlp_bias: bool = True
-    drop_mlp: float = 0.0
-    drop_path: float = 0.0
-    ls_init_value: float = 1e-5
-    norm_eps: float = 1e-5
-
-    def __post_init__(self) -> None:
-        _require_positive(self.dim_head, "backbone.attention.dim_head")
-        _require_positive(self.mlp_ratio, "backbone.attention.mlp_ratio")
-        _require_positive(self.norm_eps, "backbone.attention.norm_eps")
-        _require_share(self.drop_mlp, "backbone.attention.drop_mlp")
-        _require_share(self.drop_path, "backbone.attention.drop_path")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LstmConfig:
-    """Convolutional LSTM of each stage.
-
-    Args:
-        dws_conv: depthwise convolution before the gates.
-        dws_conv_only_hidden: on the hidden state alone; otherwise on input and hidden state.
-        dws_conv_kernel_size: its odd kernel size.
-        drop_cell_update: dropout of the cell input.
-    """
-
-    dws_conv: bool = False
-    dws_conv_only_hidden: bool = True
-    dws_conv_kernel_size: int = 3
-    drop_cell_update: float = 0.0
-
-    def __post_init__(self) -> None:
-        odd = self.dws_conv_kernel_size > 0 and self.dws_conv_kernel_size % 2 == 1
-        where = "backbone.lstm.dws_conv_kernel_size"
-        _require(odd, where, "an odd kernel size", self.dws_conv_kernel_size, "give 3, 5 or 7")
-        _require_share(self.drop_cell_update, "backbone.lstm.drop_cell_update")
 
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -107,7 +39,7 @@ class CompileConfig:
 
     def __post_init__(self) -> None:
         known = f"one of {', '.join(COMPILE_MODES)}"
-        _require(self.mode in COMPILE_MODES, "backbone.compile.mode", known, self.mode, "choose one of them")
+        require(self.mode in COMPILE_MODES, "backbone.compile.mode", known, self.mode, "choose one of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +56,7 @@ class BackboneConfig:
         T_max_chrono_init: longest memory in frames of stages 1 to 4 for chrono initialisation, None for torch's.
         enable_masking: learn a token that replaces masked tokens of stage 1.
         use_gradient_checkpointing: recompute downsampling and attention in the backward pass to save memory.
+        plain_arithmetic: every frame by itself, every formula written out; as the published programs rounded.
         compile: torch.compile of the stage bodies.
         attention: settings of the attention blocks.
         lstm: settings of the recurrent cells.
@@ -138,38 +71,45 @@ class BackboneConfig:
     T_max_chrono_init: tuple[int, ...] | None = None
     enable_masking: bool = False
     use_gradient_checkpointing: bool = False
+    plain_arithmetic: bool = False
     compile: CompileConfig = field(default_factory=CompileConfig)
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     lstm: LstmConfig = field(default_factory=LstmConfig)
 
     def __post_init__(self) -> None:
-        _require_positive(self.embed_dim, "backbone.embed_dim")
-        _require_positive(self.input_channels, "backbone.input_channels")
+        require_positive(self.embed_dim, "backbone.embed_dim")
+        require_positive(self.input_channels, "backbone.input_channels")
         four = f"{NUM_STAGES} numbers, one a stage"
         for name in ("dim_multiplier", "num_blocks", "T_max_chrono_init"):
             value = getattr(self, name)
             if value is None:
                 continue
             object.__setattr__(self, name, tuple(value))
-            _require(len(value) == NUM_STAGES, f"backbone.{name}", four, value, "give four numbers")
-            _require(min(value) > 0, f"backbone.{name}", "positive numbers", value, "give numbers above 0")
+            require(len(value) == NUM_STAGES, f"backbone.{name}", four, value, "give four numbers")
+            require(min(value) > 0, f"backbone.{name}", "positive numbers", value, "give numbers above 0")
         object.__setattr__(self, "in_res_hw", tuple(self.in_res_hw))
         object.__setattr__(self, "partition_size", tuple(self.partition_size))
         self._check_sizes()
+        if self.plain_arithmetic:
+            for key, on in (
+                ("use_gradient_checkpointing", self.use_gradient_checkpointing),
+                ("compile", self.compile.enable),
+            ):
+                require(not on, f"backbone.{key}", "off beside plain_arithmetic", on, "switch one of the two off")
 
     def _check_sizes(self) -> None:
         for name in ("in_res_hw", "partition_size"):
             value = getattr(self, name)
             valid = len(value) == 2 and min(value) > 0
-            _require(valid, f"backbone.{name}", "a height and a width", value, "give two positive numbers")
+            require(valid, f"backbone.{name}", "a height and a width", value, "give two positive numbers")
         for size, part in zip(self.in_res_hw, self.partition_size, strict=True):
             step = STAGE_STRIDES[-1] * part
             fix = "pad the input or choose a partition size that divides input size / 32"
-            _require(size % step == 0, "backbone.in_res_hw", f"a multiple of 32 * partition = {step}", size, fix)
+            require(size % step == 0, "backbone.in_res_hw", f"a multiple of 32 * partition = {step}", size, fix)
         head = self.attention.dim_head
         for dim in self.stage_dims:
             fix = f"choose embed_dim and dim_head so that {head} divides every stage's channels"
-            _require(dim % head == 0, "backbone.attention.dim_head", f"a divisor of {dim}", head, fix)
+            require(dim % head == 0, "backbone.attention.dim_head", f"a divisor of {dim}", head, fix)
 
     @property
     def stage_dims(self) -> tuple[int, ...]:
@@ -193,9 +133,9 @@ class FpnConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "in_stages", tuple(self.in_stages))
-        _require_positive(self.depth, "fpn.depth")
+        require_positive(self.depth, "fpn.depth")
         consecutive = self.in_stages in {(1, 2, 3), (2, 3, 4)}
-        _require(consecutive, "fpn.in_stages", "three neighbouring stages", self.in_stages, "give [2, 3, 4]")
+        require(consecutive, "fpn.in_stages", "three neighbouring stages", self.in_stages, "give [2, 3, 4]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,18 +163,18 @@ class HeadConfig:
     use_l1: bool = False
 
     def __post_init__(self) -> None:
-        _require_positive(self.num_classes, "head.num_classes")
+        require_positive(self.num_classes, "head.num_classes")
         outside = self.ignore_label >= self.num_classes
         fix = f"keep the default {IGNORE_LABEL}"
-        _require(outside, "head.ignore_label", "an id that is no class", self.ignore_label, fix)
-        _require_share(self.ignore_bg_k, "head.ignore_bg_k")
+        require(outside, "head.ignore_label", "an id that is no class", self.ignore_label, fix)
+        require_share(self.ignore_bg_k, "head.ignore_bg_k")
         self.loss_weighting()
         if self.ignore_bbox_thresh is not None:
             thresholds = tuple(float(x) for x in self.ignore_bbox_thresh)
             object.__setattr__(self, "ignore_bbox_thresh", thresholds)
             matches = len(thresholds) == self.num_classes
             where = "head.ignore_bbox_thresh"
-            _require(matches, where, f"{self.num_classes} numbers, one a class", thresholds, "one threshold a class")
+            require(matches, where, f"{self.num_classes} numbers, one a class", thresholds, "one threshold a class")
 
     def loss_weighting(self) -> tuple[str, float]:
         """What weighs a box's loss ('', 'obj', 'cls' or 'objxcls') and to which power.

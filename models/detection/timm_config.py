@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from utils.errors import UserError
+from models.checks import require
 
 RECURRENCES = ("convlstm", "convgru", "none")
 
@@ -38,23 +38,16 @@ class TimmBackboneConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "in_res_hw", tuple(self.in_res_hw))
         object.__setattr__(self, "dim_multiplier", tuple(self.dim_multiplier))
-        if self.recurrence not in RECURRENCES:
-            raise UserError(
-                expected=f"one of {', '.join(RECURRENCES)}",
-                got=repr(self.recurrence),
-                where="backbone.recurrence",
-                fix="choose one of them",
-            )
+        known = f"one of {', '.join(RECURRENCES)}"
+        require(self.recurrence in RECURRENCES, "backbone.recurrence", known, self.recurrence, "choose one of them")
         for name, values in (
             ("embed_dim", (self.embed_dim,)),
             ("input_channels", (self.input_channels,)),
             ("in_res_hw", self.in_res_hw),
             ("dim_multiplier", self.dim_multiplier),
         ):
-            if not values or min(values) <= 0:
-                raise UserError(
-                    expected="numbers above 0", got=repr(values), where=f"backbone.{name}", fix="give positive numbers"
-                )
+            positive = bool(values) and min(values) > 0
+            require(positive, f"backbone.{name}", "numbers above 0", values, "give positive numbers")
 
     @property
     def stage_dims(self) -> tuple[int, ...]:

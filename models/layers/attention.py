@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detection.config import AttentionConfig
+from models.layers.config import AttentionConfig
 from models.layers.small_window import SmallWindowAttention, use_small_window
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detection.config import LstmConfig
+from models.layers.config import LstmConfig
 
 LstmState = tuple[Tensor, Tensor]
 """Hidden and cell state of one stage, each [B, C, h, w]."""

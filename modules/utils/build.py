@@ -63,7 +63,7 @@ def backbone_config(settings: Mapping[str, Any]) -> BackboneConfig | TimmBackbon
 def _timm_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Keep what a timm backbone knows; the rest belongs to the transformer and must not be asked for."""
     settings = {**settings, "compile": settings.get("compile", {}).get("enable", False)}
-    for key in ("enable_masking", "T_max_chrono_init", "compile"):
+    for key in ("enable_masking", "T_max_chrono_init", "plain_arithmetic", "compile"):
         if settings.get(key):
             raise UserError(
                 expected=f"model.backbone.{key} off with backbone.name={TIMM}",

@@ -19,7 +19,8 @@ from modules.detection import Module
 from modules.optim import build_optimizer, build_scheduler
 from utils.cli import CONFIG_DIR
 
-from .conftest import GOLDEN, assert_near, load_npz
+from .conftest import GOLDEN, assert_near, load_golden
+from .rounding import golden_dtype
 
 RECORD = json.loads((GOLDEN / "03b_optim.json").read_text())
 STEPS = RECORD["steps_fp32"]
@@ -36,13 +37,14 @@ def compose(*overrides):
     return OmegaConf.to_container(cfg, resolve=True)
 
 
-def small_config():
+def small_config(*overrides):
     return compose(
         "dataset=gen1",
         "+experiment/gen1=tiny",
         *(f"dataset.{override}" for override in SMALL),
         "training.lr_scheduler.total_steps=20",
         "training.lr_scheduler.pct_start=0.2",
+        *overrides,
     )
 
 
@@ -101,7 +103,7 @@ class DoubleModule(Module):
 
 def six_steps(module, tiny_weights, directory):
     """The module after six steps of the real trainer: states carried, gradients clipped by value, rates per step."""
-    arrays = load_npz("03b_optim.npz")
+    arrays = load_golden("03b_optim")
     module.mdl.load_state_dict(tiny_weights, strict=True)
     recorder = Recorder()
     trainer = pl.Trainer(
@@ -126,6 +128,12 @@ def trained(tiny_weights, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def trained_plain(tiny_weights, tmp_path_factory):
+    config = small_config("model.backbone.plain_arithmetic=true")
+    return six_steps(Module(config), tiny_weights, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
 def trained_double(tiny_weights, tmp_path_factory):
     return six_steps(DoubleModule(small_config()).double(), tiny_weights, tmp_path_factory.mktemp("steps64"))
 
@@ -139,15 +147,30 @@ def test_float64_losses_rates_and_norms_of_every_step(trained_double):
         assert_near([found[k] for k in NORMS], [expected[k] for k in NORMS], rtol=1e-9, name=f"step {s}")
 
 
-def test_losses_rates_and_norms_of_every_step(trained):
-    """Losses and gradients after the first step: float64 only.
+def test_plain_arithmetic_losses_of_every_step(trained_plain):
+    """One step feeds the next and AdamW enlarges rounding, so this takes kernels that round as the reference's did.
 
-    One step feeds the next and AdamW enlarges rounding: from 1.1e-6 in step 1 to 8e-6 in step 5 for the losses
-    (the reference's own float32 is then 4.7e-6 from its float64), and to 2e-4 for the largest gradient.
+    Losses are then within 1e-6 in all six steps. The largest gradient, which is one element, is within 1e-5 in the
+    first four and within 2.0e-5 after. Elsewhere the float64 test stands for this one.
     """
-    _, steps, _ = trained
+    _, steps, _ = trained_plain
+    alike = golden_dtype() == torch.float32
+    for s, (found, expected) in enumerate(zip(steps, STEPS, strict=True)):
+        if alike:
+            assert_near([found[k] for k in LOSSES], [expected[k] for k in LOSSES], rtol=1e-6, name=f"step {s}")
+        if alike and s < 4:
+            assert found["grad_absmax_before_clip"] == pytest.approx(expected["grad_absmax_before_clip"], rel=1e-5)
+
+
+@pytest.mark.parametrize("run", ["trained", "trained_plain"])
+def test_losses_rates_and_norms_of_every_step(run, request):
+    """The fast path's losses after the first step drift from 1.1e-6 to 8e-6, the reference's own from float64 to 5e-6.
+
+    Its losses are compared in the first step, here, and in every step in float64, above.
+    """
+    _, steps, _ = request.getfixturevalue(run)
     assert len(steps) == len(STEPS)
-    for expected in (STEPS[0], EXACT[0]):
+    for expected in (STEPS[0], EXACT[0]) if golden_dtype() == torch.float32 else ():
         assert_near([steps[0][k] for k in LOSSES], [expected[k] for k in LOSSES], rtol=1e-6)
         assert steps[0]["grad_absmax_before_clip"] == pytest.approx(expected["grad_absmax_before_clip"], rel=1e-5)
     for found, expected in zip(steps, STEPS, strict=True):
@@ -156,7 +179,7 @@ def test_losses_rates_and_norms_of_every_step(trained):
         assert found["bn_mean_norm"] == pytest.approx(expected["bn_mean_norm"], rel=1e-6)
 
 
-@pytest.mark.parametrize("run", ["trained", "trained_double"])
+@pytest.mark.parametrize("run", ["trained", "trained_plain", "trained_double"])
 def test_parameters_and_buffers_after_six_steps(run, request):
     module, _, arrays = request.getfixturevalue(run)
     state = {f"mdl.{name}": value for name, value in module.mdl.state_dict().items()}

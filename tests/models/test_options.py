@@ -33,6 +33,8 @@ PLAIN = BackboneConfig(
 )
 DEEP = replace(PLAIN, num_blocks=(2, 3, 3, 2), T_max_chrono_init=(10, 20, 40, 80), lstm=LstmConfig(dws_conv=True))
 GATED = replace(PLAIN, attention=replace(PLAIN.attention, mlp_gated=True))
+MASKED = replace(PLAIN, enable_masking=True)
+BOTH = LstmConfig(dws_conv=True, dws_conv_only_hidden=False)
 RANDOM = replace(
     GATED,
     enable_masking=True,
@@ -66,6 +68,27 @@ def test_sequence_equals_frame_loop(cfg):
     for stage in fast:
         torch.testing.assert_close(fast[stage], slow[stage], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(fast_states[stage - 1], slow_states[stage - 1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cfg", [PLAIN, DEEP, replace(GATED, lstm=BOTH), MASKED], ids=["plain", "deep", "both", "mask"])
+def test_plain_arithmetic_gives_the_same_numbers_and_gradients(cfg):
+    fast, plain = build(cfg), build(replace(cfg, plain_arithmetic=True))
+    plain.load_state_dict(fast.state_dict(), strict=True)
+    mask = padding_of(48) if cfg.enable_masking else None
+    results = []
+    for model in (fast, plain):
+        _, states = model.forward_sequence(frames(1, seed=1), None, mask)
+        features, states = model.forward_sequence(frames(), states, mask)
+        grads = torch.autograd.grad(sum(f.square().mean() for f in features.values()), list(model.parameters()))
+        results.append([*features.values(), *(tensor for pair in states for tensor in pair), *grads])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("faster", [{"use_gradient_checkpointing": True}, {"compile": CompileConfig(enable=True)}])
+def test_plain_arithmetic_stands_alone(faster):
+    with pytest.raises(UserError, match="off beside plain_arithmetic"):
+        replace(PLAIN, plain_arithmetic=True, **faster)
 
 
 def test_drop_path_drops_whole_frames_and_keeps_the_mean():

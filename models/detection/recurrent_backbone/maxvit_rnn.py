@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from models.compilation import compiled
 from models.detection.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
+from models.detection.recurrent_backbone.plain import plain_stage
 from models.layers.attention import OverlappingDownsample, WindowGridPair
 from models.layers.lstm import ConvLstm, LstmState
 from models.rnn_states import LstmStates
@@ -69,6 +70,18 @@ class RNNDetectorStage(nn.Module):
         hidden, last = self.lstm(tokens.unflatten(0, (steps, lanes)), state)
         return hidden.permute(0, 1, 4, 2, 3), last
 
+    def replace_masked(self, tokens: Tensor, token_mask: Tensor | None) -> Tensor:
+        """Put the learned token where the mask [N, h, w] is true: ``[N, h, w, C] -> [N, h, w, C]``.
+
+        Raises:
+            ValueError: there is a mask, but no learned token.
+        """
+        if token_mask is None:
+            return tokens
+        if self.mask_token is None:
+            raise ValueError("a token mask was given, but the backbone was built without enable_masking")
+        return torch.where(token_mask.unsqueeze(-1), self.mask_token.to(tokens.dtype), tokens)
+
     def _frames_in_cache(self, frames: Tensor) -> int:
         """How many frames to run at once so that a CPU's caches hold their tokens; all on other devices."""
         if frames.device.type != "cpu" or torch.compiler.is_compiling():
@@ -79,11 +92,7 @@ class RNNDetectorStage(nn.Module):
 
 def attend_frames(stage: RNNDetectorStage, frames: Tensor, token_mask: Tensor | None) -> Tensor:
     """Body of a stage, all that does not link frames: ``[N, C_in, H, W] -> [N, h, w, C]``, channels last."""
-    x = stage.downsample_cf2cl(frames)
-    if token_mask is not None:
-        if stage.mask_token is None:
-            raise ValueError("a token mask was given, but the backbone was built without enable_masking")
-        x = torch.where(token_mask.unsqueeze(-1), stage.mask_token.to(x.dtype), x)
+    x = stage.replace_masked(stage.downsample_cf2cl(frames), token_mask)
     for block in stage.att_blocks:
         x = block(x)
     return x
@@ -94,11 +103,16 @@ class RNNDetector(BaseDetector):
 
     Only the LSTM links frames, so a sequence is run stage by stage: downsampling and attention on all L*B frames at
     once, the recurrence along L, then the next stage. The numbers are those of the loop over frames.
+
+    Attributes:
+        plain: run frame by frame in the arithmetic of :mod:`models.detection.recurrent_backbone.plain` instead; from
+            ``cfg.plain_arithmetic``, may be changed at any time.
     """
 
     def __init__(self, cfg: BackboneConfig) -> None:
         super().__init__()
         self.cfg = cfg
+        self.plain = cfg.plain_arithmetic
         self.stages = nn.ModuleList(RNNDetectorStage(cfg, index) for index in range(NUM_STAGES))
 
     def get_stage_dims(self, stages: tuple[int, ...]) -> tuple[int, ...]:
@@ -113,6 +127,8 @@ class RNNDetector(BaseDetector):
         self, x: Tensor, prev_states: LstmStates | None = None, token_mask: Tensor | None = None
     ) -> tuple[BackboneFeatures, LstmStates]:
         """One frame per lane: ``x`` [B, C, H, W] -> features by stage [B, C, h, w] and states."""
+        if self.plain:
+            return self._plain_frame(x, prev_states, token_mask)
         mask = None if token_mask is None else token_mask.unsqueeze(0)
         features, states = self.forward_sequence(x.unsqueeze(0), prev_states, mask)
         return {stage: feature[0] for stage, feature in features.items()}, states
@@ -126,9 +142,10 @@ class RNNDetector(BaseDetector):
         is bool, broadcastable to [L, B, H, W], True at pixels without data; it needs ``enable_masking``.
         """
         steps, lanes = x.shape[:2]
-        weight = self.stages[0].get_parameter("downsample_cf2cl.conv.weight")
-        dtype = x.dtype if x.is_floating_point() else weight.dtype
-        frames = x.flatten(0, 1).to(dtype, memory_format=torch.channels_last)
+        if self.plain:
+            mask = None if token_mask is None else token_mask.expand(steps, lanes, -1, -1)
+            return super().forward_sequence(x, prev_states, mask)
+        frames = x.flatten(0, 1).to(self._dtype(x), memory_format=torch.channels_last)
         x = frames.unflatten(0, (steps, lanes))
         if token_mask is not None:
             token_mask = self._token_mask(token_mask, steps, lanes)
@@ -140,6 +157,24 @@ class RNNDetector(BaseDetector):
             states.append(state)
             features[index + 1] = x
         return features, states
+
+    def _plain_frame(
+        self, x: Tensor, states: LstmStates | None, token_mask: Tensor | None
+    ) -> tuple[BackboneFeatures, LstmStates]:
+        mask = None if token_mask is None else self._token_mask(token_mask, 1, len(x))[0]
+        x = x.to(self._dtype(x))
+        new_states: LstmStates = []
+        for index, stage in enumerate(self.stages):
+            assert isinstance(stage, RNNDetectorStage)
+            state = plain_stage(stage, x, None if states is None else states[index], mask if index == 0 else None)
+            new_states.append(state)
+            x = state[0]
+        return {index: hidden for index, (hidden, _) in enumerate(new_states, start=1)}, new_states
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        """What frames are cast to: integers to the weights' type."""
+        weight = self.stages[0].get_parameter("downsample_cf2cl.conv.weight")
+        return x.dtype if x.is_floating_point() else weight.dtype
 
     def _token_mask(self, pixel_mask: Tensor, steps: int, lanes: int) -> Tensor:
         """Tokens of stage 1 without a single pixel of data: bool [..., H, W] -> [L, B, H/4, W/4]."""

@@ -11,9 +11,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models.detection.config import STAGE_STRIDES, LstmConfig
+from models.detection.config import STAGE_STRIDES
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
 from models.detection.timm_config import TimmBackboneConfig
+from models.layers.config import LstmConfig
 from models.layers.gru import ConvGru
 from models.layers.lstm import ConvLstm
 from utils.errors import UserError
