@@ -14,6 +14,7 @@ from data.inspection.config import Expectation
 from data.inspection.findings import Finding
 from data.inspection.frame_checks import FrameFacts, inspect_frames
 from data.inspection.label_checks import check_labels
+from data.preprocessing.record import read_record
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 
@@ -32,6 +33,7 @@ class SequenceFacts:
         boxes: ``BBOX_DTYPE`` [N].
         frames_read: frames decoded ...
         counts: ... and the sum of their values.
+        events: events of the recording, where the record of preprocessing tells, else None.
         findings: what is wrong.
     """
 
@@ -44,6 +46,7 @@ class SequenceFacts:
     boxes: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=BBOX_DTYPE))
     frames_read: int = 0
     counts: int = 0
+    events: int | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -58,6 +61,8 @@ def inspect_sequence(folder: Path, expected: Expectation, split: str) -> Sequenc
     where, paths = f"{split}/{folder.name}", expected.paths(folder)
     frames = inspect_frames(paths, expected, where)
     facts = SequenceFacts(folder.name, findings=list(frames.problems))
+    record = read_record(folder)
+    facts.events = None if record is None else int(record["counts"]["events"])
     _take_frames(facts, frames)
     labels = _read(paths, where, facts.findings)
     if labels is None:

@@ -35,7 +35,9 @@ class SplitSummary:
         sequences, frames, labelled_frames, boxes, ignored, pseudo: numbers of them; ignored boxes carry the ignore
             label, pseudo boxes the time 0.
         duration_us: summed over sequences; with the shortest and the longest.
-        events: what the frames count, extrapolated from those that were read (clipped counts make it a lower bound).
+        events: of the recordings where preprocessing kept a record, else what the frames count, extrapolated from
+            those that were read (counts are clipped, so there may have been more).
+        events_known: sequences with such a record.
         frames_read: frames decoded for it.
         per_class: boxes per class id, the last bin for all ids beyond.
         sizes: boxes by the square root of their area, bins between ``SIZE_EDGES`` and one beyond on either side.
@@ -55,6 +57,7 @@ class SplitSummary:
     shortest_us: float = 0.0
     longest_us: float = 0.0
     events: float = 0.0
+    events_known: int = 0
     frames_read: int = 0
     per_class: Counts = field(default_factory=_zeros(IGNORE_LABEL))
     sizes: Counts = field(default_factory=_zeros(len(SIZE_EDGES) + 1))
@@ -72,7 +75,10 @@ class SplitSummary:
         self.duration_us += facts.duration_us
         self.labelled_frames += len(facts.boxes_per_label)
         self.frames_read += facts.frames_read
-        if facts.frames_read:
+        if facts.events is not None:
+            self.events += facts.events
+            self.events_known += 1
+        elif facts.frames_read:
             self.events += facts.counts / facts.frames_read * facts.frames
         self.boxes_per_label += _bincount(facts.boxes_per_label, MAX_BOXES)
         self.label_steps += _bincount(np.rint(np.diff(facts.label_times_us) / STEP_US), MAX_STEPS)
@@ -128,6 +134,7 @@ class SplitSummary:
             "frames": self.frames,
             "frame_step_ms": self.frame_step_ms,
             "events": round(self.events),
+            "events_are_exact": self.events_known == self.sequences,
             "frames_read": self.frames_read,
             "labelled_frames": self.labelled_frames,
             "label_rate_hz": self.label_rate_hz,

@@ -64,7 +64,7 @@ def _rows(report: DatasetReport) -> list[list[str]]:
     row("shortest to longest, s", [f"{s.shortest_us / 1e6:.1f} - {s.longest_us / 1e6:.1f}" for s in every])
     row("frames", [f"{s.frames}" for s in every])
     row("ms from frame to frame", [f"{s.frame_step_ms:g}" for s in every])
-    row("million events in frames", [f"{s.events / 1e6:.2f}" if s.frames_read else "" for s in every])
+    row("million events (~ from frames)", [_events(s) for s in every])
     row("labelled frames", [f"{s.labelled_frames}" for s in every])
     row("label rate, Hz", [f"{s.label_rate_hz:.3g}" for s in every])
     row("boxes", [f"{s.boxes}" for s in every])
@@ -73,6 +73,12 @@ def _rows(report: DatasetReport) -> list[list[str]]:
     row("  ignored", [f"{s.ignored}" for s in every])
     row("  of them pseudo labels", [f"{s.pseudo}" for s in every])
     return rows
+
+
+def _events(split: SplitSummary) -> str:
+    if not split.events:
+        return ""
+    return f"{'' if split.events_known == split.sequences else '~'}{split.events / 1e6:.2f}"
 
 
 def _table(rows: list[list[str]]) -> list[str]:

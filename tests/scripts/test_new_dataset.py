@@ -191,6 +191,8 @@ def test_inspection_finds_nothing_wrong(harbour: Path, capsys: pytest.CaptureFix
     report = json.loads((tmp_path / "look.json").read_text())
     assert list(report["splits"]["train"]["boxes_per_class"]) == list(CLASSES)
     assert report["splits"]["train"]["label_rate_hz"] == pytest.approx(12, abs=0.05)
+    assert report["splits"]["train"]["events"] == 60_000
+    assert report["splits"]["train"]["events_are_exact"]
     assert (tmp_path / "look.png").read_bytes().startswith(b"\x89PNG")
 
 
