@@ -47,8 +47,16 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
             where=str(path),
             fix="download or write the file again",
         ) from error
+    if not isinstance(raw, np.ndarray):
+        raise UserError(
+            expected="one array", got="an archive of several", where=str(path), fix="write the boxes with np.save"
+        )
     try:
         return to_bbox_array(raw.reshape(-1))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            expected="numbers in the fields of boxes", got=str(error), where=str(path), fix="write the boxes as numbers"
+        ) from error
     except KeyError as error:
         raise UserError(
             expected="fields t (or ts), x, y, w, h, class_id",

@@ -20,7 +20,7 @@ from utils.progress import track
 
 log = logging.getLogger(__name__)
 
-_MOST_SHOWN = 20
+_MOST_SHOWN = 10
 
 
 def verify_dataset(out_path: Path | str, cfg: PreprocessConfig, num_workers: int | None = 0) -> dict[str, int]:
