@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -20,6 +21,11 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+_UNREADABLE = (
+    *(ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, MemoryError),
+    *(EOFError, SyntaxError, tokenize.TokenError),
+)
+"""What NumPy raises on headers that are none: it reads them as Python literals."""
 
 
 def _read_header(path: Path, handle: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -29,7 +35,7 @@ def _read_header(path: Path, handle: IO[bytes]) -> tuple[tuple[int, ...], bool, 
         if version not in _HEADERS:
             raise ValueError(f"version {version} of the NumPy format")
         return _HEADERS[version](handle)
-    except (ValueError, EOFError, TypeError, SyntaxError) as error:
+    except _UNREADABLE as error:
         raise damaged(path, f"at byte 0: {' '.join(str(error).split())[:200]}") from error
 
 
