@@ -7,6 +7,26 @@ import os
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 
+from tests.slurm.mini_cluster import missing_programs
+
 torch.set_num_threads(1)
+
+
+NEED_SLURM = "LEOD_TESTS_NEED_SLURM"
+"""Environment variable: with it tests of real SLURM jobs fail, rather than being left out, where there is none."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs programs that this machine lacks, and say so."""
+    missing = missing_programs()
+    if not missing or os.environ.get(NEED_SLURM):
+        return
+    left_out = [item for item in items if item.get_closest_marker("slurm")]
+    if left_out:
+        items[:] = [item for item in items if not item.get_closest_marker("slurm")]
+        config.hook.pytest_deselected(items=left_out)
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        reporter.write_line(f"{len(left_out)} tests of real SLURM jobs are left out: no {', '.join(missing)} here")

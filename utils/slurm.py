@@ -106,12 +106,12 @@ def current_job(environment: Mapping[str, str] = os.environ) -> SlurmJob | None:
 
 
 def without_slurm(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a step of a program that handles SLURM itself: the step sees none of it.
+    """The environment for a command that is to know nothing of the job it is started in.
 
-    >>> without_slurm({"SLURM_JOB_ID": "15", "HOME": "/root"})
-    {'HOME': '/root'}
+    >>> without_slurm({"SLURM_JOB_ID": "15", "SLURM_CONF": "/etc/slurm.conf", "HOME": "/root"})
+    {'SLURM_CONF': '/etc/slurm.conf', 'HOME': '/root'}
     """
-    return {key: value for key, value in environment.items() if not key.startswith("SLURM_")}
+    return {key: value for key, value in environment.items() if not key.startswith("SLURM_") or key == "SLURM_CONF"}
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:

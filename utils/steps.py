@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.slurm import without_slurm
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: i
 
 def _start(step: Step, log_dir: Path, threads: int | None) -> _Running:
     log_file = log_dir / f"{step.name}.log"
-    environment = dict(os.environ)
+    environment = without_slurm(os.environ)  # this program answers SLURM's signals; a step just stops
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     log.info("%s: started, log in %s", step.name, log_file)

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -127,10 +127,10 @@ class MiniCluster:
         places = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         files = [f"--{option}={munge / name}" for option, name in places.items()]
         self._daemon("munged", "--foreground", "--force", "--num-threads=2", *files)
-        self._wait_for(lambda: (munge / "socket").exists(), "munged")
+        self.wait_for((munge / "socket").exists, "munged", 30)
         self._daemon("slurmctld", "-D", "-c", "-f", str(self.root / "slurm.conf"))
         self._daemon("slurmd", "-D", "-N", self.host, "-f", str(self.root / "slurm.conf"))
-        self._wait_for(lambda: self.run("sinfo", "-h", "-o", "%T", check=False).strip().startswith("idle"), "the node")
+        self.wait_for(lambda: self.run("sinfo", "-h", "-o", "%T", check=False).startswith("idle"), "the node", 30)
 
     def _daemon(self, *command: str) -> None:
         with open(self.root / f"{command[0]}.out", "wb") as output:
@@ -145,13 +145,6 @@ class MiniCluster:
                     env=self.environment,
                 )
             )
-
-    def _wait_for(self, condition: object, what: str, limit_s: float = 30.0) -> None:
-        assert callable(condition)
-        end = time.monotonic() + limit_s
-        while not condition():
-            assert time.monotonic() < end, f"{what} did not come up\n{self.logs()}"
-            time.sleep(0.05)
 
     def logs(self, lines: int = 25) -> str:
         """The ends of the daemons' logs."""
@@ -176,13 +169,22 @@ class MiniCluster:
         text = self.run("scontrol", "show", "job", "--oneliner", job)
         return dict(part.split("=", 1) for part in text.split() if "=" in part)
 
-    def wait_until(self, job: str, states: Sequence[str], limit_s: float = 120.0) -> str:
-        """Wait for a job to come to one of the states; returns it."""
+    def wait_until(self, job: str, *states: str, restarts: int = 0, limit_s: float = 180.0) -> dict[str, str]:
+        """Wait for a job to come to one of the states, having been queued again so often; returns its facts."""
         end = time.monotonic() + limit_s
-        while (state := self.facts(job)["JobState"]) not in states:
-            assert time.monotonic() < end, f"job {job} is {state}, not {states}\n{self.logs()}"
+        while True:
+            facts = self.facts(job)
+            if facts["JobState"] in states and int(facts["Restarts"]) >= restarts:
+                return facts
+            assert time.monotonic() < end, f"job {job}: {facts}, not {states} {restarts}\n{self.logs()}"
+            time.sleep(0.2)
+
+    def wait_for(self, condition: Callable[[], object], what: str, limit_s: float = 120.0) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain for {what}\n{self.logs()}"
             time.sleep(0.1)
-        return state
 
     def stop(self) -> None:
         """End all jobs and daemons."""
