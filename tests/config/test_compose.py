@@ -32,6 +32,54 @@ def test_every_dataset_composes(dataset: str) -> None:
     assert all(size % (32 * cfg.model.backbone.partition_split_32) == 0 for size in cfg.model.backbone.in_res_hw)
 
 
+VARIANTS = [name for name in DATASETS if "x0." in name]
+
+
+def test_variants_are_one_short_file_each() -> None:
+    assert len(VARIANTS) == 2 * 4 * 2 * 3  # datasets, shares, weak or semi, rounds
+    for name in VARIANTS:
+        lines = (CONFIG_DIR / "dataset" / f"{name}.yaml").read_text().splitlines()
+        assert len(lines) <= 8
+        assert lines[0].startswith("# "), "says what it is"
+
+
+@pytest.mark.parametrize(
+    "program", ["train", "predict", "val", "val_dst", "preprocess", "make_splits", "inspect_dataset"]
+)
+@pytest.mark.parametrize("dataset", ["gen1x0.01_ss", "gen4x0.1_seq-2round", "pedro"])
+def test_datasets_compose_with_every_program(program: str, dataset: str) -> None:
+    more = ["raw_path=raw"] if program == "preprocess" else ["save_dir=out"] if program == "predict" else []
+    OmegaConf.resolve(compose(program, f"dataset={dataset}", *more))
+
+
+@pytest.mark.parametrize("dataset", VARIANTS)
+def test_variants_mean_what_they_are_called(dataset: str) -> None:
+    cfg = compose("train", f"dataset={dataset}").dataset
+    base, _, rest = dataset.partition("x")
+    share, kind = rest.split("-")[0].split("_")
+    asked = (cfg.ratio, cfg.train_ratio)
+    if "round" in dataset:
+        assert asked == (None, None), "every label of a pseudo dataset is used"
+        assert cfg.path.rstrip("/") == f"./datasets/pseudo_{base}/{dataset}"
+    else:
+        assert asked == ((float(share), None) if kind == "ss" else (None, float(share)))
+        assert cfg.path == f"./datasets/{base}/"
+    assert cfg.name == dataset
+
+
+def keys_of(cfg: DictConfig, prefix: str = "") -> set[str]:
+    found = set()
+    for key, value in cfg.items():
+        found |= keys_of(value, f"{prefix}{key}.") if isinstance(value, DictConfig) else {f"{prefix}{key}"}
+    return found
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_datasets_know_no_keys_of_their_own(dataset: str) -> None:
+    """A key that a single dataset has would be read by nobody, or by code for this dataset only."""
+    assert keys_of(compose("train", f"dataset={dataset}").dataset) == keys_of(compose("train").dataset)
+
+
 def test_published_sizes() -> None:
     gen1 = compose("train", "dataset=gen1", "+experiment/gen1=small.yaml")
     gen4 = compose("train", "dataset=gen4", "+experiment/gen4=base")
@@ -59,6 +107,9 @@ BASE_FILES = [
     "val",
     "predict",
     "val_dst",
+    "preprocess",
+    "make_splits",
+    "inspect_dataset",
 ]
 
 

@@ -37,7 +37,6 @@ representation:
   dt_ms: 40 # about two frames from label to label
   bins: 4
 preprocessing:
-  num_raw_classes: 3
   min_diag: 0
   min_side: 4
   base_step_ms: {LABEL_US / 1000}
