@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -200,6 +201,8 @@ def load_checkpoint_file(path: Path | str, map_location: Any = "cpu") -> dict[st
         _check_sums(path)
         state = torch.load(path, map_location=map_location, weights_only=True)
     except OSError as error:
+        if error.errno == errno.EINVAL:  # a place before the beginning of a file that was cut off
+            raise DamagedCheckpoint(path, error) from error
         raise UserError(
             expected="a checkpoint that can be read",
             got=str(error.strerror or error),

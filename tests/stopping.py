@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +17,7 @@ from pytorch_lightning.callbacks import Callback
 
 import modules.checkpointing
 import modules.utils.trainer
+import utils.atomic
 from tests.running import SMALL, run
 from tests.together import together
 
@@ -37,7 +39,7 @@ class StopAt:
     """Where a process gets a signal.
 
     Args:
-        hook: of a callback, or ``save``: with half of a checkpoint written.
+        hook: of a callback; or ``save``: with half of a checkpoint written; or ``rename``: before it gets its name.
         count: the first, second, ... time since the start of the process.
         signum: the signal.
     """
@@ -52,16 +54,25 @@ class _Stopper(Callback):
         self.left = at.count
         self.at = at
         if at.hook == "save":
-            save = torch.save
-
-            def half(checkpoint: Any, handle: Any) -> None:
-                self.hit()
-                save(checkpoint, handle)
-
-            modules.checkpointing.torch.save = half
-            self._handle_first = True
+            modules.checkpointing.torch.save = self._write_half_first
+        elif at.hook == "rename":
+            utils.atomic.os.replace = self._rename
         else:
             setattr(self, at.hook, lambda *arguments, **more: self.hit())
+
+    def _write_half_first(self, checkpoint: Any, handle: IO[bytes], save: Any = torch.save) -> None:
+        buffer = io.BytesIO()
+        save(checkpoint, buffer)
+        half = len(buffer.getvalue()) // 2
+        handle.write(buffer.getvalue()[:half])
+        handle.flush()
+        self.hit()
+        handle.write(buffer.getvalue()[half:])
+
+    def _rename(self, source: Path, target: Path, replace: Any = os.replace) -> None:
+        if target.suffix == ".ckpt":
+            self.hit()
+        replace(source, target)
 
     def hit(self) -> None:
         self.left -= 1

@@ -1,0 +1,129 @@
+"""A training that is stopped anywhere and started again ends as one that never was, bit for bit."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from modules.stopping import TRY_AGAIN
+from tests.running import run
+from tests.stopping import TINY, StopAt, everything, train
+from tests.tiny import write_tiny_dataset
+
+SAMPLINGS = ("random", "stream", "mixed")
+MIXED = ("dataset.train.sampling=mixed",)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One short sequence, so that epochs of the plan end within the run."""
+    dataset = write_tiny_dataset(tmp_path_factory.mktemp("data"), train=1, val=1, test=0)
+    # Whatever is loaded at the first use is loaded here, once for all forked processes.
+    output = tmp_path_factory.mktemp("warm")
+    assert run("train.py", *TINY, f"dataset.path={dataset}", f"output.dir={output}", "training.max_steps=1") == 0
+    return dataset
+
+
+class Undisturbed:
+    """What runs leave that were never stopped; each is run once."""
+
+    def __init__(self, dataset: Path, folder: Path) -> None:
+        self.dataset, self.folder = dataset, folder
+        self.known: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def __call__(self, world: int, *more: str) -> dict[str, str]:
+        key = (str(world), *more)
+        if key not in self.known:
+            output = self.folder / str(len(self.known))
+            assert train(output, *TINY, f"dataset.path={self.dataset}", *more, world=world) == 0
+            self.known[key] = everything(output)
+        return self.known[key]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return Undisturbed(dataset, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_killed_again_and_again(
+    undisturbed: Undisturbed, tmp_path: Path, sampling: str, workers: int, world: int
+) -> None:
+    settings = (f"dataset.train.sampling={sampling}",)
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *settings, f"hardware.num_workers.train={workers}")
+    places = [
+        StopAt("on_validation_batch_end", 1),  # of step 3
+        StopAt("on_before_optimizer_step", 3),  # of step 6, saved at 4
+        StopAt("on_validation_end", 1),  # of step 6
+    ]
+    for place in places:
+        assert train(tmp_path, *start, world=world, stop=place) == -signal.SIGKILL
+    assert train(tmp_path, *start, world=world) == 0
+    assert everything(tmp_path) == undisturbed(world, *settings)
+
+
+@pytest.mark.parametrize("hook", ["save", "rename"])
+def test_killed_while_a_checkpoint_is_written(undisturbed: Undisturbed, tmp_path: Path, hook: str) -> None:
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
+    assert train(tmp_path, *start, stop=StopAt("on_train_batch_end", 1)) == -signal.SIGKILL  # nothing is saved yet
+    for count in (1, 3, 2):
+        assert train(tmp_path, *start, stop=StopAt(hook, count)) == -signal.SIGKILL
+    assert list(tmp_path.glob(".*.tmp-*"))
+    assert train(tmp_path, *start) == 0
+    assert everything(tmp_path) == undisturbed(1, *MIXED)
+    assert not list(tmp_path.glob(".*.tmp-*")), "what a killed process left is tidied up"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_asked_to_stop(undisturbed: Undisturbed, tmp_path: Path, signum: signal.Signals) -> None:
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
+    for place in (StopAt("on_train_batch_start", 1, signum), StopAt("on_validation_batch_start", 1, signum)):
+        assert train(tmp_path, *start, stop=place) == 128 + signum
+        assert (tmp_path / "last.ckpt").is_file()
+    assert train(tmp_path, *start) == 0
+    assert everything(tmp_path) == undisturbed(1, *MIXED)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_stopped_by_max_time_at_every_step(undisturbed: Undisturbed, tmp_path: Path, world: int) -> None:
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
+    for _ in range(4):  # steps 1 to 3 and within the validation that follows
+        assert train(tmp_path, *start, "training.max_time=0.001", world=world) == TRY_AGAIN
+    assert "max_time" in (tmp_path / "rank0.txt").read_text()
+    assert train(tmp_path, *start, world=world) == 0
+    assert everything(tmp_path) == undisturbed(world, *MIXED)
+
+
+def test_gradients_under_accumulation_are_kept(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    # Ten batches an epoch: the optimiser steps after 4, 8 and 10; the third validation comes after batch 12, within.
+    more = (
+        "dataset.train.sampling=random", "training.accumulate_grad_batches=4", "validation.val_check_interval=1",
+        "training.max_steps=5",
+    )  # fmt: skip
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *more)
+    assert train(tmp_path, *start, stop=StopAt("on_validation_end", 3)) == -signal.SIGKILL
+    assert train(tmp_path, *start, stop=StopAt("on_train_batch_start", 2)) == -signal.SIGKILL
+    assert train(tmp_path, *start) == 0
+    assert everything(tmp_path) == undisturbed(1, *more)
+
+
+def test_more_steps_later_are_as_if_asked_for_at_once(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    cycle = (*MIXED, "training.lr_scheduler.total_steps=6")
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *cycle)
+    assert train(tmp_path, *start, "training.max_steps=3") == 0
+    before = (tmp_path / "last.ckpt").stat().st_mtime_ns
+    assert train(tmp_path, *start, "training.max_steps=3") == 0
+    assert (tmp_path / "last.ckpt").stat().st_mtime_ns == before, "a finished run does not start again"
+    assert train(tmp_path, *start) == 0
+    assert everything(tmp_path) == undisturbed(1, *cycle)
+
+
+def test_another_number_of_processes_goes_on_with_a_warning(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
+    assert train(tmp_path, *start, world=2, stop=StopAt("on_train_batch_start", 5)) == -signal.SIGKILL
+    assert train(tmp_path, *start) == 0
+    assert "saved by 2 processes and goes on with 1" in (tmp_path / "rank0.txt").read_text()

@@ -1,0 +1,96 @@
+"""One run a folder: refused while another one lives, never by a dead one."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from utils.errors import UserError
+from utils.run_lock import LOCK, RunLock
+
+
+def hold(folder: Path, held: Path, child: bool) -> None:
+    with RunLock(folder):
+        if child:  # as a loader process that outlives its parent for a while
+            multiprocessing.get_context("fork").Process(target=time.sleep, args=(5,), daemon=True).start()
+        held.touch()
+        time.sleep(60)
+
+
+@pytest.mark.parametrize("child", [False, True])
+def test_another_process_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path, child: bool) -> None:
+    folder, held = tmp_path / "run", tmp_path / "held"
+    process = multiprocessing.get_context("fork").Process(target=hold, args=(folder, held, child))
+    process.start()
+    while not held.exists():
+        time.sleep(0.01)
+    with pytest.raises(UserError) as refused, RunLock(folder):
+        pass
+    message = str(refused.value)
+    assert f"process {process.pid} on {socket.gethostname()}, running since 20" in message
+    assert "output.dir" in message
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with RunLock(folder) as lock:
+        lock.check()
+
+
+def test_the_file_says_who_holds_it_and_is_left_empty(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+    assert (tmp_path / LOCK).read_text() == ""
+
+
+def no_locks(descriptor: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    holder = {"host": socket.gethostname(), "pid": os.getppid(), "since": "2020-01-01T00:00:00+00:00"}
+    (tmp_path / LOCK).write_text(json.dumps(holder))
+    with pytest.raises(UserError, match=f"process {os.getppid()} on"), RunLock(tmp_path):
+        pass
+    (tmp_path / LOCK).write_text(json.dumps(holder | {"host": "another"}))
+    with RunLock(tmp_path):
+        assert "knows no locks (No locks available)" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[1]", '{"pid": "x"}'])
+def test_an_unreadable_holder_is_another_run(tmp_path: Path, text: str) -> None:
+    (tmp_path / LOCK).write_text(text)
+    descriptor = os.open(tmp_path / LOCK, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="no other run"), RunLock(tmp_path):
+        pass
+    os.close(descriptor)
+
+
+def test_a_folder_that_vanished_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "mount"
+    with RunLock(folder) as lock:
+        folder.rename(tmp_path / "away")
+        with pytest.raises(UserError, match="No such file"):
+            lock.check()
+        folder.mkdir()  # an empty mount point ...
+        (folder / LOCK).touch()
+        with pytest.raises(UserError, match="another folder"):
+            lock.check()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="Not a directory"), RunLock(tmp_path / "file" / "run"):
+        pass
