@@ -74,17 +74,21 @@ def apply_to_frames(frames: Frames, state: AugmentationState) -> Frames:
 def _gather_separable(
     frames: Frames, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], hflip: bool
 ) -> Frames:
-    if hflip:
-        frames = frames[..., ::-1]
     height, width = frames.shape[-2:]
-    if len(rows) == height and np.array_equal(rows, np.arange(height)) and np.array_equal(columns, np.arange(width)):
-        return frames
-    out = np.zeros(frames.shape, dtype=frames.dtype)
+    if np.array_equal(rows, np.arange(height)) and np.array_equal(columns, np.arange(width)):
+        return frames[..., ::-1] if hflip else frames
     (in_y,), (in_x,) = np.nonzero(rows >= 0), np.nonzero(columns >= 0)
+    out = np.zeros(frames.shape, dtype=frames.dtype)
     if len(in_y) == 0 or len(in_x) == 0:
         return out
-    picked = np.take(np.take(frames, rows[in_y], axis=-2), columns[in_x], axis=-1)
-    out[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
+    rows, columns = rows[in_y], columns[in_x]
+    if hflip:
+        columns = width - 1 - columns
+    top, bottom = int(rows.min()), int(rows.max()) + 1
+    # Frame by frame, so that the pixels in between stay in the processor's cache.
+    for source, target in zip(frames, out, strict=True) if frames.ndim > 3 else ((frames, out),):
+        picked = np.take(np.take(source[..., top:bottom, :], columns, axis=-1), rows - top, axis=-2)
+        target[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
     return out
 
 

@@ -69,16 +69,24 @@ def jitter(frames: Frames, state: IntensityState, rng: np.random.Generator, max_
     if state.is_identity or frames.size == 0:
         return frames
     limit = count_limit(frames, max_count)
-    out = np.ascontiguousarray(frames).reshape(-1).copy()
-    if state.scale != 1.0 or state.dropout > 0.0:
-        (where,) = np.nonzero(out)
-        values = out[where].astype(np.int16)
-        table = _count_table(int(np.abs(values).max(initial=0)), state.scale, state.dropout, limit)
-        chance = rng.integers(0, _LEVELS, size=len(where), dtype=np.uint16)
-        out[where] = (table[np.abs(values), chance] * np.sign(values)).astype(out.dtype)
-    if state.noise > 0.0:
-        _add_noise(out, rng, rng.poisson(state.noise * out.size / frames.shape[1]), limit)
-    return out.reshape(frames.shape)
+    largest = max(int(frames.max()), -int(frames.min()))
+    table = _count_table(largest, state.scale, state.dropout, limit).reshape(-1)
+    out = np.array(frames, order="C")
+    # Frame by frame, so that what is in between stays in the processor's cache.
+    for frame in out.reshape(len(out), -1):
+        if state.scale != 1.0 or state.dropout > 0.0:
+            _change_counts(frame, table, rng)
+        if state.noise > 0.0:
+            _add_noise(frame, rng, rng.poisson(state.noise * frame.size / frames.shape[1]), limit)
+    return out
+
+
+def _change_counts(flat: Frames, table: npt.NDArray[np.int16], rng: np.random.Generator) -> None:
+    """Replace the counts that are not zero, in place."""
+    (where,) = np.nonzero(flat != 0)
+    values = flat[where].astype(np.int64)
+    chance = rng.integers(0, _LEVELS, size=len(where), dtype=np.uint16)
+    flat[where] = (np.sign(values) * table[np.abs(values) * _LEVELS + chance]).astype(flat.dtype)
 
 
 def _count_table(largest: int, scale: float, dropout: float, limit: int) -> npt.NDArray[np.int16]:
@@ -117,10 +125,10 @@ def overlay(frames: Frames, other: Frames, position: int, max_count: int | None)
         max_count: sums are clipped there.
     """
     limit = count_limit(frames, max_count)
-    out = np.array(frames)
-    part = out[position : position + len(other)]
-    if out.dtype.kind == "u":
-        part += np.minimum(other, limit - part)
-    else:
-        part[...] = np.clip(part.astype(np.int16) + other, -limit, limit)
+    out = np.array(frames, order="C")
+    for mine, theirs in zip(out[position : position + len(other)], other, strict=True):
+        if out.dtype.kind == "u":
+            mine += np.minimum(theirs, limit - mine)
+        else:
+            mine[...] = np.clip(mine.astype(np.int16) + theirs, -limit, limit)
     return out

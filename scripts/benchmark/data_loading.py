@@ -1,0 +1,121 @@
+"""Loading of training batches: frames per second from h5 files to a batch in memory, random and streamed."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import chain, cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.augmentation.config import AugmentationConfig, CropConfig, IntensityConfig, MixConfig, ZoomConfig
+from data.genx_utils.config import DataModuleConfig, Sampling
+from data.genx_utils.layout import SequenceWriter, StoredLabels
+from data.genx_utils.types import Batch
+from modules.data.genx import DataModule
+from utils.boxes import BBOX_DTYPE
+
+NAME = "stacked_histogram_dt=50_nbins=10"
+CHANNELS, HEIGHT, WIDTH = 20, 240, 304
+SEQUENCES, LANES, LENGTH, LABEL_EVERY = 8, 4, 10, 5
+ACTIVE = 0.01
+"""Share of values that are not zero."""
+
+PAPER = AugmentationConfig(hflip=0.5, zoom=ZoomConfig(prob=0.8))
+"""Flips and zooms of random lanes as on Gen1."""
+ALL = AugmentationConfig(
+    hflip=0.5,
+    zoom=ZoomConfig(prob=0.8),
+    crop=CropConfig(prob=0.5),
+    intensity=IntensityConfig(prob=0.5),
+    mix=MixConfig(prob=0.5),
+    max_count=10,
+)
+
+
+def write_dataset(root: Path, frames: int) -> None:
+    """Training sequences of sparse counts with a label at every fifth frame, ``frames`` in all.
+
+    Args:
+        root: becomes a dataset folder.
+        frames: number of frames, shared by eight sequences.
+    """
+    each = max(frames // SEQUENCES, 2 * LENGTH)
+    labelled = np.arange(LABEL_EVERY - 1, each, LABEL_EVERY, dtype=np.int64)
+    boxes = np.zeros(len(labelled), dtype=BBOX_DTYPE)
+    boxes["t"], boxes["class_confidence"], boxes["objectness"] = 50_000 * (labelled + 1), 1, 1
+    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 100, 80, 60, 40
+    for number in range(SEQUENCES):
+        rng = np.random.default_rng(number)
+        with SequenceWriter(root / "train" / f"sequence_{number}", NAME, CHANNELS, HEIGHT, WIDTH, np.uint8) as writer:
+            for _ in range(each):
+                counts = rng.integers(1, 11, (1, CHANNELS, HEIGHT, WIDTH), dtype=np.uint8)
+                active = rng.random(counts.shape, dtype=np.float32) < ACTIVE
+                writer.append_frames(counts * active)
+            writer.write_frame_timestamps(50_000 * np.arange(1, each + 1))
+            writer.write_labels(StoredLabels(boxes, np.arange(len(labelled), dtype=np.int64), labelled, None))
+
+
+def rows(frames: int, repeats: int) -> list[dict[str, Any]]:
+    """Measure on a dataset in a temporary folder.
+
+    Args:
+        frames: frames of the dataset, and of each measurement.
+        repeats: measurements of each row; the medians are reported.
+
+    Returns:
+        Rows of the keys name, value, unit and note.
+    """
+    cases: list[tuple[str, Sampling, int, AugmentationConfig, str]] = []
+    for sampling in ("random", "stream"):
+        for workers in (0, 2):
+            cases.append((f"{sampling} loading, {workers} workers", sampling, workers, AugmentationConfig(), "plain"))
+    cases.append(("random loading, 0 workers", "random", 0, PAPER, "flips and zooms as on Gen1"))
+    cases.append(("random loading, 0 workers", "random", 0, ALL, "crop, intensity and mixing half of the time too"))
+    logging.getLogger("modules.data.genx").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        write_dataset(Path(folder), frames)
+        return [
+            {
+                "name": name,
+                "value": _frames_per_s(_config(Path(folder), sampling, workers, augmentation), frames, repeats),
+                "unit": "frames/s",
+                "note": f"{note}; {LANES} lanes of {LENGTH} frames {CHANNELS}x{HEIGHT}x{WIDTH}, Blosc-zstd",
+            }
+            for name, sampling, workers, augmentation, note in cases
+        ]
+
+
+def _config(root: Path, sampling: Sampling, workers: int, augmentation: AugmentationConfig) -> DataModuleConfig:
+    return DataModuleConfig(
+        path=str(root),
+        ev_repr_name=NAME,
+        sensor_hw=(HEIGHT, WIDTH),
+        num_classes=1,
+        sequence_length=LENGTH,
+        train_sampling=sampling,
+        num_stream_groups=1,
+        batch_size_train=LANES,
+        num_workers_train=workers,
+        augmentation_random=augmentation,
+        augmentation_stream=augmentation,
+    )
+
+
+def _frames_per_s(config: DataModuleConfig, frames: int, repeats: int) -> float:
+    """Frames per second of a running loader, the median of ``repeats``; the start of its processes is left out."""
+    batches = max(frames // (LANES * LENGTH), 1)
+    loader = DataModule(config).train_dataloader()
+    endless: Iterator[Batch] = chain.from_iterable(loader for _ in cycle([None]))
+    next(endless)
+    speeds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        count = sum(batch["frames"].shape[0] * batch["frames"].shape[1] for batch in islice(endless, batches))
+        speeds.append(count / (time.perf_counter() - start))
+    return statistics.median(speeds)
