@@ -16,10 +16,11 @@ from data.genx_utils.labels import BatchedLabels
 from models.detection.yolox.utils.boxes import postprocess
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import LstmStates, RNNStates, first_dimensions
-from models.weights import PREFIX, LoadReport, load_tensors, load_weights
+from models.weights import PREFIX, LoadReport, load_tensors
 from modules.optim import build_optimizer, build_scheduler
 from modules.utils.build import detector_config
 from modules.utils.evaluation import StreamingEvaluation
+from modules.utils.weight_files import load_weights
 from utils.padding import pad_bottom_right, padding_mask
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Checkpoints with pickled objects become plain ones: ``python scripts/convert_checkpoint.py --help``.
 
-Nothing of the input is run: see ``models/inert_pickle.py``. The output holds the tensors (and the step count) alone
-and loads everywhere with ``torch.load(weights_only=True)``.
+Nothing of the input is run: see ``modules/utils/inert_pickle.py``. The output holds the tensors (and the step count)
+alone and loads everywhere with ``torch.load(weights_only=True)``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from models.inert_pickle import read_inert, tensors_within
 from models.weight_names import describe, in_words
 from models.weights import strip_prefix
+from modules.utils.inert_pickle import read_inert, tensors_within
 from utils.atomic import atomic_path
 from utils.cli import run_command
 from utils.errors import UserError

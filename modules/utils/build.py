@@ -15,9 +15,10 @@ from models.detection.config import (
     HeadConfig,
     LstmConfig,
 )
-from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector, load_pretrained
+from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
 from models.detection.timm_config import TimmBackboneConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
+from modules.utils.weight_files import load_pretrained
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator
 

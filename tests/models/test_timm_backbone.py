@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
 
 from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
 from models.detection.recurrent_backbone.base import BaseDetector
-from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector, load_pretrained
+from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
 from models.detection.timm_config import RECURRENCES, TimmBackboneConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import RNNStates
@@ -79,26 +78,6 @@ def test_other_networks_and_odd_sizes_give_the_same_maps(name, args):
     store.save_states_and_detach(0, states)
     store.reset(0, torch.tensor([True, False]))
     assert not store.get_states(0)[3][0][0].any()
-
-
-def test_weights_of_a_local_file(tmp_path):
-    torch.manual_seed(1)
-    source = timm.create_model("resnet10t")
-    torch.save(source.state_dict(), tmp_path / "resnet.pth")
-    model = build()
-    load_pretrained(model, tmp_path / "resnet.pth")
-    loaded = dict(model.extractor.named_parameters())
-    name = "layer1.0.conv1.weight"
-    assert torch.equal(loaded[name], dict(source.named_parameters())[name])
-    assert loaded["conv1.0.weight"].shape[1] == 6
-    with pytest.raises(UserError, match="no such file"):
-        load_pretrained(model, tmp_path / "missing.pth")
-    (tmp_path / "broken.pth").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="weight file of timm"):
-        load_pretrained(model, tmp_path / "broken.pth")
-    torch.save(timm.create_model("efficientnet_lite0").state_dict(), tmp_path / "other.pth")
-    with pytest.raises(UserError):
-        load_pretrained(model, tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize(

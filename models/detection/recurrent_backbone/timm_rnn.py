@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from models.detection.config import STAGE_STRIDES
@@ -124,7 +121,7 @@ def build_extractor(cfg: TimmBackboneConfig) -> nn.Module:
             fix=f"for example {', '.join(near)}" if near else "for example resnet50; timm.list_models() lists all",
         )
     try:
-        return _create(cfg)
+        return create_network(cfg)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
         raise UserError(
             expected="a network that timm can build as a feature extractor with these arguments",
@@ -134,7 +131,8 @@ def build_extractor(cfg: TimmBackboneConfig) -> nn.Module:
         ) from error
 
 
-def _create(cfg: TimmBackboneConfig, **weights: Any) -> nn.Module:
+def create_network(cfg: TimmBackboneConfig, **weights: Any) -> nn.Module:
+    """As timm makes it, for frames of these channels and size; ``weights`` are timm's arguments for pretrained ones."""
     default = timm.get_pretrained_cfg(cfg.timm_name)
     # Networks with windows or position tables are built for one size.
     sized = {"img_size": cfg.in_res_hw} if default is not None and default.fixed_input_size else {}
@@ -152,31 +150,3 @@ def _maps_of_stages(strides: list[int], name: str) -> list[int]:
             fix="choose a network with four scales, e.g. resnet50, efficientnet_b0 or swin_tiny_patch4_window7_224",
         )
     return [len(strides) - 1 - strides[::-1].index(stride) for stride in STAGE_STRIDES]
-
-
-def load_pretrained(detector: TimmRnnDetector, path: Path | str) -> None:
-    """Start the network, not its memories, from a weight file of timm for this network.
-
-    The first convolution is adapted to the channels of a frame as timm does it; a classifier is left out.
-
-    Raises:
-        UserError: no such file, or it does not fit the network.
-    """
-    name = detector.cfg.timm_name
-    if not Path(path).is_file():
-        raise UserError(
-            expected=f"a weight file of timm for {name}",
-            got="no such file",
-            where=f"backbone.pretrained_file={path}",
-            fix="give the path of a .safetensors or .pth file, or leave the key at null for random weights",
-        )
-    try:
-        source = _create(detector.cfg, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
-    except (RuntimeError, pickle.UnpicklingError, OSError, KeyError, ValueError, SafetensorError) as error:
-        raise UserError(
-            expected=f"a weight file of timm for {name}",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            where=f"backbone.pretrained_file={path}",
-            fix="give a file of plain tensors for this network",
-        ) from error
-    detector.extractor.load_state_dict(source.state_dict())

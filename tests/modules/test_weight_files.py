@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
 
 from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig, LstmConfig
+from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.timm_config import TimmBackboneConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.weight_names import describe, model_name
-from models.weights import load_tensors, load_weights, read_state_dict
+from models.weights import load_tensors
+from modules.utils.weight_files import load_pretrained, load_weights, read_state_dict
 from utils.errors import UserError
+
+TIMM = TimmBackboneConfig(timm_name="resnet10t", embed_dim=8, input_channels=6, in_res_hw=(96, 64))
 
 
 def build(embed_dim=16, num_classes=2, depth=0.33, **backbone):
@@ -131,3 +137,23 @@ def test_bad_files_are_refused(tmp_path):
     for name in ("text", "empty", "cut", "code", "list"):
         with pytest.raises(UserError):
             read_state_dict(tmp_path / f"{name}.ckpt")
+
+
+def test_weights_of_a_local_file(tmp_path):
+    torch.manual_seed(1)
+    source = timm.create_model("resnet10t")
+    torch.save(source.state_dict(), tmp_path / "resnet.pth")
+    model = TimmRnnDetector(TIMM)
+    load_pretrained(model, tmp_path / "resnet.pth")
+    loaded = dict(model.extractor.named_parameters())
+    name = "layer1.0.conv1.weight"
+    assert torch.equal(loaded[name], dict(source.named_parameters())[name])
+    assert loaded["conv1.0.weight"].shape[1] == 6
+    with pytest.raises(UserError, match="no such file"):
+        load_pretrained(model, tmp_path / "missing.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="weight file of timm"):
+        load_pretrained(model, tmp_path / "broken.pth")
+    torch.save(timm.create_model("efficientnet_lite0").state_dict(), tmp_path / "other.pth")
+    with pytest.raises(UserError):
+        load_pretrained(model, tmp_path / "other.pth")

@@ -1,0 +1,131 @@
+"""Detector weights from files: checkpoints of this project, of RVT and of LEOD, and weight files of timm."""
+
+from __future__ import annotations
+
+import logging
+import pickle  # for the name of its error
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector, create_network
+from models.weights import LoadReport, load_tensors, strip_prefix
+from modules.utils.inert_pickle import Placeholder, read_inert, tensors_within
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_CONVERTER = "python scripts/convert_checkpoint.py FILE PLAIN.ckpt (nothing of the file is run)"
+
+
+def read_state_dict(path: Path | str) -> dict[str, Tensor]:
+    """Read the detector's tensors from a Lightning checkpoint or a plain state dict file.
+
+    Files with other pickled objects beside the tensors (settings of RVT's and LEOD's training programs, for one) are
+    read without making these objects; see :mod:`modules.utils.inert_pickle`.
+
+    Args:
+        path: file written by ``torch.save``; a leading ``mdl.`` of the names is removed.
+
+    Returns:
+        tensors by name, on the CPU.
+
+    Raises:
+        UserError: the file is missing, is no checkpoint, or has no state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            expected="a checkpoint file", got="no such file", where=str(path), fix="check the checkpoint path"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's restricted reader fails in any way on a damaged file
+        refused = error
+    else:
+        return _extract(content, path)
+    try:
+        content, unknown = read_inert(path)
+    except pickle.UnpicklingError:
+        # torch's own text advises to switch its safety off.
+        text = str(refused).strip().splitlines()
+        advice = not text or "weights_only" in text[0]
+        raise UserError(
+            expected="a checkpoint written by torch.save",
+            got=f"a file that is none ({type(refused).__name__})" if advice else text[0],
+            where=str(path),
+            fix="give a whole checkpoint of this project, of RVT or of LEOD",
+        ) from refused
+    state = _extract(content, path)
+    log.info("%s holds objects beside its tensors (%s); they were ignored, nothing was run", path, ", ".join(unknown))
+    return {name: tensor.clone() for name, tensor in state.items()}
+
+
+def _extract(content: Any, path: Path) -> dict[str, Tensor]:
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, Mapping) else {}
+    if not tensors:
+        whole_module = bool(tensors_within(content))
+        raise UserError(
+            expected="a state dict, or a checkpoint with one under 'state_dict'",
+            got="a whole pickled module" if whole_module else _kind(content),
+            where=str(path),
+            fix=_CONVERTER if whole_module else "give a checkpoint of this project, of RVT or of LEOD",
+        )
+    return strip_prefix(tensors)
+
+
+def _kind(content: Any) -> str:
+    if isinstance(content, Placeholder):
+        return "some pickled object"
+    return "no tensors" if isinstance(content, Mapping) else type(content).__name__
+
+
+def load_weights(model: nn.Module, path: Path | str, *, strict: bool = True) -> LoadReport:
+    """Load a checkpoint file into a detector.
+
+    Args:
+        model: the detector (its names start with ``backbone.``, ``fpn.``, ``yolox_head.``).
+        path: the checkpoint.
+        strict: every name and shape must fit; False loads what fits.
+
+    Returns:
+        what was loaded, what was left out, and why.
+
+    Raises:
+        UserError: the file cannot be read, or was made for other sizes than the model (or, when not strict, shares
+            nothing with it); the message names them.
+    """
+    return load_tensors(model, read_state_dict(path), where=str(path), strict=strict)
+
+
+def load_pretrained(detector: TimmRnnDetector, path: Path | str) -> None:
+    """Start the network, not its memories, from a weight file of timm for this network.
+
+    The first convolution is adapted to the channels of a frame as timm does it; a classifier is left out.
+
+    Raises:
+        UserError: no such file, or it does not fit the network.
+    """
+    name = detector.cfg.timm_name
+    if not Path(path).is_file():
+        raise UserError(
+            expected=f"a weight file of timm for {name}",
+            got="no such file",
+            where=f"backbone.pretrained_file={path}",
+            fix="give the path of a .safetensors or .pth file, or leave the key at null for random weights",
+        )
+    try:
+        source = create_network(detector.cfg, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+    except (RuntimeError, pickle.UnpicklingError, OSError, KeyError, ValueError, SafetensorError) as error:
+        raise UserError(
+            expected=f"a weight file of timm for {name}",
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            where=f"backbone.pretrained_file={path}",
+            fix="give a file of plain tensors for this network",
+        ) from error
+    detector.extractor.load_state_dict(source.state_dict())
