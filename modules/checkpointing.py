@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from utils.atomic import atomic_path, remove_temporaries
 from utils.errors import UserError
+from utils.run_lock import folder_error
 
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+FIGURES = ("AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L")
 _STEP = re.compile(r"step_(\d{8,})\.ckpt")
 
 
@@ -39,7 +41,7 @@ class Retention:
         keep_every_n_steps: optimiser steps between two checkpoints that are kept for good; 0 keeps none.
 
     Raises:
-        UserError: a count out of range.
+        UserError: a count out of range, or an unknown figure.
     """
 
     every_n_steps: int = 2000
@@ -58,6 +60,13 @@ class Retention:
                     where=f"checkpointing.{name}",
                     fix=f"set checkpointing.{name}=N",
                 )
+        if self.monitor not in FIGURES:
+            raise UserError(
+                expected=" or ".join(FIGURES),
+                got=repr(self.monitor),
+                where="checkpointing.monitor",
+                fix="choose one of them",
+            )
 
 
 def step_name(step: int) -> str:
@@ -78,7 +87,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def __init__(self) -> None:
-        self.check_folder: Callable[[], None] | None = None
+        self._watched: tuple[Path, int, int] | None = None
         self._failure: UserError | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
@@ -90,11 +99,26 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             storage_options: ``{"keep": k}`` keeps the k-1 files that had this name before as ``NAME-1``, ...
         """
         try:
-            if self.check_folder is not None:
-                self.check_folder()
+            self._check_folder()
             write_checkpoint(checkpoint, Path(path), (storage_options or {}).get("keep", 1))
         except UserError as error:
             self._failure = error
+
+    def watch(self, folder: Path) -> None:
+        """From now on write only while this very folder is there, not an empty mount point in its place."""
+        there = folder.stat()
+        self._watched = folder, there.st_dev, there.st_ino
+
+    def _check_folder(self) -> None:
+        if self._watched is None:
+            return
+        folder, *identity = self._watched
+        try:
+            there = folder.stat()
+        except OSError as error:
+            raise folder_error(folder, error) from error
+        if [there.st_dev, there.st_ino] != identity:
+            raise folder_error(folder, None)
 
     def raise_failure(self, trainer: pl.Trainer) -> None:
         """Raise on all processes what the first one could not write; collective.

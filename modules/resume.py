@@ -15,7 +15,6 @@ CSV log belong to it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +34,7 @@ KEY = "resume"
 """Where a checkpoint keeps what is described above."""
 
 
-FIGURES = ("AP", "AP_50")
+FIGURES_AT_THE_END = ("AP", "AP_50")
 """Figures of the last validation that a run ends with."""
 
 
@@ -79,12 +78,10 @@ class ResumePoints(Callback):
     Args:
         folder: of the run.
         retention: what is saved when, and what is kept.
-        check_folder: raises a UserError when the folder is no longer the one that the run began in; None checks
-            nothing.
     """
 
-    def __init__(self, folder: Path, retention: Retention, check_folder: Callable[[], None] | None = None) -> None:
-        self.folder, self.retention, self.check_folder = folder, retention, check_folder
+    def __init__(self, folder: Path, retention: Retention) -> None:
+        self.folder, self.retention = folder, retention
         self.stage: Stage = "complete"
         self.figures: dict[str, float] = {}
         self._best: float | None = None
@@ -140,7 +137,10 @@ class ResumePoints(Callback):
             self._log_rows = int(self._loaded["log_rows"])
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let the CSV log go on after the rows that belong to the resume point."""
+        """Let the CSV log go on after the rows that belong to the resume point; remember the folder."""
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _checkpoint_io(trainer).watch(self.folder)
         for logger in _csv_loggers(trainer):
             logger.begin(self._log_rows)
 
@@ -192,7 +192,7 @@ class ResumePoints(Callback):
         if validated:
             metrics = trainer.callback_metrics
             self.figures = {
-                f"val/{name}": float(metrics[f"val/{name}"]) for name in FIGURES if f"val/{name}" in metrics
+                f"val/{name}": float(metrics[f"val/{name}"]) for name in FIGURES_AT_THE_END if f"val/{name}" in metrics
             }
             self._save_best(trainer)
         to_archive = stepped and archive > 0 and step % archive == 0
@@ -225,9 +225,6 @@ class ResumePoints(Callback):
         return self._save(trainer, self.folder / LAST, keep=self.retention.keep_last)
 
     def _save(self, trainer: pl.Trainer, path: Path, keep: int) -> Path:
-        checkpoint_io = trainer.strategy.checkpoint_io
-        assert isinstance(checkpoint_io, AtomicCheckpointIO), "build_trainer sets it"
-        checkpoint_io.check_folder = self.check_folder
         progress = trainer.fit_loop.epoch_loop.batch_progress
         in_hook = progress.current.ready > progress.current.completed
         if in_hook:  # in on_train_batch_end: the batch is done but for Lightning's counter
@@ -241,8 +238,14 @@ class ResumePoints(Callback):
                 self._row_to_come = {}
                 progress.total.completed -= 1
                 progress.current.completed -= 1
-        checkpoint_io.raise_failure(trainer)
+        _checkpoint_io(trainer).raise_failure(trainer)
         return path
+
+
+def _checkpoint_io(trainer: pl.Trainer) -> AtomicCheckpointIO:
+    checkpoint_io = trainer.strategy.checkpoint_io
+    assert isinstance(checkpoint_io, AtomicCheckpointIO), "build_trainer sets it"
+    return checkpoint_io
 
 
 def _row_to_come(trainer: pl.Trainer) -> dict[str, float]:

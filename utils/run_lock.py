@@ -98,21 +98,6 @@ class RunLock:
             fix="wait for it or stop it, or start this run in a folder of its own: output.dir=FOLDER",
         )
 
-    def check(self) -> None:
-        """Check that the folder is still the one that was locked.
-
-        Raises:
-            UserError: it was removed, or another one (an empty mount point) is in its place.
-        """
-        assert self._descriptor is not None, "the lock is held"
-        mine = os.fstat(self._descriptor)
-        try:
-            there = self.path.stat()
-        except OSError as error:
-            raise folder_error(self.path.parent, error) from error
-        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
-            raise folder_error(self.path.parent, None)
-
 
 def folder_error(folder: Path, error: OSError | None) -> UserError:
     """What to tell the user when a folder cannot be written to, or is not the one it was (``error`` None)."""

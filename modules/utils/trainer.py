@@ -25,7 +25,6 @@ from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_h
 from modules.utils.launcher import leave_process_group
 from utils.errors import UserError
 from utils.processes import process_rank
-from utils.run_lock import RunLock
 
 __all__ = ["build_trainer", "chosen_device", "resolve_accelerator", "set_seed_and_threads"]
 
@@ -72,13 +71,12 @@ def set_seed_and_threads(cfg: DictConfig) -> None:
         pl.seed_everything(int(cfg.reproduce.seed_everything), workers=True)
 
 
-def build_trainer(cfg: DictConfig, *, training: bool, lock: RunLock | None = None) -> pl.Trainer:
+def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     """Trainer for training or for evaluation.
 
     Args:
         cfg: the composed config.
         training: False leaves out checkpoints and loggers.
-        lock: of the run's folder, which is checked before each save; None checks nothing.
 
     Raises:
         UserError: devices, precision or logger that cannot be had.
@@ -90,7 +88,7 @@ def build_trainer(cfg: DictConfig, *, training: bool, lock: RunLock | None = Non
     interval = int(cfg.validation.val_check_interval) or max_steps
     callbacks: list[Callback] = []
     folder = checkpoint_folder(cfg.output.dir, cfg.output.scratch, first=process_rank() == 0) if training else Path()
-    points = ResumePoints(folder, Retention(**cfg.checkpointing), None if lock is None else lock.check)
+    points = ResumePoints(folder, Retention(**cfg.checkpointing))
     if training:
         callbacks += [points, LearningRateMonitor(logging_interval="step"), Preemption(save_resume_point)]
         limit = parse_duration(cfg.training.max_time, "training.max_time")
