@@ -37,7 +37,7 @@ def read(source: Path) -> dict[str, Any]:
         name = path.relative_to(source).as_posix()
         if path.suffix == ".h5":
             with h5py.File(path) as file:
-                arrays |= {f"{name}::{key}": file[key][()] for key in file}
+                arrays |= {f"{name}::{key}": np.asarray(file[key]) for key in file}
         elif path.suffix == ".npz":
             arrays |= {f"{name}::{key}": value for key, value in read(path).items()}
         elif path.suffix == ".npy":

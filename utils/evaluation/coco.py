@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,28 @@ _MAX_DETECTIONS = 100  # per window and class, as in COCO
 _CROP = {"AP": (None, 0), "AP_50": (0, 0), "AP_75": (5, 0), "AP_S": (None, 1), "AP_M": (None, 2), "AP_L": (None, 3)}
 
 
-def average_precision(windows: Windows, scores: npt.NDArray[np.float64], num_classes: int) -> npt.NDArray[np.float64]:
+@dataclass(frozen=True)
+class CocoBackend:
+    """A library with the programming interface of pycocotools.
+
+    Attributes:
+        boxes: from a COCO dictionary to the library's ``COCO`` object.
+        evaluation: from labels and detections, such objects both, to its ``COCOeval``.
+    """
+
+    boxes: Callable[[dict[str, Any]], Any]
+    evaluation: Callable[[Any, Any], Any]
+
+
+FASTER_COCO_EVAL = CocoBackend(COCO, lambda gt, dt: COCOeval_faster(gt, dt, iouType="bbox"))
+
+
+def average_precision(
+    windows: Windows,
+    scores: npt.NDArray[np.float64],
+    num_classes: int,
+    backend: CocoBackend = FASTER_COCO_EVAL,
+) -> npt.NDArray[np.float64]:
     """Return the six ``METRICS`` as rows: [1 + num_classes, 6], first over all classes, then class by class.
 
     An entry is −1 where no label falls into the size range (COCO's convention). Without any window or detection
@@ -27,11 +50,13 @@ def average_precision(windows: Windows, scores: npt.NDArray[np.float64], num_cla
         windows: labels and detections; boxes of a class outside 0..num_classes−1 are left out.
         scores: ranking score of every detection [len(windows.dt)].
         num_classes: number of classes.
+        backend: what computes precision over recall.
     """
     if windows.count == 0 or len(windows.dt) == 0:
         return np.zeros((1 + num_classes, len(METRICS)))
-    gt, dt = COCO(_coco_dict(windows, None, num_classes)), COCO(_coco_dict(windows, scores, num_classes))
-    evaluation = COCOeval_faster(gt, dt, iouType="bbox")
+    gt = backend.boxes(_coco_dict(windows, None, num_classes))
+    dt = backend.boxes(_coco_dict(windows, scores, num_classes))
+    evaluation = backend.evaluation(gt, dt)
     evaluation.params.maxDets = [_MAX_DETECTIONS]
     evaluation.evaluate()
     evaluation.accumulate()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from utils.boxes import BBOX_DTYPE, to_bbox_array
 from utils.errors import UserError
-from utils.evaluation.coco import METRICS, average_precision
+from utils.evaluation.coco import FASTER_COCO_EVAL, METRICS, CocoBackend, average_precision
 from utils.evaluation.windows import Windows, gather_windows, protocol_mask
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class PropheseeEvaluator:
         downsampled: boxes are in frames of half resolution; the size limits are halved.
         score: what ranks detections under the plain names: ``class`` confidence alone (the protocol, and published
             numbers) or its ``product`` with objectness. Figures of the other score carry its name in front.
+        backend: what computes precision over recall.
 
     Raises:
         UserError: no class, an unknown score, or a negative limit.
@@ -57,6 +58,7 @@ class PropheseeEvaluator:
         time_tol_us: int = 50_000,
         downsampled: bool = False,
         score: Score = "class",
+        backend: CocoBackend = FASTER_COCO_EVAL,
     ) -> None:
         _check(len(classes) > 0, "at least one class name", "none", "dataset.classes")
         _check(score in ("class", "product"), "class or product", str(score), "evaluation.score")
@@ -69,6 +71,7 @@ class PropheseeEvaluator:
         self.skip_us = skip_us
         self.time_tol_us = time_tol_us
         self.score: Score = score
+        self.backend = backend
         self.reset()
 
     def reset(self) -> None:
@@ -150,18 +153,18 @@ class PropheseeEvaluator:
         return protocol_mask(boxes, self.skip_us, self.min_diag, self.min_side)
 
     def _protocol_figures(self, windows: Windows, score: Score) -> dict[str, float]:
-        count = len(self.classes)
-        figures = dict(
-            zip(METRICS, average_precision(windows, _scores(windows.dt, score), count)[0].tolist(), strict=True)
-        )
+        figures = dict(zip(METRICS, self._precision(windows, score)[0].tolist(), strict=True))
         for class_id, name in enumerate(self.classes):
             part = windows.of_class(class_id, only_with_labels=True)
-            row = average_precision(part, _scores(part.dt, score), count)[1 + class_id]
+            row = self._precision(part, score)[1 + class_id]
             figures |= {f"{metric}_{name}": value for metric, value in zip(METRICS, row.tolist(), strict=True)}
         return figures
 
+    def _precision(self, windows: Windows, score: Score) -> npt.NDArray[np.float64]:
+        return average_precision(windows, _scores(windows.dt, score), len(self.classes), self.backend)
+
     def _strict_figures(self, windows: Windows, score: Score) -> dict[str, float]:
-        rows = average_precision(windows, _scores(windows.dt, score), len(self.classes)).tolist()
+        rows = self._precision(windows, score).tolist()
         figures = dict(zip(METRICS, rows[0], strict=True))
         for name, row in zip(self.classes, rows[1:], strict=True):
             figures |= {f"{metric}_{name}": value for metric, value in zip(METRICS, row, strict=True)}
