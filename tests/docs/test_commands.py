@@ -23,7 +23,9 @@ def documented() -> list[str]:
     """Commands in the fenced blocks of README.md and docs/*.md, continued lines joined."""
     commands = []
     for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
-        for block in re.findall(r"```(?:bash|sh)?\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        text = page.read_text(encoding="utf-8")
+        fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+        for block in (content for language, content in fences if language in ("", "bash", "sh")):
             lines = block.replace("\\\n", " ").splitlines()
             commands += [line.strip() for line in lines if re.match(r"\s*(python|make)\s", line)]
     return sorted({re.sub(r"\s+#.*$", "", re.sub(r"\s+", " ", command)) for command in commands})

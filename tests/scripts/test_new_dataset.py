@@ -22,36 +22,8 @@ CLASSES = ("boat", "buoy", "bird")
 SECONDS = 1.6
 LABEL_US = 1e6 / 12
 
-HARBOUR = f"""
-# A harbour, seen by a camera of 300 x 200 pixels; somebody drew boxes 12 times a second
-defaults:
-  - gen1 # what is not said here is as there
-  - _self_
-name: harbour
-path: PATH
-classes: [{", ".join(CLASSES)}]
-sensor_hw: [{HEIGHT}, {WIDTH}]
-sequence_length: 4
-tflip_offset: -1
-representation:
-  dt_ms: 40 # about two frames from label to label
-  bins: 4
-preprocessing:
-  min_diag: 0
-  min_side: 4
-  base_step_ms: {LABEL_US / 1000}
-evaluation:
-  min_diag: 8
-  min_side: 4
-  skip_ms: 200
-pseudo_label:
-  obj_thresh: 0.0
-  cls_thresh: [0.0, 0.001]
-  ignore_thresh: [0.6, 0.4, 0.5]
-  threshold_index: [0, 1, 1] # boats, and everything else
-train:
-  num_stream_groups: 1
-"""
+EXAMPLES = REPOSITORY / "docs" / "examples"
+"""The folder of configs that docs/DATASETS.md shows."""
 
 TINY = (
     "model.backbone.embed_dim=8",
@@ -103,8 +75,10 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, (split, name) in enumerate((("train", "a"), ("train", "b"), ("val", "c"), ("test", "d"))):
         record(root / "raw" / split, name, seed, as_npz=split == "test")
     (root / "my_configs" / "dataset").mkdir(parents=True)
-    text = HARBOUR.replace("PATH", str(root / "dataset"))
-    (root / "my_configs" / "dataset" / "harbour.yaml").write_text(text)
+    text = (EXAMPLES / "dataset" / "harbour.yaml").read_text()
+    (root / "my_configs" / "dataset" / "harbour.yaml").write_text(
+        re.sub(r"^path: .*$", f"path: {root / 'dataset'}", text, flags=re.MULTILINE)
+    )
     arguments = (f"raw_path={root / 'raw'}", "hardware.num_workers=0")
     assert run("scripts/preprocess_dataset.py", *chosen(root), *arguments) == 0
     return root
@@ -127,7 +101,8 @@ def pseudo(harbour: Path, checkpoint: Path) -> Path:
     save_dir = harbour / "pseudo" / "train"
     arguments = (*TINY, "dataset.ratio=0.5", f"checkpoint={checkpoint}", f"save_dir={save_dir}")
     least = ("model.postprocess.confidence_threshold=0.00001", "model.pseudo_label.min_track_len=0")
-    assert run("predict.py", *chosen(harbour), *arguments, *least) == 0
+    none = ("dataset.pseudo_label.obj_thresh=0", "dataset.pseudo_label.cls_thresh=[0,0.001]")
+    assert run("predict.py", *chosen(harbour), *arguments, *least, *none) == 0
     return save_dir.parent
 
 
@@ -203,6 +178,11 @@ def test_pictures_and_splits(harbour: Path, checkpoint: Path, tmp_path: Path) ->
     split = tmp_path / "split.json"
     assert run("scripts/make_splits.py", *chosen(harbour), "dataset.train_ratio=0.5", f"output={split}") == 0
     assert json.loads(split.read_text()) == ["a"]
+
+
+def test_the_file_is_the_one_that_is_documented() -> None:
+    shown = (REPOSITORY / "docs" / "DATASETS.md").read_text(encoding="utf-8")
+    assert (EXAMPLES / "dataset" / "harbour.yaml").read_text(encoding="utf-8") in shown
 
 
 def test_the_other_way_to_name_a_folder_of_configs(harbour: Path, capsys: pytest.CaptureFixture[str]) -> None:
