@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from utils.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
@@ -119,13 +121,15 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> Non
 
     @functools.wraps(task)
     def guarded(cfg: DictConfig) -> Any:
+        setup_logging()  # here too, as the jobs of a sweep on a cluster begin here
         try:
-            with stoppable():  # here too: the jobs of a cluster launcher begin here
+            with stoppable():
                 return task(cfg)
-        except UserError as error:
-            failure.append(error)
-        except CONFIG_ERRORS as error:
-            failure.append(explain(error, config_name))
+        except (UserError, *CONFIG_ERRORS) as error:
+            mistake = error if isinstance(error, UserError) else explain(error, config_name)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # perhaps in another process than the one that reports it
+                raise mistake from error
+            failure.append(mistake)
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(guarded)()
