@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from utils.atomic import atomic_path
+from utils.run_lock import folder_error
 
 
 class _Writer(ExperimentWriter):
@@ -19,6 +20,17 @@ class _Writer(ExperimentWriter):
 
     def _check_log_dir_exists(self) -> None:
         """Leave the file alone (the base class deletes it)."""
+
+    def save(self) -> None:
+        """Append what was logged to the file.
+
+        Raises:
+            UserError: the disk is full, or the folder is gone.
+        """
+        try:
+            super().save()
+        except OSError as error:
+            raise folder_error(Path(self.log_dir), error) from error
 
     def keep(self, rows: int) -> None:
         """Cut the file after its first rows, those that a resume point knows of; 0 sets it aside as ``.csv.old``."""
