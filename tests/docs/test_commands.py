@@ -13,6 +13,7 @@ from tests.running import REPOSITORY, run
 ARGPARSE = (
     "scripts/visualize.py",
     "scripts/compare_runs.py",
+    "scripts/compare_recordings.py",
     "scripts/export_onnx.py",
     "scripts/convert_checkpoint.py",
     "scripts/benchmark/",
