@@ -11,11 +11,10 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from modules.callbacks import ProgressLines
 from modules.checkpointing import AtomicCheckpointIO, Retention
-from modules.csv_log import ContinuedCSVLogger
+from modules.loggers import build_logger
 from modules.preemption import Preemption, cluster_plugins
 from modules.resume import ResumePoints, save_resume_point
 from modules.resume_loops import make_resumable
@@ -43,23 +42,6 @@ def _precision(cfg: DictConfig, accelerator: str) -> Any:
         log.info("training.precision=16 needs a GPU; on CPU float32 is used")
         return "32-true"
     return names[wanted]
-
-
-def _logger(cfg: DictConfig) -> Logger:
-    folder = Path(cfg.output.dir)
-    kind = str(cfg.logging.logger)
-    if kind == "csv":
-        return ContinuedCSVLogger(folder)
-    if kind == "tensorboard":
-        return TensorBoardLogger(folder, name="logs")
-    if kind == "wandb":
-        folder.mkdir(parents=True, exist_ok=True)
-        return WandbLogger(
-            project=cfg.wandb.project_name, group=cfg.wandb.group_name, name=cfg.output.name, save_dir=folder
-        )
-    raise UserError(
-        expected="csv, wandb or tensorboard", got=f"'{kind}'", where="logging.logger", fix="choose one of them"
-    )
 
 
 def set_seed_and_threads(cfg: DictConfig) -> None:
@@ -102,7 +84,7 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     trainer = pl.Trainer(
         **hardware,
         precision=_precision(cfg, hardware["accelerator"]),
-        logger=_logger(cfg) if training else False,
+        logger=build_logger(cfg) if training else False,
         callbacks=callbacks,
         max_steps=max_steps,
         max_epochs=int(cfg.training.max_epochs),
