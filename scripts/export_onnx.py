@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 
+from config.compose import compose
 from modules.utils.inference import StreamingDetector
 from modules.utils.onnx_export import check_packages, export_onnx, largest_differences
 from utils.atomic import atomic_path
@@ -41,7 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="export_onnx.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="written by train.py")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="of train.py, or weights of RVT or LEOD")
+    parser.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", help="for weights of RVT or LEOD: their dataset, e.g. dataset=gen1"
+    )
     parser.add_argument("-o", "--output", type=Path, help="file to write (default: CHECKPOINT's name with .onnx)")
     parser.add_argument("--sensor-hw", type=count, nargs=2, metavar=("H", "W"), help="camera (default: as trained)")
     parser.add_argument("--streams", type=count, default=1, metavar="N", help="streams run together (default: 1)")
@@ -78,7 +82,11 @@ def run(args: argparse.Namespace) -> None:
     output: Path = args.output or args.checkpoint.with_suffix(".onnx")
     if output.suffix != ".onnx":
         raise UserError(expected="a file that ends in .onnx", got=output.name, where="--output", fix="call it .onnx")
-    detector = StreamingDetector.from_checkpoint(args.checkpoint, tuple(args.sensor_hw) if args.sensor_hw else None)
+    detector = StreamingDetector.from_checkpoint(
+        args.checkpoint,
+        tuple(args.sensor_hw) if args.sensor_hw else None,
+        config=compose(args.overrides) if args.overrides else None,
+    )
     check_writable(output)
     rng = np.random.default_rng(0)
     shape = (args.frames, args.streams, *detector.frame_shape)

@@ -80,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     time.add_argument("--duration-s", type=positive, help="how much to show, seconds (default: all)")
     boxes = parser.add_argument_group("boxes")
     boxes.add_argument("--checkpoint", type=Path, metavar="CKPT", help="draw the detections of this checkpoint")
+    boxes.add_argument("--overrides", nargs="+", help="for a checkpoint of RVT or LEOD: its dataset, as dataset=gen1")
     boxes.add_argument("--conf", type=at_least_zero, default=0.3, help="smallest score of a detection (default: 0.3)")
     boxes.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="for the model (default: auto)"
@@ -150,6 +151,7 @@ def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> Frame
     """The checkpoint's model for a camera of this height and width, without a past."""
     import torch  # slow to import, and only needed here
 
+    from config.compose import compose
     from modules.utils.inference import StreamingDetector
 
     device = args.device
@@ -159,9 +161,8 @@ def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> Frame
         raise UserError(
             expected="a CUDA device", got="none", where="--device cuda", fix="leave --device out, or say cpu"
         )
-    return StreamingDetector.from_checkpoint(
-        args.checkpoint, sensor_hw=sensor_hw, device=device, confidence_threshold=args.conf
-    )
+    config = compose(args.overrides) if args.overrides else None
+    return StreamingDetector.from_checkpoint(args.checkpoint, sensor_hw, device, args.conf, config)
 
 
 def choose_labels(args: argparse.Namespace) -> LabelTrack | None:

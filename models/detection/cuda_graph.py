@@ -14,6 +14,25 @@ WARM_UP = 3
 """Runs before the recording, in which libraries choose kernels and allocate workspaces."""
 
 
+Record = Callable[[Step, list[Tensor]], tuple[Callable[[], None], tuple[Tensor, ...]]]
+"""From a step and its input buffers to a function that runs it again on them, and its output buffers."""
+
+
+def record_cuda_graph(step: Step, inputs: list[Tensor]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
+    """Record the kernels of a step after a warm-up on another stream, as CUDA asks for."""
+    device = inputs[0].device
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.inference_mode(), torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            step(*inputs)
+    torch.cuda.current_stream(device).wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.graph(graph):
+        outputs = step(*inputs)
+    return graph.replay, outputs
+
+
 class GraphedStep:
     """A step whose kernels were recorded for one shape of inputs; called like the step itself.
 
@@ -23,19 +42,12 @@ class GraphedStep:
     Args:
         step: function of tensors without host synchronisation.
         inputs: example inputs on a CUDA device; their shapes and types are fixed.
+        record: how kernels are recorded and run again.
     """
 
-    def __init__(self, step: Step, *inputs: Tensor) -> None:
+    def __init__(self, step: Step, *inputs: Tensor, record: Record = record_cuda_graph) -> None:
         self.inputs = [tensor.clone() for tensor in inputs]
-        stream = torch.cuda.Stream(inputs[0].device)
-        stream.wait_stream(torch.cuda.current_stream(inputs[0].device))
-        with torch.inference_mode(), torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                step(*self.inputs)
-        torch.cuda.current_stream(inputs[0].device).wait_stream(stream)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.inference_mode(), torch.cuda.graph(self.graph):
-            self.outputs = step(*self.inputs)
+        self.replay, self.outputs = record(step, self.inputs)
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the recorded step.
@@ -47,7 +59,7 @@ class GraphedStep:
             if own.shape != given.shape or own.dtype != given.dtype:
                 raise ValueError(f"the step was recorded for {own.dtype} {tuple(own.shape)}")
             own.copy_(given, non_blocking=True)
-        self.graph.replay()
+        self.replay()
         return tuple(output.clone() for output in self.outputs)
 
 

@@ -68,7 +68,8 @@ class StreamingStep(nn.Module):
         """
         features, new_states = self._backbone(frame, _rebuild(self._layout, iter(states)))
         predictions, _ = self.detector.forward_detect(features)
-        return predictions, *flatten_states(new_states)
+        # Under autocast states would change their type from the first step to the second.
+        return predictions, *(new.to(old.dtype) for new, old in zip(flatten_states(new_states), states, strict=True))
 
     def _backbone(self, frame: Tensor, states: Any) -> tuple[dict[int, Tensor], Any]:
         if not frame.is_floating_point():

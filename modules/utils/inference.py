@@ -13,10 +13,14 @@ import torch
 
 from data.events.types import Events
 from data.representations.factory import make_representation
+from models.detection.cuda_graph import GraphedStep, Step
 from models.detection.streaming import StreamingStep
 from models.detection.yolox.utils.boxes import postprocess
+from models.weights import load_tensors, strip_prefix
 from modules.checkpointing import load_checkpoint_file
 from modules.detection import Module
+from modules.utils.published import config_for
+from modules.utils.weight_files import read_state_dict
 from utils.errors import UserError
 from utils.padding import padded_size, window_size
 
@@ -41,7 +45,7 @@ class RepresentationSettings:
 
 
 class StreamingDetector:
-    """Detects frame by frame; built from a checkpoint that this project wrote.
+    """Detects frame by frame; built from a checkpoint of this project, of RVT or of LEOD.
 
     >>> detector = StreamingDetector.from_checkpoint("last.ckpt")  # doctest: +SKIP
     >>> for window in windows:  # doctest: +SKIP
@@ -51,13 +55,25 @@ class StreamingDetector:
         module: the detector with its weights.
         config: the configuration it was trained with, sizes adapted to the sensor.
         device: where it runs.
+        cuda_graph: launch a frame's kernels together as a CUDA graph; None = where there is CUDA.
+        precision: float16 or bfloat16 by autocast; float32 otherwise.
+
+    Raises:
+        UserError: a CUDA graph is asked for on another device.
 
     Attributes:
         network: the network as a function of frame and states, for export and compilation.
         states: what is remembered of the past, tensors [1, C, h, w]; may be kept and put back.
     """
 
-    def __init__(self, module: Module, config: Mapping[str, Any], device: str) -> None:
+    def __init__(
+        self,
+        module: Module,
+        config: Mapping[str, Any],
+        device: str,
+        cuda_graph: bool | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self.device = torch.device(device)
         dataset = config["dataset"]
         self.classes: list[str] = list(dataset["classes"])
@@ -79,6 +95,18 @@ class StreamingDetector:
         postprocessing = config["model"]["postprocess"]
         self.confidence_threshold = float(postprocessing["confidence_threshold"])
         self.nms_threshold = float(postprocessing["nms_threshold"])
+        self.precision = precision
+        if cuda_graph and self.device.type != "cuda":
+            raise UserError(
+                expected="a CUDA device for a CUDA graph",
+                got=f"device {device}",
+                where="cuda_graph=True",
+                fix="give device='cuda', or leave cuda_graph out",
+            )
+        self._step: Step = self._eager_step
+        if self.device.type == "cuda" and cuda_graph is not False:
+            frame = self.network.zero_frame(1).to(torch.from_numpy(np.empty(0, self.frame_dtype)).dtype)
+            self._step = GraphedStep(self._eager_step, frame, *self.states)
 
     @classmethod
     def from_checkpoint(
@@ -87,28 +115,27 @@ class StreamingDetector:
         sensor_hw: tuple[int, int] | None = None,
         device: str = "cpu",
         confidence_threshold: float | None = None,
+        config: Mapping[str, Any] | None = None,
+        cuda_graph: bool | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> StreamingDetector:
         """Build the detector that a checkpoint describes.
 
         Args:
-            path: checkpoint with this project's configuration in it.
+            path: checkpoint of this project, which holds its configuration, or weights of RVT or LEOD.
             sensor_hw: height and width of the camera; None = the size it was trained on. Weights do not depend on
                 the size: padding and attention windows follow it.
             device: ``cpu``, ``cuda`` or ``cuda:1``.
             confidence_threshold: detections below are dropped; None = as trained.
+            config: for files without one: dataset, representation and thresholds (``config.compose``); the size of
+                the network is read off the file's shapes.
+            cuda_graph: see the class.
+            precision: see the class.
 
         Raises:
-            UserError: not a checkpoint of this project.
+            UserError: no checkpoint, a file without configuration and none given, or one that does not fit it.
         """
-        checkpoint = load_checkpoint_file(path)
-        config = checkpoint.get("hyper_parameters", {}).get("config")
-        if config is None:
-            raise UserError(
-                expected="a checkpoint that holds its configuration",
-                got="weights only",
-                where=str(path),
-                fix="use a checkpoint written by train.py",
-            )
+        config, state = read_network(path, config)
         if sensor_hw is not None:
             config["dataset"]["sensor_hw"] = list(sensor_hw)
             backbone = config["model"]["backbone"]
@@ -119,8 +146,8 @@ class StreamingDetector:
         if confidence_threshold is not None:
             config["model"]["postprocess"]["confidence_threshold"] = confidence_threshold
         module = Module(config)
-        module.load_checkpoint_weights(checkpoint, where=str(path))
-        return cls(module, config, device)
+        load_tensors(module.mdl, state, where=str(path))
+        return cls(module, config, device, cuda_graph, precision)
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -166,7 +193,37 @@ class StreamingDetector:
                 fix="give the sensor's size with sensor_hw, and frames made as the checkpoint's dataset says",
             )
         inputs = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)[None]
-        predictions, *states = self.network(inputs, *states)
+        predictions, *states = self._step(inputs, *states)
         classes = len(self.classes)
         found = postprocess(predictions.float(), classes, self.confidence_threshold, self.nms_threshold)[0]
         return found.float().cpu().numpy(), states
+
+    def _eager_step(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        enabled = self.precision != torch.float32
+        with torch.autocast(self.device.type, dtype=self.precision if enabled else None, enabled=enabled):
+            return self.network(*inputs)
+
+
+def read_network(path: Path | str, config: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Configuration and tensors of a checkpoint; the configuration of files without one comes from ``config``.
+
+    Raises:
+        UserError: no checkpoint, or a file without configuration and none given.
+    """
+    try:
+        checkpoint = load_checkpoint_file(path)
+    except UserError:
+        checkpoint = {}  # pickled objects, or no checkpoint at all, of which the next reader complains
+    state = read_state_dict(path) if "state_dict" not in checkpoint else strip_prefix(checkpoint["state_dict"])
+    parameters = checkpoint.get("hyper_parameters")
+    own = parameters.get("config") if isinstance(parameters, Mapping) else None
+    if own is None:
+        return config_for(state, config, path), state
+    if config is not None:
+        raise UserError(
+            expected="overrides for weights without configuration only",
+            got="a checkpoint that holds its configuration",
+            where=str(path),
+            fix="leave the overrides out",
+        )
+    return own, state

@@ -243,6 +243,37 @@ def test_cuda_graphs_fall_back_to_the_step_itself():
     assert graphed(step, torch.ones(2)) is step
 
 
+def test_a_recorded_step_runs_on_its_buffers_and_hands_out_copies():
+    runs = []
+
+    def step(x, state):
+        runs.append(x.data_ptr())
+        return x * 2, state + x
+
+    def record(step, inputs):
+        outputs = tuple(out.clone() for out in step(*inputs))
+
+        def replay():
+            for buffer, value in zip(outputs, step(*inputs), strict=True):
+                buffer.copy_(value)
+
+        return replay, outputs
+
+    x, state = torch.ones(2), torch.zeros(2)
+    fast = GraphedStep(step, x, state, record=record)
+    first, after_first = fast(x, state)
+    second, after_second = fast(3 * x, after_first)
+    assert first.tolist() == [2, 2]
+    assert second.tolist() == [6, 6]
+    assert after_first.tolist() == [1, 1]
+    assert after_second.tolist() == [4, 4]
+    assert len(set(runs)) == 1
+    assert x.data_ptr() not in runs
+    for wrong in (torch.ones(3), torch.ones(2, dtype=torch.float64)):
+        with pytest.raises(ValueError, match=r"recorded for torch.float32 \(2,\)"):
+            fast(wrong, state)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_cuda_graph_repeats_the_step():
     model = detector().eval().cuda()

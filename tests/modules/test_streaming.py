@@ -8,12 +8,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from config.compose import compose
 from config.resolvers import register_resolvers
 from data.events.types import Events
 from data.representations.factory import make_representation
 from models.detection.streaming import StreamingStep, flatten_states
 from modules.detection import Module
 from modules.utils.inference import StreamingDetector
+from tests.modules.test_weights_module import reference_file
 from tests.running import SMALL
 from utils.cli import CONFIG_DIR
 from utils.errors import UserError
@@ -102,3 +104,52 @@ def test_lanes_do_not_touch_each_other():
             alone = network(frames[lane : lane + 1], *network.initial_states(1))
             for both, one in zip(together, alone, strict=True):
                 torch.testing.assert_close(both[lane : lane + 1], one, atol=1e-4, rtol=1e-4)
+
+
+DEEP = (
+    "model.backbone.num_blocks=[1,2,1,1]",
+    "model.backbone.lstm.dws_conv=true",
+    "model.backbone.lstm.dws_conv_only_hidden=false",
+    "model.backbone.lstm.dws_conv_kernel_size=5",
+    "model.backbone.enable_masking=true",
+    "model.backbone.attention.mlp_gated=true",
+    "model.fpn.depth=0.67",
+)
+
+
+@pytest.mark.parametrize("overrides", [(), DEEP])
+def test_published_weights_take_their_size_from_the_file_and_the_rest_from_the_config(tmp_path, overrides):
+    config = configured("+experiment/gen1=tiny", *overrides)
+    torch.manual_seed(0)
+    module = Module(config).eval()
+    reference_file(tmp_path / "rvt.ckpt", module)
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": {"config": config}}, tmp_path / "own.ckpt")
+    with pytest.raises(UserError, match="dataset=gen1") as caught:
+        StreamingDetector.from_checkpoint(tmp_path / "rvt.ckpt")
+    assert "for 2 classes and 20 input channels" in caught.value.got
+    heads = ("model.backbone.embed_dim=32", "model.backbone.attention.dim_head=32") if overrides else ()
+    composed = compose([*SMALL, *heads])
+    published = StreamingDetector.from_checkpoint(tmp_path / "rvt.ckpt", None, "cpu", 0.0001, composed)
+    own = StreamingDetector.from_checkpoint(tmp_path / "own.ckpt", confidence_threshold=0.0001)
+    assert composed == compose([*SMALL, *heads])
+    for frame in sequence(own.frame_shape, 2):
+        np.testing.assert_array_equal(published.step(frame), own.step(frame))
+    with pytest.raises(UserError, match="leave the overrides out"):
+        StreamingDetector.from_checkpoint(tmp_path / "own.ckpt", config=composed)
+    message = r"RVT-T for 2 classes; the config builds RVT-T for 3" if not overrides else "attention.dim_head"
+    with pytest.raises(UserError, match=message):
+        StreamingDetector.from_checkpoint(tmp_path / "rvt.ckpt", config=compose(["dataset=gen4"]))
+
+
+def test_cuda_graphs_need_cuda_and_half_precision_keeps_the_states_type(tmp_path):
+    checkpoint_of(configured(), tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="a CUDA device for a CUDA graph"):
+        StreamingDetector.from_checkpoint(tmp_path / "a.ckpt", cuda_graph=True)
+    full = StreamingDetector.from_checkpoint(tmp_path / "a.ckpt", cuda_graph=False)
+    half = StreamingDetector.from_checkpoint(tmp_path / "a.ckpt", precision=torch.bfloat16)
+    for frame in sequence(full.frame_shape, 2):
+        full.step(frame)
+        half.step(frame)
+    for a, b in zip(half.states, full.states, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, atol=5e-2, rtol=0)

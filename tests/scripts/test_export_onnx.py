@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.detection.streaming import StreamingStep
 from modules.utils import onnx_export
 from modules.utils.inference import StreamingDetector
 from modules.utils.onnx_export import OnnxStream
@@ -44,6 +45,31 @@ def test_the_file_equals_torch_over_a_sequence(checkpoint: Path, tmp_path: Path)
         np.testing.assert_allclose(stream.step(frame), predictions.detach(), atol=1e-4, rtol=0)
         for ours, theirs in zip(states, stream.states, strict=True):
             np.testing.assert_allclose(theirs, ours.detach(), atol=1e-4, rtol=0)
+
+
+def test_published_weights_with_the_overrides_of_their_dataset(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = []
+
+    def note(network: StreamingStep, path: Path, *_: object) -> None:
+        exported.append(network)
+        path.write_bytes(b"network")
+
+    monkeypatch.setattr(onnx_export, "export_onnx", note)
+    monkeypatch.setattr(onnx_export, "largest_differences", lambda *_: {"predictions": (0.0, 0.0)})
+    tensors = torch.load(checkpoint, weights_only=True)["state_dict"]
+    torch.save({"state_dict": tensors, "hyper_parameters": {}}, tmp_path / "rvt.ckpt")
+    message = failure(capsys, "scripts/export_onnx.py", str(tmp_path / "rvt.ckpt"))
+    assert "dataset=gen1" in message
+    assert "for 2 classes and 20 input channels" in message
+    backbone = ("model.backbone.embed_dim=16", "model.backbone.attention.dim_head=16")
+    arguments = (str(tmp_path / "rvt.ckpt"), "dataset=gen1", *backbone)
+    assert run("scripts/export_onnx.py", *arguments, "-o", str(tmp_path / "rvt.onnx")) == 0
+    (network,) = exported
+    assert network.frame_hw == (240, 304)
+    for name, value in network.detector.state_dict().items():
+        assert torch.equal(value, tensors[f"mdl.{name}"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""A configuration from overrides, outside Hydra's own entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from omegaconf import OmegaConf
+
+from config.resolvers import register_resolvers
+from utils.config_errors import CONFIG_DIR, explain
+
+
+def compose(overrides: Sequence[str], name: str = "train") -> dict[str, Any]:
+    """What a command with these overrides would be configured with, as plain containers.
+
+    Args:
+        overrides: as on the command line, e.g. ``dataset=gen1 +experiment/gen1=small``.
+        name: of the primary config.
+
+    Raises:
+        UserError: they do not compose.
+    """
+    register_resolvers()
+    try:
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            composed = OmegaConf.to_container(hydra.compose(name, overrides=list(overrides)), resolve=True)
+    except Exception as error:  # whatever a resolver raises reaches us through Hydra
+        raise explain(error, name) from error
+    assert isinstance(composed, dict), "the primary configs are mappings"
+    return {str(key): value for key, value in composed.items()}
