@@ -11,6 +11,8 @@ from multiprocessing.process import BaseProcess as Process
 from utils.errors import UserError
 
 _DEAD = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is killed by signal: ([^.]+)|exited)")
+_DYING_S = 10.0
+"""A process may take long to end while its memory is written to disk; its connections are broken by then."""
 
 
 def explain_dead_worker(error: BaseException, workers: Sequence[Process] = ()) -> UserError | None:
@@ -37,8 +39,14 @@ def explain_dead_worker(error: BaseException, workers: Sequence[Process] = ()) -
         return _message(details.group(1).strip(), details.group(2))
     if details is None and not isinstance(error, (ConnectionError, EOFError, FileNotFoundError)):
         return None
-    if workers:
-        wait([worker.sentinel for worker in workers], timeout=1.0)
+    try:
+        if workers:
+            ended = wait([worker.sentinel for worker in workers], timeout=_DYING_S)
+            for worker in workers:
+                if worker.sentinel in ended:
+                    worker.join(_DYING_S)  # its connections close a moment before its exit status is known
+    except RuntimeError as died:  # from torch's signal handler
+        return explain_dead_worker(died)
     dead = [worker for worker in workers if worker.exitcode]
     if details is None and not dead:
         return None

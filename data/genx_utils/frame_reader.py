@@ -16,7 +16,8 @@ import numpy.typing as npt
 from utils.errors import UserError
 
 DATASET_NAME = "data"
-MAX_OPEN_FILES = 32
+MAX_OPEN_FILES = 256
+"""Files a process keeps open. Opening one again costs as much as reading several frames; each holds about 1 MB."""
 
 
 class UnreadableFrames(UserError):
@@ -74,7 +75,8 @@ def _damaged(path: Path, got: str, frames: str = "") -> UnreadableFrames:
 
 def _open(path: Path) -> h5py.Dataset:
     try:
-        file = h5py.File(path, "r", locking=False)
+        # Without HDF5's chunk cache: no frame is read twice, and it would hold 8 MB for each open file.
+        file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError as error:
         raise _damaged(path, f"a damaged file ({error})") from error
     data = file.get(DATASET_NAME)
