@@ -1,0 +1,47 @@
+"""A Hydra sweep as real SLURM jobs, through submitit; asked to stop, a run is queued again once, by itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY
+from tests.slurm.mini_cluster import MiniCluster
+from tests.stopping import TINY, everything, train
+from tests.tiny import write_tiny_dataset
+
+pytestmark = pytest.mark.slurm
+
+
+def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> None:
+    dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
+    settings = (*TINY, "training.max_steps=30", "validation.val_check_interval=15", f"dataset.path={dataset}")
+    launcher = ("gpus_per_node=null", "cpus_per_task=1", "partition=normal", "timeout_min=60")
+    name = "output.name=${model.short_name}-${derive.short_count:${training.max_steps}}-${reproduce.seed_everything}"
+    command = (
+        *("train.py", "--multirun", "hydra/launcher=slurm", *(f"hydra.launcher.{key}" for key in launcher)),
+        *(*settings, "hardware.accelerator=cpu", f"output.root={tmp_path}", name, "reproduce.seed_everything=0"),
+    )
+    environment = cluster.environment | {"OMP_NUM_THREADS": "1"}
+    sweep = subprocess.Popen([sys.executable, *command], cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE)
+    try:
+        cluster.wait_for(lambda: list(tmp_path.glob("rnndet-*-0/last.ckpt")) or sweep.poll() is not None, "training")
+        (run,) = tmp_path.glob("rnndet-*-0")
+        (script,) = tmp_path.glob("sweeps/*/*/*_submission.sh")
+        assert re.search(r"--signal=USR2@300", script.read_text())
+        job = cluster.run("squeue", "--noheader", "--name=train", "--format=%A").strip()
+        cluster.run("scancel", "--signal=USR2", job)
+        facts = cluster.wait_until(job, "COMPLETED", "FAILED", "CANCELLED", restarts=1)
+        logs = "".join(path.read_text() for path in sorted(script.parent.rglob("*.out")))
+        assert (facts["JobState"], facts["Restarts"]) == ("COMPLETED", "1"), logs
+        assert "stopped by SIGUSR2 after step" in logs
+        assert sweep.wait(60) == 0
+    finally:
+        sweep.kill()
+        _, said = sweep.communicate()
+    assert train(tmp_path / "undisturbed", *settings) == 0
+    assert everything(run) == everything(tmp_path / "undisturbed"), said.decode()
