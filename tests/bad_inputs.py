@@ -12,7 +12,7 @@ A test module makes a list of cases and runs each of them::
 
 ``act(folder)`` makes the bad thing in an empty folder and lets our code meet it: by a call that raises ``UserError``,
 or by ``command(program, *arguments)``. ``check`` sees to the rest: one message, status 2, nothing half-written, no
-hanging. docs/MISTAKES.md is the table of all of them, see ``tests/docs/test_mistakes_page.py``.
+hanging. docs/MISTAKES.md is the table of all of them, see ``tests/scripts/test_mistakes_page.py``.
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ def check(case: BadInput, folder: Path) -> UserError:
     ours = [path for path in left if path.parts[0] not in case.made and not any(map(path.match, case.leaves))]
     assert not ours, f"{case.name}: left {', '.join(map(str, ours))}"
     assert not [path for path in folder.rglob("*") if ".tmp" in path.name], "temporary files are left"
-    MESSAGES[case] = tidy(error, folder)
-    return MESSAGES[case]
+    MESSAGES[str(case)] = tidy(error, folder)
+    return MESSAGES[str(case)]
 
 
-MESSAGES: dict[BadInput, UserError] = {}
+MESSAGES: dict[str, UserError] = {}
 """What the cases checked so far in this process said; docs/MISTAKES.md is made of it."""
 
 

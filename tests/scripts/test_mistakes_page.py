@@ -1,0 +1,117 @@
+"""docs/MISTAKES.md is the table of all bad inputs that the tests make, with the message that each one gives.
+
+It stands behind the modules that it is made of, so that in a run of all tests no case runs twice. After a change of cases
+or messages: ``MISTAKES=write python -m pytest tests/scripts/test_mistakes_page.py``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from data.events.open import open_recording
+from tests.bad_inputs import MESSAGES, BadInput, check
+from tests.data.test_bad_recordings import BAD, SENSOR
+from tests.running import REPOSITORY
+from utils.errors import UserError
+
+PAGE = REPOSITORY / "docs" / "MISTAKES.md"
+
+SOURCES = (
+    "tests.data.test_preprocessing_mistakes",
+    "tests.scripts.test_bad_datasets",
+    "tests.scripts.test_bad_settings",
+)
+"""Modules with a list ``CASES``, in the order of the page."""
+
+HEADINGS = {
+    "recordings": "Recordings (`open_recording`, for every command)",
+    "preprocessing": "Preprocessing (`scripts/preprocess_dataset.py`)",
+    "datasets": "Datasets (`scripts/inspect_dataset.py`)",
+    "settings": "Commands and settings",
+}
+
+INTRO = """# What goes wrong, and what you are told
+
+Every mistake in a file, a dataset or a command gives one message that says what was expected, what was got instead,
+where, and what to do; the exit status is 2. None of them hangs, and none leaves a half-written file or dataset behind.
+The {count} bad inputs below are made by the tests, which keep this page in step with the programs; `...` is the
+folder in which the bad thing lies.
+"""
+
+
+def bad_recording(name: str, content: bytes) -> BadInput:
+    """A row of ``tests.data.test_bad_recordings``, which has its own test of what each message says."""
+
+    def act(folder: Path) -> None:
+        path = folder / "in" / "recording"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        open_recording(path, SENSOR)
+
+    return BadInput("recordings", name, act, expect=())
+
+
+def all_cases() -> list[BadInput]:
+    recordings = [bad_recording(name, content) for name, content, _ in BAD]
+    return recordings + [case for source in SOURCES for case in importlib.import_module(source).CASES]
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a Markdown table; figures that hang on the version of a library are left out."""
+    text = re.sub(r"(eof|size|addr|offset|address) = (0x)?[0-9a-f]+", r"\1 = ...", " ".join(text.split()))
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+
+
+def row(case: BadInput, error: UserError) -> str:
+    told = [("expected", error.expected), ("got", error.got), ("where", error.where), ("fix", error.fix)]
+    return f"| {case.name} | " + "<br>".join(f"**{name}** {cell(text)}" for name, text in told) + " |"
+
+
+def page(messages: dict[BadInput, UserError]) -> str:
+    lines = [INTRO.format(count=len(messages))]
+    groups = list(dict.fromkeys(case.group for case in messages))
+    for group in sorted(groups, key=list(HEADINGS).index):
+        mine = [row(case, error) for case, error in messages.items() if case.group == group]
+        lines += [
+            f"## {HEADINGS[group]}",
+            "",
+            f"| what is wrong ({len(mine)}) | what you are told |",
+            "|---|---|",
+            *mine,
+            "",
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[BadInput, UserError]:
+    """What every case says; those that ran in this process already are not run again."""
+    found = {}
+    for case in all_cases():
+        found[case] = MESSAGES.get(str(case)) or check(case, tmp_path_factory.mktemp("bad"))
+    return found
+
+
+def test_the_page_says_what_the_programs_say(messages: dict[BadInput, UserError]) -> None:
+    text = page(messages)
+    if os.environ.get("MISTAKES") == "write":
+        PAGE.write_text(text, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == text, f"bring it in step: {__doc__}"
+
+
+def test_there_are_many_and_each_is_there_once(messages: dict[BadInput, UserError]) -> None:
+    assert len(messages) >= 40
+    assert len({str(case) for case in messages}) == len(messages)
+    assert not [case.name for case, error in messages.items() if len(str(error)) > 1200]
+
+
+def test_no_path_of_this_machine_is_on_the_page(messages: dict[BadInput, UserError]) -> None:
+    text = page(messages)
+    assert str(REPOSITORY) not in text
+    assert str(Path.home()) not in text
+    assert "/tmp" not in text
