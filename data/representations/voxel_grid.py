@@ -52,7 +52,8 @@ class VoxelGrid(Representation):
     def _fill(self, frame: npt.NDArray[Any], events: Events, shift: int) -> None:
         sums = np.zeros(frame.shape, dtype=np.float32)
         _share(sums, events.t, events.x, events.y, events.p, shift)
-        np.clip(sums, -self.count_cutoff, self.count_cutoff, out=sums)
+        if len(events) > self.count_cutoff:  # fewer cannot reach it
+            np.clip(sums, -self.count_cutoff, self.count_cutoff, out=sums)
         frame[:] = sums
 
 

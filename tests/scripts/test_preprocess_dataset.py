@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 
 import numpy as np
@@ -12,6 +13,8 @@ from data.events.dat import write_dat
 from data.events.types import Events
 from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
 from scripts import import_pedro, preprocess_dataset
+from tests.running import SMALL
+from tests.running import run as run_program
 from utils.boxes import BBOX_DTYPE
 
 
@@ -44,6 +47,42 @@ def test_preprocess(tmp_path, monkeypatch):
         assert FrameReader(paths.h5).shape == (9, 20, 64, 80)
         assert len(read_labels(paths)) == 9
     run(monkeypatch, preprocess_dataset, *arguments)  # nothing left to do
+
+
+def test_verify_as_an_option_and_as_a_key(tmp_path, monkeypatch, capsys):
+    raw, out = make_raw(tmp_path / "raw"), tmp_path / "out"
+    arguments = ("dataset=synthetic", f"dataset.path={out}", "hardware.num_workers=0")
+    run(monkeypatch, preprocess_dataset, f"raw_path={raw}", *arguments)
+    for option in ("--verify", "verify=true"):
+        run(monkeypatch, preprocess_dataset, option, *arguments)
+    h5 = SequencePaths(out / "val" / "a", "stacked_histogram_dt=50_nbins=10", downsampled=True).h5
+    data = bytearray(h5.read_bytes())
+    data[-1] ^= 1
+    h5.write_bytes(data)
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, preprocess_dataset, "--verify", *arguments)
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert f"{h5.relative_to(out)}: other content" in message
+    assert message.count("expected:") == 1
+
+
+def test_a_voxel_grid_trains_and_is_evaluated(tmp_path, monkeypatch):
+    """Frames of signed float16 go all the way from the recording to the loss and the figures."""
+    raw, out = make_raw(tmp_path / "raw"), tmp_path / "out"
+    grid = ("dataset.representation.kind=voxel_grid", f"dataset.path={out}")
+    run(monkeypatch, preprocess_dataset, "dataset=synthetic", f"raw_path={raw}", *grid, "hardware.num_workers=0")
+    reader = FrameReader(SequencePaths(out / "train" / "a", "voxel_grid_dt=50_nbins=10", downsampled=True).h5)
+    assert (reader.shape, reader.dtype) == ((9, 10, 64, 80), np.float16)
+    assert reader.read(0, 9).min() < 0 < reader.read(0, 9).max()
+    small = (*SMALL, *grid)
+    assert run_program("train.py", *small, f"output.dir={tmp_path / 'run'}", "training.max_steps=2", "logging.log_every_n_steps=1") == 0
+    (table,) = (tmp_path / "run").rglob("metrics.csv")
+    rows = list(csv.DictReader(table.open()))
+    losses = [float(row["train/loss"]) for row in rows if row.get("train/loss")]
+    assert losses
+    assert np.isfinite(losses).all()
+    assert any(row.get("val/AP") for row in rows)  # evaluated at the end
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""The benchmark of the data side runs with tiny sizes and carries its protocol."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.running import failure, run
+
+PARTS = {
+    "decoding": ["EVT3", ".csv"],
+    "preprocessing": [
+        "preprocessing, voxel_grid, Gen1", "preprocessing, stacked_histogram, 1Mpx",
+        "histogram, ours against np.add.at, Gen1", "peak memory, 0.001 million events",
+        "peak memory, 0.002 million events", "peak memory, 0.004 million events",
+    ],
+    "loading": ["random", "stream", "2 workers"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_gives_rows(part: str, tmp_path: Path) -> None:
+    target = tmp_path / "BENCHMARKS.md"
+    sizes = ("--events", "4000", "--frames", "40", "--repeats", "1")
+    assert run("scripts/benchmark/data.py", "--sections", part, *sizes, "--markdown", str(target)) == 0
+    text = target.read_text()
+    for fact in ("device: ", "numpy: ", "repeats: 1", "load of the machine: ", *PARTS[part]):
+        assert fact in text
+    values = re.findall(r"^\| [^|]+ \| ([\d.,e+-]+) \| ", text, flags=re.MULTILINE)
+    assert len(values) >= len(PARTS[part])
+    assert all(float(value.replace(",", "")) > 0 for value in values)
+
+
+def test_sizes_too_small_are_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--events from 1000" in failure(capsys, "scripts/benchmark/data.py", "--events", "10")
