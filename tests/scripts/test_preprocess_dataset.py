@@ -75,8 +75,8 @@ def test_a_voxel_grid_trains_and_is_evaluated(tmp_path, monkeypatch):
     reader = FrameReader(SequencePaths(out / "train" / "a", "voxel_grid_dt=50_nbins=10", downsampled=True).h5)
     assert (reader.shape, reader.dtype) == ((9, 10, 64, 80), np.float16)
     assert reader.read(0, 9).min() < 0 < reader.read(0, 9).max()
-    small = (*SMALL, *grid)
-    assert run_program("train.py", *small, f"output.dir={tmp_path / 'run'}", "training.max_steps=2", "logging.log_every_n_steps=1") == 0
+    short = ("training.max_steps=2", "logging.log_every_n_steps=1", f"output.dir={tmp_path / 'run'}")
+    assert run_program("train.py", *SMALL, *grid, *short) == 0
     (table,) = (tmp_path / "run").rglob("metrics.csv")
     rows = list(csv.DictReader(table.open()))
     losses = [float(row["train/loss"]) for row in rows if row.get("train/loss")]
