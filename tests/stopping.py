@@ -80,7 +80,8 @@ class _Stopper(Callback):
             os.kill(os.getpid(), self.at.signum)
 
 
-def _train(at: StopAt | None, arguments: Sequence[str]) -> int:
+def train_here(at: StopAt | None, arguments: Sequence[str]) -> int:
+    """Run train.py in this process, stopped somewhere; returns its exit status."""
     build = modules.utils.trainer.build_trainer
 
     def with_stopper(*positional: Any, **named: Any) -> pl.Trainer:
@@ -97,7 +98,7 @@ def train(output: Path, *arguments: str, world: int = 1, stop: StopAt | None = N
     """Run train.py in ``world`` processes, stopped somewhere; returns the exit status of the first (-9 if killed)."""
     output.mkdir(parents=True, exist_ok=True)
     processes = (f"hardware.num_processes={world}", f"output.dir={output}")
-    return together(world, output, _train, stop, (*arguments, *processes))[0]
+    return together(world, output, train_here, stop, (*arguments, *processes))[0]
 
 
 def everything(output: Path) -> dict[str, str]:

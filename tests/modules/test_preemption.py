@@ -1,0 +1,52 @@
+"""Stops by signal that only one of several processes gets; all of them stop at the same place."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from modules.preemption import Preemption
+from tests.stopping import TINY, StopAt, everything, train_here
+from tests.tiny import write_tiny_dataset
+from tests.together import together
+
+
+def _signal_one(rank: int, at: StopAt | None, arguments: tuple[str, ...]) -> int:
+    return train_here(at if os.environ["LOCAL_RANK"] == str(rank) else None, arguments)
+
+
+def test_one_of_two_processes_is_signalled(tmp_path: Path) -> None:
+    dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
+    start = (*TINY, f"dataset.path={dataset}", "hardware.num_processes=2")
+    stopped, undisturbed = tmp_path / "stopped", tmp_path / "undisturbed"
+    for folder in (stopped, undisturbed):
+        folder.mkdir()
+    places = [
+        (1, StopAt("on_train_batch_start", 2, signal.SIGTERM), "after step 2"),
+        (1, StopAt("on_validation_batch_start", 1, signal.SIGUSR2), "in the validation after step 3"),
+        (0, StopAt("on_before_optimizer_step", 2, signal.SIGUSR1), "after step 5"),
+    ]
+    for rank, at, text in places:
+        statuses = together(2, stopped, _signal_one, rank, at, (*start, f"output.dir={stopped}"))
+        said = (stopped / "rank0.txt").read_text()
+        assert statuses == [128 + at.signum, 0], said
+        assert f"stopped by {signal.Signals(at.signum).name} {text}" in said
+    for folder in (stopped, undisturbed):
+        assert together(2, folder, _signal_one, 0, None, (*start, f"output.dir={folder}")) == [0, 0]
+    assert everything(stopped) == everything(undisturbed)
+
+
+def _interrupt(times: int) -> int:
+    preemption = Preemption(lambda trainer: Path())
+    signal.signal(signal.SIGINT, preemption._handle)
+    for _ in range(times):
+        os.kill(os.getpid(), signal.SIGINT)
+    return 7
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 7), (2, -signal.SIGINT)])
+def test_second_interrupt_ends_at_once(tmp_path: Path, times: int, status: int) -> None:
+    assert together(1, tmp_path, _interrupt, times) == [status]
