@@ -1,7 +1,7 @@
 """One frame at a time: milliseconds from a frame on the device to its predictions, states carried.
 
 Variants: eager; compiled (torch.compile); graph (CUDA graph, on a GPU); onnxruntime (the exported file); plain (eager
-with attention written out as a softmax and LSTM gates written out). Thresholds and NMS are not part of it.
+in plain arithmetic, every formula written out). Thresholds and NMS are not part of it.
 
 For example:
   python scripts/benchmark/latency.py --markdown docs/BENCHMARKS.md
@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -23,9 +24,8 @@ import torch
 from models.detection.cuda_graph import graphed
 from models.detection.streaming import StreamingStep
 from modules.utils.onnx_export import OnnxStream, check_packages, export_onnx
-from scripts.benchmark import measure
-from scripts.benchmark.subjects import DEFAULT_OVERRIDES, QUICK_OVERRIDES, Subject, plain_arithmetic
-from utils.cli import run_command
+from scripts.benchmark import command, measure
+from scripts.benchmark.subjects import Subject, plain_arithmetic
 
 VARIANTS = ("onnxruntime", "compiled", "graph", "eager", "plain")
 NAMES = {"plain": "eager, plain softmax attention", "graph": "CUDA graph", "compiled": "torch.compile"}
@@ -33,10 +33,7 @@ NAMES = {"plain": "eager, plain softmax attention", "graph": "CUDA graph", "comp
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="latency.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    measure.add_arguments(parser, runs=30)
+    parser = command.build_parser("latency", __doc__, runs=30)
     parser.add_argument("--batch-size", type=int, default=1, metavar="B", help="streams run together (default: 1)")
     parser.add_argument(
         "--variants",
@@ -47,11 +44,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def chosen(args: argparse.Namespace, device: torch.device) -> list[str]:
+def chosen(args: argparse.Namespace, subject: Subject) -> list[str]:
     """Variants to measure, in the order of the table."""
-    cuda = device.type == "cuda"
+    cuda = subject.device.type == "cuda"
     default = ("eager", "plain") if args.quick else ("compiled", "eager", "plain", "graph" if cuda else "onnxruntime")
     wanted = set(args.variants or default)
+    if not (args.variants or subject.has_plain):
+        wanted.remove("plain")
     return [name for name in VARIANTS if name in wanted]
 
 
@@ -92,7 +91,7 @@ def build_variants(
             return network(*inputs)
 
     def plain(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with plain_arithmetic():
+        with plain_arithmetic(subject.detector):
             return step(*inputs)
 
     def make(name: str) -> Callable[[], None]:
@@ -106,8 +105,7 @@ def build_variants(
             counter = iter(range(10**9))
             return lambda: (session.step(frames[next(counter) % len(frames)]), None)[1]
         if name == "compiled":
-            mode = "reduce-overhead" if device.type == "cuda" else None
-            return Stream(torch.compile(step, mode=mode), subject, states, lanes)
+            return Stream(torch.compile(step), subject, states, lanes)
         if name == "graph":
             inputs = (network.zero_frame(lanes), *states)
             return Stream(graphed(step, *inputs), subject, states, lanes)
@@ -120,7 +118,7 @@ def flops_of_a_frame(subject: Subject, lanes: int) -> int:
     """Operations of one frame's matrix products and convolutions."""
     network = StreamingStep(subject.detector, subject.frame_hw)
     stream = Stream(network, subject, network.initial_states(lanes), lanes)
-    with torch.no_grad(), plain_arithmetic():
+    with torch.no_grad(), plain_arithmetic(subject.detector) if subject.has_plain else nullcontext():
         return measure.count_flops(stream)
 
 
@@ -130,15 +128,14 @@ def run(args: argparse.Namespace) -> str:
     Raises:
         UserError: a mistake on the command line.
     """
-    device = measure.prepare(args)
-    overrides = args.overrides or (QUICK_OVERRIDES if args.quick else DEFAULT_OVERRIDES)
-    subject = Subject(overrides, device)
+    device = command.prepare(args)
+    subject, model = command.chosen_subject(args, device)
     with tempfile.TemporaryDirectory() as folder:
-        variants = build_variants(chosen(args, device), subject, args, Path(folder))
+        variants = build_variants(chosen(args, subject), subject, args, Path(folder))
         facts = measure.protocol(
             args,
             device,
-            model=" ".join(overrides),
+            model=model,
             batch=args.batch_size,
             resolution="x".join(map(str, subject.frame_hw)) + ", padded to " + "x".join(map(str, subject.input_hw)),
         )
@@ -154,15 +151,7 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    args = build_parser().parse_args()
-
-    def command() -> None:
-        text = run(args)
-        print(text)
-        if args.markdown is not None:
-            measure.write_section(args.markdown, "latency", text)
-
-    run_command(command)
+    command.main("latency", build_parser().parse_args(), run)
 
 
 if __name__ == "__main__":

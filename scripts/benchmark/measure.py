@@ -16,7 +16,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from utils.atomic import write_text
-from utils.errors import UserError
 
 PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 Variants = Mapping[str, Callable[[], object]]
@@ -48,41 +47,6 @@ class Times:
     def cost(self) -> float:
         """Median processor seconds where they were taken, else seconds: what ratios are made of."""
         return statistics.median(self.busy or self.seconds)
-
-
-def add_arguments(parser: argparse.ArgumentParser, runs: int) -> None:
-    """Options that all benchmarks share."""
-    parser.add_argument(
-        "overrides", nargs="*", help="model, as for train.py (default: dataset=gen1 +experiment/gen1=tiny)"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default: cpu)")
-    parser.add_argument("--precision", choices=sorted(PRECISIONS), default="32", help="by autocast (default: 32)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch and onnxruntime (default: 1)")
-    parser.add_argument("--warm-up", type=int, default=2, help="runs of each variant before measuring (default: 2)")
-    parser.add_argument("--runs", type=int, default=runs, help=f"measured runs of each variant (default: {runs})")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table into this file, too")
-    parser.add_argument("--quick", action="store_true", help="a toy model, two runs: shows that the script works")
-
-
-def prepare(args: argparse.Namespace) -> torch.device:
-    """Device and threads as asked for.
-
-    Raises:
-        UserError: there is no such device, or a number is not positive.
-    """
-    if min(args.threads, args.runs) < 1 or args.warm_up < 0:
-        raise UserError(
-            expected="--threads and --runs from 1, --warm-up from 0",
-            got=f"{args.threads}, {args.runs}, {args.warm_up}",
-            where="command line",
-            fix="give positive numbers",
-        )
-    if args.quick:
-        args.runs, args.warm_up = 2, 1
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(expected="a CUDA device", got="none", where="--device", fix="leave it out, or say cpu")
-    torch.set_num_threads(args.threads)
-    return torch.device(args.device)
 
 
 def alternate(variants: Variants, warm_up: int, runs: int, device: torch.device) -> dict[str, Times]:
@@ -202,7 +166,7 @@ def peak_note(peak: float) -> str:
     """What the shares refer to; ``peak`` in operations per second."""
     return (
         f"Peak: {peak / 1e9:.0f} GFLOP/s, torch's product of two large matrices, the best of several on the spot. The "
-        "share counts matrix products and convolutions of the plain variant; above 100 % kernels beat torch's product."
+        "share counts matrix products and convolutions of the last variant; above 100 % kernels beat torch's product."
     )
 
 

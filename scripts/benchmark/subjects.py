@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import hydra
 import torch
-import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch import Tensor
 
-from config.resolvers import register_resolvers
+from config.compose import compose
+from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
 from models.detection.yolox_extension.models.detector import YoloXDetector
-from models.layers import attention
-from models.layers.lstm import ConvLstm
 from modules.utils.build import detector_config
-from utils.cli import CONFIG_DIR, explain
+from utils.errors import UserError
 from utils.padding import padded_size
 
 DEFAULT_OVERRIDES = ("dataset=gen1", "+experiment/gen1=tiny")
@@ -43,22 +39,21 @@ class Subject:
     """
 
     def __init__(self, overrides: Sequence[str], device: torch.device) -> None:
-        register_resolvers()
-        try:
-            with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-                config = hydra.compose("train", overrides=list(overrides))
-                model = OmegaConf.to_container(config.model, resolve=True)
-        except Exception as error:
-            raise explain(error, "train") from error
-        assert isinstance(model, dict)
+        config = compose(overrides)
+        model, dataset = config["model"], config["dataset"]
         torch.manual_seed(0)
-        self.detector = YoloXDetector(detector_config({str(key): value for key, value in model.items()})).to(device)
-        half = bool(config.dataset.downsample_by_factor_2)
-        height, width = (int(size) // (2 if half else 1) for size in config.dataset.sensor_hw)
+        self.detector = YoloXDetector(detector_config(model)).to(device)
+        half = bool(dataset["downsample_by_factor_2"])
+        height, width = (int(size) // (2 if half else 1) for size in dataset["sensor_hw"])
         self.frame_hw = (height, width)
-        self.input_hw = padded_size(config.dataset.sensor_hw, half, int(config.dataset.partition_split_32))
+        self.input_hw = padded_size(dataset["sensor_hw"], half, int(dataset["partition_split_32"]))
         self.device = device
         self.compiled = bool(model["backbone"].get("compile", {}).get("enable", False))
+
+    @property
+    def has_plain(self) -> bool:
+        """Whether there is :func:`plain_arithmetic` for it."""
+        return isinstance(self.detector.backbone, RNNDetector)
 
     def frames(self, steps: int, lanes: int, padded: bool = True) -> Tensor:
         """Sparse random counts uint8 [steps, lanes, C, H, W]."""
@@ -78,20 +73,20 @@ class Subject:
         return rows.to(self.device)
 
 
-def softmax_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention as the formula says it: [..., T, d] each."""
-    weights = (query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5).softmax(dim=-1)
-    return weights @ value
-
-
 @contextmanager
-def plain_arithmetic() -> Iterator[None]:
-    """Attention written out and LSTM gates computed frame by frame, as an implementation without fused kernels."""
-    saved = F.scaled_dot_product_attention, attention.use_small_window, ConvLstm.is_plain
-    F.scaled_dot_product_attention = softmax_attention
-    attention.use_small_window = lambda *_: False
-    ConvLstm.is_plain = property(lambda _: False)  # type: ignore[assignment,method-assign]
+def plain_arithmetic(detector: YoloXDetector) -> Iterator[None]:
+    """Within it the detector runs frame by frame with every formula written out, as without fused kernels.
+
+    Raises:
+        UserError: its backbone is a network of timm, which has no such way.
+    """
+    backbone = detector.backbone
+    if not isinstance(backbone, RNNDetector):
+        raise UserError(
+            expected="the recurrent transformer", got="a network of timm", where="model", fix="leave model= out"
+        )
+    before, backbone.plain = backbone.plain, True
     try:
         yield
     finally:
-        F.scaled_dot_product_attention, attention.use_small_window, ConvLstm.is_plain = saved  # type: ignore[assignment,method-assign]
+        backbone.plain = before

@@ -1,7 +1,7 @@
 """Training steps and sequence inference: all frames of a stage at once, against a loop over frames.
 
 Variants: stage-parallel is what train.py, val.py and predict.py run; the frame loop is the same network one frame at
-a time; the last one, too, with attention written out as a softmax and LSTM gates computed frame by frame.
+a time; the last one, too, in plain arithmetic: attention written out as a softmax, LSTM gates as one convolution.
 
 For example:
   python scripts/benchmark/throughput.py --markdown docs/BENCHMARKS.md
@@ -22,9 +22,8 @@ import torch
 from torch import Tensor
 
 from models.detection.recurrent_backbone.base import BaseDetector
-from scripts.benchmark import measure
-from scripts.benchmark.subjects import DEFAULT_OVERRIDES, QUICK_OVERRIDES, Subject, plain_arithmetic
-from utils.cli import run_command
+from scripts.benchmark import command, measure
+from scripts.benchmark.subjects import Subject, plain_arithmetic
 from utils.errors import UserError
 
 STAGES, LOOP, PLAIN = "stage-parallel", "frame loop", "frame loop, plain softmax attention"
@@ -34,10 +33,7 @@ LABEL_EVERY = 5
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="throughput.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    measure.add_arguments(parser, runs=10)
+    parser = command.build_parser("throughput", __doc__, runs=10)
     parser.add_argument("--sequence-length", type=int, default=5, metavar="L", help="frames of a lane (default: 5)")
     parser.add_argument("--batch-size", type=int, default=2, metavar="B", help="lanes (default: 2)")
     return parser
@@ -55,6 +51,7 @@ class Workload:
 
     def __init__(self, subject: Subject, steps: int, lanes: int, precision: str) -> None:
         self.detector = subject.detector
+        self.has_plain = subject.has_plain
         self.device = subject.device
         self.dtype = measure.PRECISIONS[precision]
         self.frames = subject.frames(steps, lanes)
@@ -115,26 +112,26 @@ class Workload:
     def variants(self) -> dict[str, dict[str, Callable[[], None]]]:
         """What is timed, by table and row."""
 
-        def plain(function: Callable[[], None]) -> Callable[[], None]:
-            def run() -> None:
-                with plain_arithmetic():
-                    function()
-
-            return run
-
         def train_loop() -> None:
             self.train(self.loop)
+
+        def plain(function: Callable[[], None]) -> dict[str, Callable[[], None]]:
+            def run() -> None:
+                with plain_arithmetic(self.detector):
+                    function()
+
+            return {PLAIN: run} if self.has_plain else {}
 
         return {
             "Training step (forward, loss, backward, AdamW)": {
                 STAGES: lambda: self.train(self.stages),
                 LOOP: train_loop,
-                PLAIN: plain(train_loop),
+                **plain(train_loop),
             },
             "Sequence inference (frames to predictions)": {
                 STAGES: self.infer_stages,
                 LOOP: self.infer_loop,
-                PLAIN: plain(self.infer_loop),
+                **plain(self.infer_loop),
             },
         }
 
@@ -145,7 +142,7 @@ def run(args: argparse.Namespace) -> str:
     Raises:
         UserError: a mistake on the command line.
     """
-    device = measure.prepare(args)
+    device = command.prepare(args)
     if min(args.sequence_length, args.batch_size) < 1:
         raise UserError(
             expected="whole numbers from 1",
@@ -153,13 +150,12 @@ def run(args: argparse.Namespace) -> str:
             where="--sequence-length and --batch-size",
             fix="give positive numbers",
         )
-    overrides = args.overrides or (QUICK_OVERRIDES if args.quick else DEFAULT_OVERRIDES)
-    subject = Subject(overrides, device)
+    subject, model = command.chosen_subject(args, device)
     workload = Workload(subject, args.sequence_length, args.batch_size, args.precision)
     facts = measure.protocol(
         args,
         device,
-        model=" ".join(overrides),
+        model=model,
         parameters=f"{sum(p.numel() for p in subject.detector.parameters()) / 1e6:.1f} M",
         L=args.sequence_length,
         batch=args.batch_size,
@@ -169,7 +165,7 @@ def run(args: argparse.Namespace) -> str:
     tables = {}
     peaks = [measure.matmul_peak(device, workload.dtype, args.quick)]
     for name, variants in workload.variants().items():
-        flops = measure.count_flops(variants[PLAIN])
+        flops = measure.count_flops(list(variants.values())[-1])
         times = measure.alternate(variants, args.warm_up, args.runs, device)
         peaks.append(measure.matmul_peak(device, workload.dtype, args.quick))
         tables[name] = measure.table(times, args.sequence_length * args.batch_size, flops, max(peaks))
@@ -179,15 +175,7 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    args = build_parser().parse_args()
-
-    def command() -> None:
-        text = run(args)
-        print(text)
-        if args.markdown is not None:
-            measure.write_section(args.markdown, "throughput", text)
-
-    run_command(command)
+    command.main("throughput", build_parser().parse_args(), run)
 
 
 if __name__ == "__main__":

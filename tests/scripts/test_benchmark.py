@@ -48,6 +48,17 @@ def test_it_runs_and_says_how(tmp_path: Path, name: str, rows: list[str]) -> Non
         assert f"| {row} |" in text
 
 
+def test_networks_of_timm_have_no_plain_arithmetic(capsys: pytest.CaptureFixture[str]) -> None:
+    network = ("model=rnndet-timm", "model.backbone.timm_name=resnet10t", "model.backbone.embed_dim=8")
+    arguments = ("--quick", "dataset=gen1", "dataset.sensor_hw=[60,90]", *network)
+    assert run("scripts/benchmark/latency.py", *arguments) == 0
+    text = capsys.readouterr().out
+    assert "| eager |" in text
+    assert "plain softmax" not in text
+    message = failure(capsys, "scripts/benchmark/latency.py", *arguments, "--variants", "plain")
+    assert "the recurrent transformer" in message
+
+
 def test_a_section_replaces_its_last_version_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     write_section(path, "one", "alpha")
@@ -64,7 +75,7 @@ def test_plain_arithmetic_gives_the_same_numbers() -> None:
     frames = subject.frames(3, 2)
     with torch.no_grad():
         fast, _ = subject.detector.forward_sequence(frames)
-        with plain_arithmetic():
+        with plain_arithmetic(subject.detector):
             plain, _ = subject.detector.forward_sequence(frames)
     torch.testing.assert_close(fast[4], plain[4], atol=1e-5, rtol=1e-4)
 
