@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.genx_utils.layout import EV_DIR, FrameReader, SequencePaths
+from data.representations.names import known_kind
 from modules.utils.playback import FrameFormat, Int64Array, regular_ticks
 from utils.errors import UserError
 
@@ -33,7 +34,7 @@ class SequenceSource:
         factor = 2 if paths.downsampled else 1
         self.name = paths.name
         self.height, self.width = factor * height, factor * width
-        self.channels, self.signed = channels, self._reader.dtype == np.int8
+        self.channels, self.dtype = channels, self._reader.dtype
         self.times = sequence_times(paths, frames)
         self.dt_us: float = window_length(self.times, paths.ev_repr_name)
         self.start_us, self.stop_us = int(self.times[0] - round(self.dt_us)), int(self.times[-1])
@@ -41,7 +42,7 @@ class SequenceSource:
     def check_fits(self, needed: FrameFormat, checkpoint: Path) -> None:
         """Complain if a detector cannot take these frames."""
         kind = getattr(needed, "kind", "stacked_histogram")
-        channels = needed.bins if kind == "mixed_density" else 2 * needed.bins
+        channels = known_kind(kind).channels_per_bin * needed.bins
         if channels != self.channels:
             raise UserError(
                 expected=f"frames of {channels} channels ({kind}, {needed.bins} bins), as {checkpoint.name} takes them",
@@ -66,11 +67,12 @@ class SequenceSource:
         """(OFF, ON) events of the newest stored frame at ``end_us``; its window is what it is.
 
         Stacked histograms [2 * bins, h, w] hold OFF bins before ON bins. In mixed-density stacks (int8) the last
-        channel is the signed sum of all events.
+        channel is the signed sum of all events; in voxel grids (float16) that is the sum of all channels.
         """
         frame = self._frame(end_us)
-        if self.signed:
-            total = frame[-1].astype(np.int64)
+        if self.dtype.kind != "u":
+            total = frame[-1] if self.dtype.kind == "i" else np.rint(frame.sum(axis=0, dtype=np.float32))
+            total = total.astype(np.int64)
             return np.stack([np.maximum(-total, 0), np.maximum(total, 0)])
         return frame.reshape(2, -1, *frame.shape[1:]).sum(axis=1, dtype=np.int64)
 
