@@ -91,7 +91,7 @@ def rows(events: int, repeats: int) -> list[dict[str, Any]]:
             table += [_preprocessing(raw, camera, kind, events, repeats) for kind in KINDS]
         for camera in CAMERAS:
             table += _histogram(camera, repeats)
-        table += [_memory(folder, events // LENGTHS[-1] * length) for length in LENGTHS]
+        table += [memory_row(folder, events // LENGTHS[-1] * length) for length in LENGTHS]
     return table
 
 
@@ -185,7 +185,7 @@ def _histogram(camera: Camera, repeats: int) -> list[dict[str, Any]]:
     return table + ratios
 
 
-def _memory(folder: Path, events: int) -> dict[str, Any]:
+def memory_row(folder: Path, events: int) -> dict[str, Any]:
     """Peak memory of a process that preprocesses a recording and does nothing else."""
     camera = CAMERAS[0]
     raw = write_raw(folder / f"length_{events}", camera, events)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.benchmark.data_preprocessing import memory_row
 from tests.running import failure, run
 
 PARTS = {
@@ -31,6 +32,11 @@ def test_each_part_gives_rows(part: str, tmp_path: Path) -> None:
     values = re.findall(r"^\| [^|]+ \| ([\d.,e+-]+) \| ", text, flags=re.MULTILINE)
     assert len(values) >= len(PARTS[part])
     assert all(float(value.replace(",", "")) > 0 for value in values)
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    short, long = (memory_row(tmp_path, events)["value"] for events in (1_000_000, 5_000_000))
+    assert long - short < 25  # MiB; the longer one's events alone take 65
 
 
 def test_sizes_too_small_are_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
