@@ -33,6 +33,7 @@ def test_range_indices() -> None:
         ("full", {}, False),
         ("train_ratio_0.5", {"train_ratio": 0.5}, False),
         ("ratio_0.5_build", {"ratio": 0.5}, False),
+        ("ratio_0.5_from_file", {"ratio": 0.5}, False),  # the same labels: test_split_file_equals_ratio
         ("reverse_off-1", {}, True),
         ("reverse_off-2", {"tflip_offset": -2}, True),
         ("ratio_0.5_reverse", {"ratio": 0.5}, True),
@@ -98,6 +99,7 @@ def test_weights() -> None:
         ("val_B2_w0_reverse_off-2", {"eval_reverse": True, "tflip_offset": -2, "only_load_labels": False}),
         ("val_B2_w0_from_zero", {"eval_from_zero": True}),
         ("val_ratio_0.5_B2_w0", {"eval_ratio": 0.5}),
+        ("test_B2_w0", {}),
         ("predict_B2_w0", {}),
         ("predict_B2_w0_ratio0.5", {"ratio": 0.5}),
         ("predict_B2_w0_train_ratio0.5", {"train_ratio": 0.5}),
@@ -106,7 +108,11 @@ def test_weights() -> None:
 def test_streams_in_order(scenario: str, changes: dict[str, Any]) -> None:
     # Checksums of frames take most of the time: two scenarios check them.
     module = DataModule(golden_config(**{"only_load_labels": True, **changes}))
-    loader = module.val_dataloader()[0] if scenario.startswith("val") else module.predict_dataloader()
+    split, _, _ = scenario.partition("_")
+    if split == "predict":
+        loader = module.predict_dataloader()
+    else:
+        loader = (module.val_dataloader() if split == "val" else module.test_dataloader())[0]
     golden = STREAMING[scenario]["batches"]
     assert len(loader) == len(golden)
     for number, (batch, expected) in enumerate(zip(loader, golden, strict=True)):
@@ -115,14 +121,17 @@ def test_streams_in_order(scenario: str, changes: dict[str, Any]) -> None:
             assert_same(ours, theirs, f"{scenario} batch {number}")
 
 
-def test_predict_with_reversed_pass() -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_predict_with_reversed_pass(workers: int) -> None:
     """The reference plays both directions in one loader; here they are two passes over the same samples."""
-    module = DataModule(golden_config(ratio=0.5, only_load_labels=True))
+    module = DataModule(golden_config(ratio=0.5, only_load_labels=True, num_stream_groups_eval=max(workers, 1)))
     ours = {}
     for reverse in (False, True):
         for batch in module.predict_dataloader(reverse=reverse):
             ours |= {_key(r): r for r in records(batch) if r["path"]}
-    samples = [s for b in STREAMING["predict_B2_w0_ratio0.5_tta"]["batches"] for s in b["samples"] if s["path"]]
+    samples = [
+        s for b in STREAMING[f"predict_B2_w{workers}_ratio0.5_tta"]["batches"] for s in b["samples"] if s["path"]
+    ]
     assert {_key(s) for s in samples} == set(ours)
     for sample in samples:
         assert_same(ours[_key(sample)], sample, "predict tta")
@@ -160,3 +169,18 @@ def test_training_streams_hold_the_same_samples(scenario: str, changes: dict[str
         assert isinstance(spec.augment, AugmentSpec)
         mine = record_of(module, spec, with_frames=number % 6 == 0)
         assert_same(mine, golden[_key(mine)], scenario)
+
+
+def test_time_flips_in_training_streams() -> None:
+    """Each range in one direction; the reference's flags reverse other lanes midway (its train_B2_w0_tflip0.5)."""
+    flips = AugmentationConfig(tflip=0.5)
+    module = DataModule(golden_config(train_sampling="stream", augmentation_stream=flips))
+    plan = module.train_plan()
+    assert len(plan) == STREAMING["train_B2_w0_tflip0.5"]["num_batches"]
+    scenarios = ("train_B2_w0", "train_B2_w0_tflip1")
+    golden = {_key(s): s for name in scenarios for b in STREAMING[name]["batches"] for s in b["samples"] if s["path"]}
+    lanes = [lane for k in range(len(plan)) for lane in plan.batch(0, k).lanes]
+    assert {lane.reverse for lane in lanes} == {True, False}
+    for lane in lanes:
+        mine = record_of(module, lane, with_frames=False)
+        assert_same(mine, golden[_key(mine)], "tflip 0.5")
