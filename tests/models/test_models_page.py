@@ -51,11 +51,33 @@ def test_the_table_is_what_the_configs_build(dataset, preset):
         assert line.endswith(f"| {PAPERS[preset]} |")
 
 
-def test_the_table_has_no_other_rows():
-    rows = [
-        line for line in PAGE.splitlines() if line.startswith("|") and line.split("|")[2].strip() in ("gen1", "gen4")
-    ]
-    assert len(rows) == len(PRESETS)
+BACKBONES = sorted(
+    file.stem for file in (CONFIG_DIR / "model").glob("rnndet-*.yaml") if "timm_name" in file.read_text()
+)
+
+
+def backbone_row(name):
+    """Line of the table for a network of timm, with base's width."""
+    model = compose("gen1", "base", f"model={name}")["model"]
+    with torch.device("meta"):
+        detector = YoloXDetector(detector_config(model))
+    parts = (detector.backbone, detector.fpn, detector.yolox_head, detector)
+    counts = [sum(p.numel() for p in part.parameters()) for part in parts]
+    backbone = model["backbone"]
+    cells = [f"`model={name}`", backbone["timm_name"], backbone["recurrence"], *counts, f"{counts[-1] / 1e6:.1f}"]
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_table_of_other_backbones_is_what_the_configs_build(name):
+    line = backbone_row(name)
+    assert line in PAGE, f"docs/MODELS.md should have\n{line}"
+
+
+def test_the_tables_have_no_other_rows():
+    cells = [[cell.strip() for cell in line.split("|")] for line in PAGE.splitlines() if line.startswith("|")]
+    assert sum(row[2] in ("gen1", "gen4") for row in cells) == len(PRESETS)
+    assert sum(row[1].startswith("`model=") for row in cells) == len(BACKBONES)
 
 
 @pytest.mark.parametrize("dataset", ["gen1", "gen4"])
