@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from utils.arrays import ARRAY_ERRORS, describe
 from utils.atomic import atomic_path
 from utils.boxes import to_bbox_array
 from utils.errors import UserError
@@ -40,10 +41,10 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
         raise UserError(
             expected="a box file", got="no such file", where=str(path), fix="put *_bbox.npy beside *_td.dat"
         ) from error
-    except (OSError, ValueError, EOFError) as error:
+    except ARRAY_ERRORS as error:
         raise UserError(
             expected="a NumPy file with structured boxes",
-            got=f"an unreadable file ({error})",
+            got=f"an unreadable file ({describe(error)})",
             where=str(path),
             fix="download or write the file again",
         ) from error

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data.genx_utils.labels import ObjectLabels
 from data.genx_utils.layout import FrameReader, SequencePaths, StoredLabels, read_labels
+from utils.arrays import load_npy
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -78,7 +79,7 @@ class EventSequence:
     @property
     def num_frame_times(self) -> int:
         """Number of frames as their times have it; the frames themselves need not be readable."""
-        return len(np.load(self.paths.frame_timestamps, allow_pickle=False))
+        return len(load_npy(self.paths.frame_timestamps))
 
     @property
     def num_labelled(self) -> int:

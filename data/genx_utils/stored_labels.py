@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from data.representations.names import name_on_disk
+from utils.arrays import as_indices, load_indices, load_npz
 from utils.boxes import to_bbox_array
 from utils.errors import UserError
 
@@ -130,39 +130,27 @@ class StoredLabels:
         return None
 
 
-def _load(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise UserError(
-            expected="a readable NumPy file", got=str(error), where=str(path), fix="restore or preprocess the sequence"
-        ) from error
-
-
 def read_labels(paths: SequencePaths) -> StoredLabels:
     """Read a sequence's labels, whatever dialect their records have, into ``BBOX_DTYPE``.
 
     Raises:
         UserError: a file is missing, unreadable or contradicts another.
     """
-    with _load(paths.labels_npz) as archive:
-        try:
-            boxes, first = archive["labels"], archive["objframe_idx_2_label_idx"]
-            boxes = to_bbox_array(boxes)
-        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-            raise UserError(
-                expected="arrays 'labels' (fields t, x, y, w, h, class_id) and 'objframe_idx_2_label_idx'",
-                got=f"{archive.files} ({error})",
-                where=str(paths.labels_npz),
-                fix="restore or preprocess the sequence",
-            ) from error
+    arrays = load_npz(paths.labels_npz, "labels", "objframe_idx_2_label_idx")
+    try:
+        boxes = to_bbox_array(arrays["labels"])
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise UserError(
+            expected="'labels' with the fields t, x, y, w, h, class_id",
+            got=f"fields {', '.join(arrays['labels'].dtype.names or ()) or 'none'} ({error})",
+            where=str(paths.labels_npz),
+            fix="restore the file, or preprocess the sequence again",
+        ) from error
     labels = StoredLabels(
         boxes=boxes,
-        objframe_idx_2_label_idx=first.astype(np.int64),
-        objframe_idx_2_repr_idx=_load(paths.objframe_idx_2_repr_idx).astype(np.int64),
-        label_timestamps_us=_load(paths.label_timestamps).astype(np.int64)
-        if paths.label_timestamps.is_file()
-        else None,
+        objframe_idx_2_label_idx=as_indices(arrays["objframe_idx_2_label_idx"], str(paths.labels_npz)),
+        objframe_idx_2_repr_idx=load_indices(paths.objframe_idx_2_repr_idx),
+        label_timestamps_us=load_indices(paths.label_timestamps) if paths.label_timestamps.is_file() else None,
     )
     problem = labels.problem()
     if problem:

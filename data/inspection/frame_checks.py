@@ -12,6 +12,7 @@ import numpy.typing as npt
 from data.genx_utils.layout import EV_DIR, FrameReader, SequencePaths
 from data.inspection.config import Expectation
 from data.inspection.findings import Finding
+from utils.arrays import load_indices
 from utils.errors import UserError
 
 SHAPE_FIX = (
@@ -97,14 +98,11 @@ def _by(shape: list[int]) -> str:
 def _read_times(paths: SequencePaths, where: str) -> tuple[npt.NDArray[np.int64] | None, Finding | None]:
     file = paths.frame_timestamps
     try:
-        times = np.load(file, allow_pickle=False)
-    except FileNotFoundError:
-        return None, Finding("missing files", where, f"{paths.ev_repr_name}/{file.name}")
-    except (OSError, ValueError, EOFError) as error:
-        return None, Finding("files of times that cannot be read", where, f"{file.name}: {_short(error)}")
-    if times.ndim != 1 or times.dtype.kind not in "iu":
-        return None, Finding("files of times that cannot be read", where, f"{times.dtype} {list(times.shape)}")
-    return times.astype(np.int64), None
+        return load_indices(file), None
+    except UserError as error:
+        if not file.is_file():
+            return None, Finding("missing files", where, f"{paths.ev_repr_name}/{file.name}: {error.got}")
+        return None, Finding("files of times that cannot be read", where, f"{file.name}: {error.got}")
 
 
 def _check_times(facts: FrameFacts, where: str) -> Iterator[Finding]:
@@ -135,7 +133,3 @@ def _read_some(reader: FrameReader, facts: FrameFacts, frames_read: int | None, 
 
 def _sum(frame: npt.NDArray[Any]) -> int:
     return int(np.abs(frame).sum(dtype=np.int64)) if frame.dtype.kind in "iu" else 0
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

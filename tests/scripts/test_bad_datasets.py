@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.genx_utils.layout import SequencePaths
-from tests.bad_inputs import BadInput, check, command, content
+from data.genx_utils.sequence import EventSequence
+from data.inspection.config import Expectation
+from data.inspection.dataset import inspect_dataset
+from tests.bad_inputs import BadInput, check, command, content, time_limit
 from tests.running import run
 from tests.tiny import FRAMES, REPR_NAME, write_tiny_dataset
+from utils.errors import UserError
 
 Act = Callable[[Path], object]
 
@@ -238,6 +245,36 @@ CASES = [
 @pytest.mark.parametrize("bad", CASES, ids=str)
 def test_bad_dataset(bad: BadInput, tmp_path: Path) -> None:
     check(bad, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("sound"), train=1)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    which=st.integers(0, 4),
+    place=st.floats(0, 1, exclude_max=True),
+    junk=st.binary(min_size=1, max_size=40),
+    how=st.sampled_from(["cut", "overwrite", "insert", "append"]),
+)
+def test_any_damage_to_any_file_is_a_finding_or_harmless(
+    sound: Path, which: int, place: float, junk: bytes, how: str
+) -> None:
+    """Whatever bytes are in a file, looking at it ends with a report; whoever loads it gets a UserError or data."""
+    file = sorted(path for path in files(sound).root.rglob("*") if path.is_file())[which]
+    whole = file.read_bytes()
+    at = int(place * len(whole))
+    rest = {"cut": b"", "overwrite": junk + whole[at + len(junk) :], "insert": junk + whole[at:]}
+    try:
+        file.write_bytes(whole + junk if how == "append" else whole[:at] + rest[how])
+        with time_limit(20):
+            inspect_dataset(Expectation(sound, frames_read=None))
+            with contextlib.suppress(UserError):
+                EventSequence(files(sound), (128, 160)).reader.read(0, FRAMES)
+    finally:
+        file.write_bytes(whole)
 
 
 def test_a_sound_dataset_is_found_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """docs/MISTAKES.md is the table of all bad inputs that the tests make, with the message that each one gives.
 
-It stands behind the modules that it is made of, so that in a run of all tests no case runs twice. After a change of cases
+It runs after the modules that it is made of, so that in a run of all tests no case runs twice. After a change of cases
 or messages: ``MISTAKES=write python -m pytest tests/scripts/test_mistakes_page.py``.
 """
 

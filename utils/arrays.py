@@ -1,0 +1,97 @@
+"""NumPy files that users give us: read without pickle, and whatever is wrong with their bytes is one kind of error."""
+
+from __future__ import annotations
+
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.errors import UserError
+
+ARRAY_ERRORS = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
+    *(SyntaxError, tokenize.TokenError, RecursionError),  # a header is a Python literal
+    *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError),  # an archive is a ZIP file
+)
+"""What NumPy raises for files that are not, or no longer, what it wrote."""
+
+_FIX = "restore the file, or preprocess the sequence again"
+
+
+def load_npy(path: Path | str, fix: str = _FIX) -> npt.NDArray[Any]:
+    """Read the one array of a ``.npy`` file.
+
+    Raises:
+        UserError: the file is missing, damaged, an archive, or holds Python objects.
+    """
+    content = _load(path, fix)
+    if isinstance(content, np.ndarray):
+        return content
+    content.close()
+    raise _unreadable(path, "an archive of several", fix)
+
+
+def load_npz(path: Path | str, *names: str, fix: str = _FIX) -> dict[str, npt.NDArray[Any]]:
+    """Read these arrays of a ``.npz`` file.
+
+    Raises:
+        UserError: the file is missing, damaged, a single array, or lacks one of them.
+    """
+    content = _load(path, fix)
+    if isinstance(content, np.ndarray):
+        raise _unreadable(path, "a single array", fix)
+    with content:
+        missing = [name for name in names if name not in content.files]
+        if missing:
+            got = f"{', '.join(content.files) or 'nothing'}: {', '.join(missing)} missing"
+            raise UserError(expected=f"arrays {', '.join(names)}", got=got, where=str(path), fix=fix)
+        try:
+            return {name: content[name] for name in names}
+        except ARRAY_ERRORS as error:
+            raise _unreadable(path, describe(error), fix) from error
+
+
+def load_indices(path: Path | str, fix: str = _FIX) -> npt.NDArray[np.int64]:
+    """Read whole numbers [N], such as times in µs or indices.
+
+    Raises:
+        UserError: as ``load_npy``, or the array is of another kind.
+    """
+    return as_indices(load_npy(path, fix), str(path), fix)
+
+
+def as_indices(array: npt.NDArray[Any], where: str, fix: str = _FIX) -> npt.NDArray[np.int64]:
+    """Whole numbers [N] as int64.
+
+    Raises:
+        UserError: another type or shape.
+    """
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        got = f"{array.dtype} {list(array.shape)}"
+        raise UserError(expected="whole numbers [N]", got=got, where=where, fix=fix)
+    return array.astype(np.int64)
+
+
+def describe(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _load(path: Path | str, fix: str) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file", fix) from error
+    except ARRAY_ERRORS as error:
+        raise _unreadable(path, describe(error), fix) from error
+
+
+def _unreadable(path: Path | str, got: str, fix: str) -> UserError:
+    return UserError(expected="a readable NumPy file", got=got, where=str(path), fix=fix)
