@@ -37,7 +37,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         """Normalise [N, C, H, W]."""
         if not (self.training and dist.is_initialized()):
             return super().forward(input)
-        values = input.float()
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
         count = values.numel() // self.num_features
         first = torch.cat([values.sum(dim=(0, 2, 3)), values.new_tensor([count])])
         total = _SumOverProcesses.apply(first)
