@@ -1,0 +1,107 @@
+"""Evaluation of a stream: however it is cut into chunks, lanes, groups and loader processes, the boxes are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from config.resolvers import register_resolvers
+from data.genx_utils.config import DataModuleConfig
+from models.rnn_states import LstmStates
+from modules.data.genx import DataModule
+from modules.detection import Module
+from modules.utils.evaluation import StreamingEvaluation
+from modules.utils.fetch import data_module_config, plain
+from tests.running import SMALL
+from tests.tiny import write_tiny_dataset
+from utils.cli import CONFIG_DIR
+
+
+class RawBoxes:
+    """A detector that reports some undecided boxes of every frame, so that no threshold hides a difference."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module.eval()
+        self.device = torch.device("cpu")
+
+    def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
+        """As the module."""
+        with torch.no_grad():
+            return self.module.features(frames, states)
+
+    def detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
+        """Every tenth box [n, 7]."""
+        picked = {stage: feature.flatten(0, 1).index_select(0, indices) for stage, feature in features.items()}
+        with torch.no_grad():
+            predictions, _ = self.module.mdl.forward_detect(picked)
+        return list(predictions[:, ::10, :7].float())
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> tuple[RawBoxes, dict[str, Any]]:
+    path = write_tiny_dataset(tmp_path_factory.mktemp("data"), train=1, val=3)
+    register_resolvers()
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = hydra.compose("val", overrides=[*SMALL, f"dataset.path={path}"])
+    torch.manual_seed(0)
+    config = plain(cfg)
+    module = Module(config)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.08)  # so that the states have a say
+    return RawBoxes(module), config
+
+
+def boxes(detector: RawBoxes, config: dict[str, Any], **changes: Any) -> dict[tuple[str, int], np.ndarray[Any, Any]]:
+    settings_ = data_module_config(config).__dict__ | changes
+    data_module = DataModule(DataModuleConfig(**settings_))
+    evaluation = StreamingEvaluation(config)
+    for batch in data_module.val_dataloader()[0]:
+        evaluation.step(detector, batch, 0)
+    assert evaluation.collector.labels.keys() == evaluation.collector.views.keys()
+    return {(Path(path).name, frame): rows[0] for (path, frame), rows in evaluation.collector.views.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(stream: tuple[RawBoxes, dict[str, Any]]) -> dict[tuple[str, int], np.ndarray[Any, Any]]:
+    return boxes(*stream, sequence_length=24, batch_size_eval=1)
+
+
+def same(
+    found: dict[tuple[str, int], np.ndarray[Any, Any]], expected: dict[tuple[str, int], np.ndarray[Any, Any]]
+) -> None:
+    assert found.keys() == expected.keys()
+    for key, rows in expected.items():
+        np.testing.assert_allclose(found[key], rows, rtol=1e-5, atol=2e-4, err_msg=str(key))
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(length=st.integers(1, 30), lanes=st.integers(1, 4), groups=st.integers(1, 3))
+def test_any_cut_gives_the_same_boxes(stream: Any, whole: Any, length: int, lanes: int, groups: int) -> None:
+    same(boxes(*stream, sequence_length=length, batch_size_eval=lanes, num_stream_groups_eval=groups), whole)
+
+
+def test_loader_processes_change_nothing(stream: Any, whole: Any) -> None:
+    cut = {"sequence_length": 7, "batch_size_eval": 2, "num_stream_groups_eval": 2}
+    alone, loaded = boxes(*stream, **cut), boxes(*stream, **cut, num_workers_eval=2)
+    assert all(np.array_equal(alone[key], loaded[key]) for key in whole)
+
+
+def test_the_state_matters(stream: Any, whole: Any) -> None:
+    """With states forgotten between chunks the boxes differ, so the comparisons above see the carrying."""
+    detector, config = stream
+
+    class Forgetful(RawBoxes):
+        def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
+            return super().features(frames, None)
+
+    found = boxes(Forgetful(detector.module), config, sequence_length=4)
+    assert max(float(np.abs(found[key] - rows).max()) for key, rows in whole.items()) > 0.05
