@@ -27,7 +27,6 @@ def test_one_of_two_processes_is_signalled(tmp_path: Path) -> None:
     places = [
         (1, StopAt("on_train_batch_start", 2, signal.SIGTERM), "after step 2"),
         (1, StopAt("on_validation_batch_start", 1, signal.SIGUSR2), "in the validation after step 3"),
-        (0, StopAt("on_before_optimizer_step", 2, signal.SIGUSR1), "after step 5"),
     ]
     for rank, at, text in places:
         statuses = together(2, stopped, _signal_one, rank, at, (*start, f"output.dir={stopped}"))

@@ -21,27 +21,37 @@ def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> 
     dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
     settings = (*TINY, "training.max_steps=30", "validation.val_check_interval=15", f"dataset.path={dataset}")
     launcher = ("gpus_per_node=null", "cpus_per_task=1", "partition=normal", "timeout_min=60")
-    name = "output.name=${model.short_name}-${derive.short_count:${training.max_steps}}-${reproduce.seed_everything}"
     command = (
         *("train.py", "--multirun", "hydra/launcher=slurm", *(f"hydra.launcher.{key}" for key in launcher)),
-        *(*settings, "hardware.accelerator=cpu", f"output.root={tmp_path}", name, "reproduce.seed_everything=0"),
+        *(*settings, "hardware.accelerator=cpu", f"output.root={tmp_path}", "reproduce.seed_everything=0"),
     )
     environment = cluster.environment | {"OMP_NUM_THREADS": "1"}
-    sweep = subprocess.Popen([sys.executable, *command], cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE)
+    said = tmp_path / "sweep.txt"
+    with open(said, "wb") as output:
+        sweep = subprocess.Popen(
+            [sys.executable, *command], cwd=REPOSITORY, env=environment, stdout=output, stderr=output
+        )
+
+    def logs() -> str:
+        return "".join(path.read_text() for path in [said, *sorted(tmp_path.glob("sweeps/**/*.out"))])
+
+    def begun() -> bool:
+        assert sweep.poll() is None, logs()
+        return bool(list(tmp_path.glob("rnndet-*/last.ckpt")))
+
     try:
-        cluster.wait_for(lambda: list(tmp_path.glob("rnndet-*-0/last.ckpt")) or sweep.poll() is not None, "training")
-        (run,) = tmp_path.glob("rnndet-*-0")
+        cluster.wait_for(begun, "training")
+        (run,) = tmp_path.glob("rnndet-*")
         (script,) = tmp_path.glob("sweeps/*/*/*_submission.sh")
         assert re.search(r"--signal=USR2@300", script.read_text())
         job = cluster.run("squeue", "--noheader", "--name=train", "--format=%A").strip()
         cluster.run("scancel", "--signal=USR2", job)
         facts = cluster.wait_until(job, "COMPLETED", "FAILED", "CANCELLED", restarts=1)
-        logs = "".join(path.read_text() for path in sorted(script.parent.rglob("*.out")))
-        assert (facts["JobState"], facts["Restarts"]) == ("COMPLETED", "1"), logs
-        assert "stopped by SIGUSR2 after step" in logs
-        assert sweep.wait(60) == 0
+        assert (facts["JobState"], facts["Restarts"]) == ("COMPLETED", "1"), logs()
+        assert "stopped by SIGUSR2 after step" in logs()
+        assert sweep.wait(60) == 0, logs()
     finally:
         sweep.kill()
-        _, said = sweep.communicate()
+        sweep.wait()
     assert train(tmp_path / "undisturbed", *settings) == 0
-    assert everything(run) == everything(tmp_path / "undisturbed"), said.decode()
+    assert everything(run) == everything(tmp_path / "undisturbed")
