@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,24 +11,13 @@ from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.filters import filter_boxes
 from data.preprocessing.sequence import group_labels, plan_sequence, preprocess_recording
+from tests.golden_files import golden_keys, load_golden
 from utils.boxes import to_bbox_array
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 SENSOR = {"gen1": (240, 304), "gen4": (720, 1280)}
 NUM_CLASSES = {"gen1": 2, "gen4": 3}
 PROPHESEE = {"gen1": (30, 10), "gen4": (60, 20)}
 CONSERVATIVE = (0, 5)
-
-
-def load(name: str, part: str = "") -> dict[str, np.ndarray]:
-    """Arrays of a file whose names hold ``part``."""
-    with np.load(GOLDEN / name) as archive:
-        return {key: archive[key] for key in archive.files if part in key}
-
-
-def names_in(name: str) -> set[str]:
-    with np.load(GOLDEN / name) as archive:
-        return set(archive.files)
 
 
 def config(dataset: str, size: tuple[int, int], **more) -> PreprocessConfig:
@@ -49,7 +36,7 @@ def config(dataset: str, size: tuple[int, int], **more) -> PreprocessConfig:
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("mode", ["gen1", "gen4"])  # prophesee and conservative
 def test_label_filters(dataset, split, mode):
-    golden = load("04b_label_filters.npz")
+    golden = load_golden("04b_label_filters")
     cfg = config(dataset, PROPHESEE[dataset] if mode == "gen1" else CONSERVATIVE)
     ours = filter_boxes(to_bbox_array(golden[f"{dataset}/in"]), cfg, split)
     theirs = golden[f"{dataset}/filter_{mode}/{split}"]
@@ -59,14 +46,16 @@ def test_label_filters(dataset, split, mode):
 
 def test_every_published_array_is_compared():
     filtered = {f"{d}/filter_{mode}/{split}" for d in SENSOR for mode in SENSOR for split in ("train", "val")}
-    assert names_in("04b_label_filters.npz") == filtered | {f"{d}/in" for d in SENSOR}
+    assert set(golden_keys("04b_label_filters")) == filtered | {f"{d}/in" for d in SENSOR}
     times = {f"{case}/{name}" for case in TIMES for name in (*TIME_ARRAYS, "in_labels", "dataset")}
-    assert names_in("04b_timestamps.npz") == times | {f"gen1_gaps/{name}" for name in ("in_labels", "dataset", "error")}
+    assert set(golden_keys("04b_timestamps")) == times | {
+        f"gen1_gaps/{name}" for name in ("in_labels", "dataset", "error")
+    }
     names = [r.build().name for r in REPRESENTATIONS]
     end = {f"{split}/in/{name}" for split in ("train", "val") for name in ("t", "x", "y", "p", "labels")}
     end |= {f"{split}/out/{name}" for split in ("train", "val") for name in END_LABELS}
     end |= {f"{split}/out/{name}/{array}" for split in ("train", "val") for name in names for array in END_FRAMES}
-    assert names_in("04b_endtoend_gen1.npz") == names_in("04b_endtoend_gen4.npz") == end
+    assert set(golden_keys("04b_endtoend_gen1")) == set(golden_keys("04b_endtoend_gen4")) == end
 
 
 TIMES = ("gen1_4hz", "gen1_gaps2", "gen1_single", "gen1_1hz", "gen4_60hz", "gen4_30hz", "gen4_60hz_gap")
@@ -81,7 +70,7 @@ END_FRAMES = ("data", "timestamps_us", "objframe_idx_2_repr_idx")
 
 @pytest.mark.parametrize("case", TIMES)
 def test_label_and_window_times(case):
-    golden = load("04b_timestamps.npz")
+    golden = load_golden("04b_timestamps")
     plan, labels = times_of(golden, case)
     np.testing.assert_array_equal(plan.label_times_us, golden[f"{case}/frame_timestamps_us"])
     np.testing.assert_array_equal(plan.ends_us, golden[f"{case}/ev_repr_timestamps_us"])
@@ -96,7 +85,7 @@ def test_label_and_window_times(case):
 
 
 def test_labels_closer_than_the_tolerance_are_one_frame():
-    golden = load("04b_timestamps.npz")  # this case crashes RVT's script: labels at 383.3 and 384.1 ms
+    golden = load_golden("04b_timestamps")  # this case crashes RVT's script: labels at 383.3 and 384.1 ms
     plan, _ = times_of(golden, "gen1_gaps")
     assert 383_333 in plan.label_times_us
     assert 384_100 not in plan.label_times_us
@@ -117,7 +106,7 @@ REPRESENTATIONS = [RepresentationConfig(), RepresentationConfig("mixed_density",
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("representation", REPRESENTATIONS, ids=lambda r: r.kind)
 def test_end_to_end(tmp_path, dataset, split, representation):
-    golden = load(f"04b_endtoend_{dataset}.npz", f"{split}/")
+    golden = load_golden(f"04b_endtoend_{dataset}", f"{split}/")
     cfg = config(
         dataset,
         PROPHESEE["gen1"] if dataset == "gen1" else CONSERVATIVE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
@@ -17,10 +15,10 @@ from data.representations.factory import make_representation
 from data.representations.mixed_density import MixedDensityStack
 from data.representations.stacked_histogram import StackedHistogram
 from data.representations.voxel_grid import VoxelGrid
+from tests.golden_files import load_golden
 from utils.cli import CONFIG_DIR
 from utils.errors import UserError
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "04b_representations.npz"
 WINDOWS = ("random", "empty", "single", "same_t", "hot", "uneven", "boundaries")
 NAMES = ("sh_b10_c10_slow", "sh_b10_c10_fast", "sh_b5_c255_slow", "sh_b10_none_fast", "mdes_b10_c32", "mdes_b10_none")
 HEIGHT, WIDTH = 24, 32
@@ -28,8 +26,7 @@ HEIGHT, WIDTH = 24, 32
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(GOLDEN) as archive:
-        return {name: archive[name] for name in archive.files}
+    return load_golden("04b_representations")
 
 
 @pytest.mark.parametrize("window", WINDOWS)
