@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import hydra
@@ -102,3 +103,25 @@ def test_compile_is_a_config_key():
     assert config.backbone.compile.enable
     assert config.backbone.compile.mode == "max-autotune"
     assert not detector_config(compose("gen1", "tiny")["model"]).backbone.compile.enable
+
+
+def test_every_option_of_the_page_is_a_config_key():
+    overrides = {
+        "T_max_chrono_init": (5, 10, 20, 40),
+        "enable_masking": True,
+        "use_gradient_checkpointing": True,
+        "attention.mlp_gated": True,
+        "attention.drop_path": 0.1,
+        "attention.drop_mlp": 0.2,
+        "lstm.dws_conv": True,
+        "lstm.drop_cell_update": 0.3,
+    }
+    given = [f"model.backbone.{key}={list(v) if isinstance(v, tuple) else v}" for key, v in overrides.items()]
+    config = detector_config(compose("gen1", "tiny", *given)["model"]).backbone
+    for key, value in overrides.items():
+        assert attrgetter(key)(config) == value
+        assert f"`{key}`" in PAGE
+    assert detector_config(
+        compose("gen1", "tiny", "model.backbone.plain_arithmetic=true")["model"]
+    ).backbone.plain_arithmetic
+    assert "`plain_arithmetic`" in PAGE

@@ -303,6 +303,16 @@ def test_a_real_checkpoint_takes_a_sequence(checkpoint, tmp_path):
     assert (info.width, info.height, info.frames) == (160, 128, 4)
 
 
+def test_published_weights_take_the_overrides_of_their_dataset(recording, checkpoint, tmp_path, capsys):
+    plain = {"state_dict": torch.load(checkpoint, weights_only=True)["state_dict"]}
+    torch.save(plain, tmp_path / "rvt.ckpt")
+    options = ["-o", tmp_path / "out.mp4", "--checkpoint", tmp_path / "rvt.ckpt", "--device", "cpu"]
+    assert status(recording, *options) == 2
+    assert "dataset=gen1" in capsys.readouterr().err
+    run(recording, *options, "--duration-s", "0.1", "--overrides", *SMALL)
+    assert probe_video(tmp_path / "out.mp4").frames == 2
+
+
 def test_something_else_than_a_checkpoint(recording, tmp_path, capsys):
     (tmp_path / "a.ckpt").write_text("no checkpoint")
     assert status(recording, "-o", tmp_path / "out.mp4", "--checkpoint", tmp_path / "a.ckpt") == 2
