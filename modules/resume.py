@@ -197,13 +197,16 @@ class ResumePoints(Callback):
             self._save_best(trainer)
         to_archive = stepped and archive > 0 and step % archive == 0
         due = stepped and (step % self.retention.every_n_steps == 0 or step >= trainer.max_steps)
+        due |= (
+            trainer.fit_loop.epoch_loop._num_ready_batches_reached() and trainer.current_epoch + 1 == trainer.max_epochs
+        )
         if validated or due or to_archive:
             self.save_last(trainer)
         if to_archive and trainer.is_global_zero:
             keep_copy(self.folder / LAST, self.folder / step_name(step))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the end of a run that ends by another limit than its number of steps."""
+        """Save the end of a run that a callback ended early."""
         if self._saved_step != trainer.global_step:
             self.save_last(trainer)
 

@@ -17,6 +17,8 @@ from utils.processes import process_rank
 DONE = "done.json"
 """Exists in the folder of a finished run."""
 
+_LIMITS = ("max_steps", "max_epochs")
+
 
 def resume_point(cfg: DictConfig) -> tuple[Path, dict[str, Any]] | None:
     """Return the checkpoint to go on from and its content: the one asked for, or the newest readable one of the run.
@@ -49,7 +51,7 @@ def is_done(cfg: DictConfig) -> bool:
         return False
     try:
         done = json.loads(file.read_text(encoding="utf-8"))
-        return int(done.get("max_steps", done["steps"])) >= int(cfg.training.max_steps)
+        steps, limits = int(done["steps"]), [int(done.get(name, 0)) for name in _LIMITS]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             expected="what a finished run wrote: steps and figures",
@@ -57,6 +59,8 @@ def is_done(cfg: DictConfig) -> bool:
             where=str(file),
             fix="remove it; the same command then goes on from the newest checkpoint",
         ) from error
+    wanted = [int(cfg.training[name]) for name in _LIMITS]
+    return steps >= wanted[0] or all(before >= now for before, now in zip(limits, wanted, strict=True))
 
 
 def write_done(cfg: DictConfig, steps: int, figures: dict[str, float]) -> None:
@@ -64,7 +68,7 @@ def write_done(cfg: DictConfig, steps: int, figures: dict[str, float]) -> None:
     if process_rank() == 0:
         if cfg.output.scratch is not None:
             copy_checkpoints(Path(cfg.output.scratch), Path(cfg.output.dir))
-        done = {"steps": steps, "max_steps": int(cfg.training.max_steps), **figures}
+        done = {"steps": steps, **{name: int(cfg.training[name]) for name in _LIMITS}, **figures}
         write_json(Path(cfg.output.dir) / DONE, done)
 
 

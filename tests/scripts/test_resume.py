@@ -122,6 +122,14 @@ def test_more_steps_later_are_as_if_asked_for_at_once(undisturbed: Undisturbed, 
     assert everything(tmp_path) == undisturbed(1, *cycle)
 
 
+def test_more_passes_later_too(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    more = ("dataset.train.sampling=stream", "training.max_steps=20", "training.lr_scheduler.total_steps=20")
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *more)
+    assert train(tmp_path, *start, "training.max_epochs=1") == 0
+    assert train(tmp_path, *start, "training.max_epochs=2") == 0
+    assert everything(tmp_path) == undisturbed(1, *more, "training.max_epochs=2")
+
+
 def test_another_number_of_processes_goes_on_with_a_warning(undisturbed: Undisturbed, tmp_path: Path) -> None:
     start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
     assert train(tmp_path, *start, world=2, stop=StopAt("on_train_batch_start", 5)) == -signal.SIGKILL
