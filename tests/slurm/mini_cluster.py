@@ -169,7 +169,7 @@ class MiniCluster:
         text = self.run("scontrol", "show", "job", "--oneliner", job)
         return dict(part.split("=", 1) for part in text.split() if "=" in part)
 
-    def wait_until(self, job: str, *states: str, restarts: int = 0, limit_s: float = 180.0) -> dict[str, str]:
+    def wait_until(self, job: str, *states: str, restarts: int = 0, limit_s: float = 400.0) -> dict[str, str]:
         """Wait for a job to come to one of the states, having been queued again so often; returns its facts."""
         end = time.monotonic() + limit_s
         while True:
@@ -179,7 +179,7 @@ class MiniCluster:
             assert time.monotonic() < end, f"job {job}: {facts}, not {states} {restarts}\n{self.logs()}"
             time.sleep(0.2)
 
-    def wait_for(self, condition: Callable[[], object], what: str, limit_s: float = 120.0) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str, limit_s: float = 400.0) -> None:
         """Wait until something is so."""
         end = time.monotonic() + limit_s
         while not condition():
