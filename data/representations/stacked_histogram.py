@@ -63,12 +63,16 @@ def _count(frame, t, x, y, p, bins, cutoff, shift):  # type: ignore[no-untyped-d
         start, stop = stop, _end_of_bin(t, stop, time_bin, bins)
         darker, brighter = np.uintp(time_bin) * plane, np.uintp(time_bin + bins) * plane
         if shift:
-            # Without branches, which the processor would guess wrong: an event to leave out adds 0 to pixel 0.
+            # Places are gathered without branches first, which the processor would guess wrong.
+            places = np.empty(stop - start + 1, dtype=np.uint32)
+            kept = 0
             for i in range(start, stop):
-                keep = np.uintp(y[i] & x[i] & 1)
                 place = np.uintp(y[i] >> 1) * width + np.uintp(x[i] >> 1) + (brighter if p[i] else darker)
-                count = flat[place * keep]
-                flat[place * keep] = count + np.uint8(np.uintp(count < largest) & keep)
+                places[kept] = place
+                kept += y[i] & x[i] & 1
+            for i in range(kept):
+                count = flat[places[i]]
+                flat[places[i]] = count + np.uint8(count < largest)
         else:
             for i in range(start, stop):
                 place = np.uintp(y[i]) * width + np.uintp(x[i]) + (brighter if p[i] else darker)
