@@ -5,13 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from multiprocessing.synchronize import Event
+from pathlib import Path
 
 import pytest
 
+import utils.slurm
 from utils.cli import run_command, stoppable
 from utils.signals import STOP_SIGNALS, raise_on_stop, shield_worker
+from utils.steps import Step, run_steps
 
 
 @pytest.mark.parametrize("signum", STOP_SIGNALS)
@@ -62,3 +66,28 @@ def test_only_its_parent_ends_a_worker() -> None:
     worker.terminate()
     worker.join(30)
     assert worker.exitcode == 0
+
+
+STEP = """
+import os, pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[1])
+def stop(*_):
+    (folder / "saved").write_text(os.environ.get("SLURM_JOB_ID", "no job"))
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+os.kill(os.getppid(), signal.SIGUSR1)
+time.sleep(60)
+"""
+
+
+def test_steps_under_way_may_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setattr(utils.slurm, "_POLL_S", 0.0)
+    step = Step("a", (sys.executable, "-c", STEP, str(tmp_path)), tmp_path / "result")
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: run_steps([step], log_dir=tmp_path, parallel=1))
+    assert stop.value.code == 128 + signal.SIGUSR1
+    assert (tmp_path / "saved").read_text() == "no job", "the step leaves SLURM to the program that started it"
+    assert "job 4711 is not queued again: SLURM does not answer" in caplog.text
