@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,16 +13,13 @@ import torch
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.config import DataModuleConfig
 from data.genx_utils.dataset_rnd import RandomItems
-from data.genx_utils.frame_reader import UnreadableFrames
-from data.genx_utils.layout import SequencePaths, list_sequences
+from data.genx_utils.load_sequences import load_sequences
 from data.genx_utils.loader import PlanLoader
 from data.genx_utils.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
 from data.genx_utils.plan_labelling import LabelPlan
 from data.genx_utils.sequence import EventSequence
 from data.genx_utils.sequence_ranges import training_ranges, whole_range
-from data.genx_utils.sequence_split import evenly_spread, hide_by_file, hide_sequences, hide_weakly
 from data.genx_utils.types import Batch
-from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -66,54 +62,8 @@ class DataModule(pl.LightningDataModule):
             UserError: the split is missing or empty, or a sequence is incomplete.
         """
         if split not in self._sequences:
-            self._sequences[split] = self._load(split)
+            self._sequences[split] = load_sequences(self.cfg, split)
         return self._sequences[split]
-
-    def _load(self, split: str) -> list[EventSequence]:
-        cfg = self.cfg
-        folder = Path(cfg.path) / split
-        paths = [SequencePaths(p, cfg.ev_repr_name, cfg.downsample_by_factor_2) for p in list_sequences(folder)]
-        if not paths:
-            raise UserError(
-                expected="sequence folders",
-                got="none",
-                where=str(folder),
-                fix="preprocess the data, or set dataset.path",
-            )
-        if split != "train" and cfg.eval_ratio is not None:
-            paths = [paths[index] for index in evenly_spread(len(paths), cfg.eval_ratio)]
-        for path in paths:
-            path.check()
-        sequences = [EventSequence(path, cfg.sensor_hw) for path in paths]
-        if split == "train":
-            if cfg.on_bad_sequence == "skip":
-                self._measure(sequences)
-            self._hide(sequences)
-        logger.info("%s: %d sequences, %d labelled frames", split, *self._counts(sequences))
-        return sequences
-
-    @staticmethod
-    def _counts(sequences: list[EventSequence]) -> tuple[int, int]:
-        return len(sequences), sum(int(sequence.visible.sum()) for sequence in sequences)
-
-    @staticmethod
-    def _measure(sequences: list[EventSequence]) -> None:
-        """Let the plan take lengths from the frame times where the frames cannot be read: it stays the same plan."""
-        for sequence in sequences:
-            try:
-                sequence.num_frames  # noqa: B018 (read once and kept)
-            except UnreadableFrames as error:
-                logger.warning("its samples will be left out\n%s", error)
-                sequence.num_frames = sequence.num_frame_times
-
-    def _hide(self, sequences: list[EventSequence]) -> None:
-        cfg = self.cfg
-        if cfg.split_file is not None:
-            hide_by_file(sequences, cfg.split_file)
-        elif cfg.ratio is not None:
-            hide_weakly(sequences, cfg.ratio, cfg.sequence_length, cfg.ratio_offset)
-        elif cfg.train_ratio is not None:
-            hide_sequences(sequences, cfg.train_ratio)
 
     def setup(self, stage: str | None = None) -> None:
         """Read what the stage needs, so that mistakes show before training starts; a new fit begins the plan anew."""

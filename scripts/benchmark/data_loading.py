@@ -81,7 +81,7 @@ def rows(frames: int, repeats: int) -> list[dict[str, Any]]:
         ("random, 0 workers, flips and zooms as on Gen1", "random", 0, PAPER),
         ("random, 0 workers, crop, intensity and mixing half of the time too", "random", 0, ALL),
     ]
-    logging.getLogger("modules.data.genx").setLevel(logging.WARNING)
+    logging.getLogger("data.genx_utils.load_sequences").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder), frames)
         return [
