@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slurm
 
 def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> None:
     dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
-    settings = (*TINY, "training.max_steps=30", "validation.val_check_interval=15", f"dataset.path={dataset}")
+    settings = (*TINY, "training.max_steps=60", "validation.val_check_interval=30", f"dataset.path={dataset}")
     launcher = ("gpus_per_node=null", "cpus_per_task=1", "partition=normal", "timeout_min=60")
     command = (
         *("train.py", "--multirun", "hydra/launcher=slurm", *(f"hydra.launcher.{key}" for key in launcher)),
@@ -37,11 +37,11 @@ def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> 
 
     def begun() -> bool:
         assert sweep.poll() is None, logs()
-        return bool(list(tmp_path.glob("rnndet-*/last.ckpt")))
+        return bool(list(tmp_path.glob("rvt-*/last.ckpt")))
 
     try:
         cluster.wait_for(begun, "training")
-        (run,) = tmp_path.glob("rnndet-*")
+        (run,) = tmp_path.glob("rvt-*")
         (script,) = tmp_path.glob("sweeps/*/*/*_submission.sh")
         assert re.search(r"--signal=USR2@300", script.read_text())
         job = cluster.run("squeue", "--noheader", "--name=train", "--format=%A").strip()
