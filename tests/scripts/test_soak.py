@@ -1,0 +1,35 @@
+"""The soak test itself: a training killed at random ends like an undisturbed one, and a difference is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from scripts.benchmark.soak import compare, report
+from tests.running import run
+from tests.tiny import write_tiny_dataset
+
+
+def test_two_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
+    out = tmp_path / "soak"
+    status = run(
+        "scripts/benchmark/soak.py", "--kills", "2", "--steps", "12", "--workers", "0", "--output", str(out),
+        "--report", str(tmp_path / "table.md"), f"dataset.path={dataset}",
+    )  # fmt: skip
+    text = capsys.readouterr().out
+    assert status == 0, text
+    assert "2 SIGKILLs" in text
+    assert text.count(": yes") == 4
+    assert (tmp_path / "table.md").read_text() == text
+
+    last = out / "killed" / "last.ckpt"
+    state = torch.load(last, weights_only=True)
+    next(iter(state["state_dict"].values())).view(-1)[0] += 1e-7
+    torch.save(state, last)
+    same = compare(out / "undisturbed", out / "killed")
+    assert not same["weights"]
+    assert same["optimiser"]
+    assert "weights: NO" in report([], same, ["python"])
