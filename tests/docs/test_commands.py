@@ -52,6 +52,9 @@ def test_documented_command(command: str, capsys: pytest.CaptureFixture[str]) ->
     if "--multirun" in arguments:
         # Hydra prints one job only: the first of the sweep.
         arguments = [re.sub(r"^([\w.]+=[^\[{,]*),.*$", r"\1", argument) for argument in arguments if argument[0] != "-"]
+    if "--multirun" in arguments:  # Hydra shows the config of one run only: the first of the sweep
+        single = [argument for argument in arguments if argument != "--multirun"]
+        arguments = [re.sub(r"^([\w.]+=[^,\[{]+),.*$", r"\1", argument) for argument in single]
     assert run(script, *arguments, "--cfg", "job") == 0
     assert capsys.readouterr().out
 
