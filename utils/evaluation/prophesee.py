@@ -124,9 +124,11 @@ class PropheseeEvaluator:
         ranking score (``product_AP`` or ``class_AP``, and so on), the latter only when detections have objectness.
         −1 means that no label falls into the size range; without any detection all figures are 0.
         """
-        protocol, strict = self._windows(strict=False), self._windows(strict=True)
+        gt, dt = _concatenate(self._gt), _concatenate(self._dt)
+        protocol = self._windows(gt, dt, strict=False)
         figures = self._protocol_figures(protocol, self.score)
         if extra:
+            strict = self._windows(gt, dt, strict=True)
             figures |= _named("strict_", self._strict_figures(strict, self.score))
             if self._has_objectness:
                 other: Score = "product" if self.score == "class" else "class"
@@ -134,8 +136,7 @@ class PropheseeEvaluator:
                 figures |= _named(f"strict_{other}_", self._strict_figures(strict, other))
         return figures
 
-    def _windows(self, *, strict: bool) -> Windows:
-        gt, dt = _concatenate(self._gt), _concatenate(self._dt)
+    def _windows(self, gt: BoxArray, dt: BoxArray, *, strict: bool) -> Windows:
         gt_item = np.repeat(np.arange(len(self._gt)), [len(a) for a in self._gt])
         dt_item = np.repeat(np.arange(len(self._dt)), [len(a) for a in self._dt])
         times = None
@@ -153,18 +154,20 @@ class PropheseeEvaluator:
         return protocol_mask(boxes, self.skip_us, self.min_diag, self.min_side)
 
     def _protocol_figures(self, windows: Windows, score: Score) -> dict[str, float]:
-        figures = dict(zip(METRICS, self._precision(windows, score)[0].tolist(), strict=True))
+        figures = dict(zip(METRICS, self._precision(windows, score, len(self.classes))[0].tolist(), strict=True))
         for class_id, name in enumerate(self.classes):
             part = windows.of_class(class_id, only_with_labels=True)
-            row = self._precision(part, score)[1 + class_id]
+            for boxes in (part.gt, part.dt):  # copies of this class alone
+                boxes["class_id"] = 0
+            row = self._precision(part, score, 1)[0]
             figures |= {f"{metric}_{name}": value for metric, value in zip(METRICS, row.tolist(), strict=True)}
         return figures
 
-    def _precision(self, windows: Windows, score: Score) -> npt.NDArray[np.float64]:
-        return average_precision(windows, _scores(windows.dt, score), len(self.classes), self.backend)
+    def _precision(self, windows: Windows, score: Score, count: int) -> npt.NDArray[np.float64]:
+        return average_precision(windows, _scores(windows.dt, score), count, self.backend)
 
     def _strict_figures(self, windows: Windows, score: Score) -> dict[str, float]:
-        rows = self._precision(windows, score).tolist()
+        rows = self._precision(windows, score, len(self.classes)).tolist()
         figures = dict(zip(METRICS, rows[0], strict=True))
         for name, row in zip(self.classes, rows[1:], strict=True):
             figures |= {f"{metric}_{name}": value for metric, value in zip(METRICS, row, strict=True)}
@@ -181,7 +184,8 @@ def _named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def _concatenate(arrays: Sequence[BoxArray]) -> BoxArray:
-    return np.concatenate(arrays) if arrays else np.zeros(0, dtype=BBOX_DTYPE)
+    # NumPy compares the fields of every pair of structured arrays; bytes are put together in a tenth of the time.
+    return np.frombuffer(bytearray(b"".join(a.tobytes() for a in arrays)), dtype=BBOX_DTYPE)
 
 
 def _only_finite(boxes: BoxArray) -> BoxArray:
