@@ -151,6 +151,9 @@ class HeadConfig:
         obj_focal_loss: focal objectness loss (alpha 0.25, gamma 2) in place of cross-entropy.
         ignore_bg_k: share of background anchors, the most confident ones, that take no objectness loss.
         use_l1: add an L1 loss on the raw box outputs.
+        use_soft_labels: scores of pseudo boxes are soft targets of objectness and class, see ``losses.soft_targets``.
+        soft_label_weight: 1: the target is the score itself; 0: it is 1, as without soft labels.
+        temperature: divides the logit of the score before it becomes a target.
     """
 
     num_classes: int
@@ -161,6 +164,9 @@ class HeadConfig:
     obj_focal_loss: bool = False
     ignore_bg_k: float = 0.0
     use_l1: bool = False
+    use_soft_labels: bool = False
+    soft_label_weight: float = 1.0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         require_positive(self.num_classes, "head.num_classes")
@@ -168,6 +174,9 @@ class HeadConfig:
         fix = f"keep the default {IGNORE_LABEL}"
         require(outside, "head.ignore_label", "an id that is no class", self.ignore_label, fix)
         require_share(self.ignore_bg_k, "head.ignore_bg_k")
+        weight, where = self.soft_label_weight, "head.soft_label_weight"
+        require(0 <= weight <= 1, where, "a share in [0, 1]", weight, "give a number such as 0.5")
+        require_positive(self.temperature, "head.temperature")
         self.loss_weighting()
         if self.ignore_bbox_thresh is not None:
             thresholds = tuple(float(x) for x in self.ignore_bbox_thresh)

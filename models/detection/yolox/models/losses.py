@@ -68,6 +68,30 @@ def box_weights(targets: Tensor, assignment: Assignment, cfg: HeadConfig) -> Ten
     return weight / mean.clamp(min=1e-8)
 
 
+def soft_targets(targets: Tensor, assignment: Assignment, cfg: HeadConfig) -> tuple[Tensor, Tensor] | None:
+    """What objectness and class are to become at each anchor, from the scores of the box it is assigned to.
+
+    With temperature T, weight w and a score p of the box: (1 - w) + w · sigmoid(logit(p) / T). Ground truth has p = 1
+    and keeps 1; a box of score 0 gets 1 - w. T > 1 draws scores towards 1/2, T < 1 away from it.
+
+    Args:
+        targets: [N, M, 7] as in :func:`split_targets`.
+        assignment: of the anchors.
+        cfg: loss settings.
+
+    Returns:
+        objectness and class targets, each [N, A] in [1 - w, 1] and meaningless at background anchors; None with
+        ``use_soft_labels`` off.
+    """
+    if not cfg.use_soft_labels:
+        return None
+    weight = cfg.soft_label_weight
+    tempered = (targets[..., 5:7].clamp(0, 1).logit() / cfg.temperature).sigmoid()
+    soft = (1 - weight) + weight * tempered
+    objectness, class_conf = (part.gather(1, assignment.box_index) for part in soft.unbind(-1))
+    return objectness, class_conf
+
+
 def mean_over_processes(value: Tensor) -> Tensor:
     """Mean of a number over the processes that train together, without gradient; of a single process, the number."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
@@ -126,9 +150,12 @@ def detection_losses(
     # Background anchors are replaced before the arithmetic, so that no overflow of theirs reaches a gradient.
     iou = box_iou(torch.where(foreground.unsqueeze(-1), boxes_pred, target_box + 1), target_box)
     iou_loss = ((1 - iou**2) * box_weight).sum() / num_fg
-    obj_loss = _objectness_loss(obj_logits, match, fg, cfg) / num_fg
+    soft = soft_targets(targets, match, cfg)
+    obj_target = fg if soft is None else torch.where(foreground, soft[0].to(raw.dtype), 0.0)
+    obj_loss = _objectness_loss(obj_logits, match, obj_target, cfg) / num_fg
     one_hot = F.one_hot(boxes.class_id.gather(1, match.box_index), cfg.num_classes).to(raw.dtype)
-    cls_target = one_hot * match.iou.unsqueeze(-1)
+    overlap = match.iou if soft is None else match.iou * soft[1].to(match.iou.dtype)
+    cls_target = one_hot * overlap.unsqueeze(-1)
     cls_terms = F.binary_cross_entropy_with_logits(cls_logits, cls_target, reduction="none").sum(-1)
     cls_loss = (cls_terms * box_weight).sum() / num_fg
     l1_loss = raw.new_zeros(())
@@ -145,11 +172,11 @@ def detection_losses(
     }
 
 
-def _objectness_loss(obj_logits: Tensor, match: Assignment, fg: Tensor, cfg: HeadConfig) -> Tensor:
+def _objectness_loss(obj_logits: Tensor, match: Assignment, target: Tensor, cfg: HeadConfig) -> Tensor:
     if cfg.obj_focal_loss:
-        terms = focal_loss(obj_logits, fg)
+        terms = focal_loss(obj_logits, target)
     else:
-        terms = F.binary_cross_entropy_with_logits(obj_logits, fg, reduction="none")
+        terms = F.binary_cross_entropy_with_logits(obj_logits, target, reduction="none")
     ignored = match.ignored
     if cfg.ignore_bg_k > 0:
         ignored = ignored | confident_background(obj_logits, match, cfg.ignore_bg_k)
