@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
+from modules.averaging import check_averaging, check_decay
 from modules.checkpointing import LAST, Retention
 from modules.data.genx import DataModule
 from modules.detection import Module
@@ -38,6 +39,7 @@ def check_training(cfg: DictConfig) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(expected="a whole number from 1", got=str(value), where=key, fix=f"set {key}=N")
     parse_duration(cfg.training.max_time, "training.max_time")
+    check_decay(cfg.training.ema_decay)
     Retention(**cfg.checkpointing)
 
 
@@ -76,6 +78,7 @@ def train(cfg: DictConfig, data_module: DataModule, module: Module) -> None:
             return
         module.load_checkpoint_weights(state, where=str(path))
         check_schedule(state, cfg, path)
+        check_averaging(state, cfg.training.ema_decay, where=str(path))
         log.info("going on from %s at step %d", path, state.get("global_step", 0))
         del state
     elif cfg.weight is not None:

@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
 
+from modules.averaging import AveragedWeights, check_decay
 from modules.callbacks import ProgressLines
 from modules.checkpointing import AtomicCheckpointIO, Retention
 from modules.loggers import build_logger
@@ -73,6 +74,9 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     points = ResumePoints(folder, Retention(**cfg.checkpointing))
     if training:
         callbacks += [points, LearningRateMonitor(logging_interval="step"), Preemption(save_resume_point)]
+        decay = check_decay(cfg.training.ema_decay)
+        if decay is not None:
+            callbacks.append(AveragedWeights(decay))  # after the resume points
         limit = parse_duration(cfg.training.max_time, "training.max_time")
         if limit is not None:
             callbacks.append(StopAfter(limit, save_resume_point))
