@@ -8,7 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from modules.checkpointing import find_newest, load_checkpoint_file
+from modules.checkpoint_search import find_newest
+from modules.checkpointing import load_checkpoint_file
 from modules.scratch import checkpoint_folder, copy_checkpoints
 from utils.atomic import write_json
 from utils.errors import UserError

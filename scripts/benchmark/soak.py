@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from modules.checkpointing import LAST, find_newest, load_checkpoint_file
+from modules.checkpoint_search import find_newest
+from modules.checkpointing import LAST, load_checkpoint_file
 from utils.atomic import write_text
 from utils.cli import run_command
 from utils.errors import UserError

@@ -16,10 +16,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modules.checkpoint_search import find_newest
 from modules.checkpointing import (
     LAST,
     Retention,
-    find_newest,
     keep_copy,
     load_checkpoint_file,
     step_name,
