@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from modules.utils.launcher import same_command
+from modules.utils.launcher import PARENT, same_command, watch_parent
 from tests.running import REPOSITORY, SMALL, failure, run
 from tests.tiny import write_tiny_dataset
 from tests.together import run_together, started_by_slurm, together
@@ -73,9 +77,28 @@ def test_a_mistake_that_only_the_second_process_meets_ends_both_with_one_message
 
 
 def test_a_mistake_that_both_meet_is_told_once(dataset: Path, tmp_path: Path) -> None:
-    arguments = training(dataset, tmp_path / "run", "batch_size.train=200", "dataset.train.sampling=random")
+    arguments = training(dataset, tmp_path / "run", "batch_size.train=40", "dataset.train.sampling=random")
     assert run_together(2, tmp_path, "train.py", *arguments, "hardware.accelerator=cpu") == [2, 2]
-    assert "400 samples" in (tmp_path / "rank0.txt").read_text()
+    assert "80 samples" in (tmp_path / "rank0.txt").read_text()
+
+
+def test_a_process_ends_when_the_one_that_started_it_was_killed() -> None:
+    reading, writing = os.pipe()  # open as long as one of the two lives
+    first = os.fork()
+    if first == 0:
+        os.environ[PARENT] = str(os.getpid())
+        if os.fork() == 0:
+            watch_parent()
+            os.write(writing, b"1")
+        time.sleep(60)
+        os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 1) == b"1"
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    assert select.select([reading], [], [], 30)[0], "the second process goes on"
+    assert os.read(reading, 1) == b""
+    os.close(reading)
 
 
 def test_as_many_processes_as_were_started(
