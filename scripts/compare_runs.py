@@ -12,6 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scripts.rounds.summary import quality_rows
 from utils.atomic import write_text
 from utils.cli import run_command
 from utils.errors import UserError
@@ -36,7 +37,7 @@ def load(roots: Sequence[Path]) -> list[Summary]:
                 fix="give the root folder of the experiment, after it has ended",
             )
         summaries.append(json.loads(path.read_text(encoding="utf-8")))
-    free = {"seed", "root", "parallel", "threads", "dataset_path"}
+    free = {"seed", "root", "parallel", "threads", "dataset_path", "cluster", "slurm"}
     settings = [{key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
     differing = sorted({key for other in settings for key in other if other[key] != settings[0].get(key)})
     if differing:
@@ -55,30 +56,50 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(scaled):.1f} ± {stdev(scaled):.1f}" if len(scaled) > 1 else f"{scaled[0]:.1f}"
 
 
+def _of_all(summaries: Sequence[Summary], key: str) -> dict[str, list[Any]]:
+    """Arms or labels by name, with those of every experiment that has them: rounds may have been cancelled in some."""
+    names = dict.fromkeys(name for summary in summaries for name in summary[key])
+    return {name: [summary[key][name] for summary in summaries if name in summary[key]] for name in names}
+
+
 def markdown(summaries: Sequence[Summary]) -> str:
     """Tables in Markdown: every arm with mean and spread over seeds, every seed, and the pseudo labels."""
-    seeds = [summary["settings"]["seed"] for summary in summaries]
-    splits, arms = summaries[0]["splits"], summaries[0]["arms"]
+    splits, arms = summaries[0]["splits"], _of_all(summaries, "arms")
     columns = [(split, metric) for split in splits for metric in ("AP", "AP_50", "product_AP")]
     heads = " | ".join(f"{metric} {split}" for split, metric in columns)
     lines = [f"| detector | trained on | steps | {heads} |", "|---|---|---" + "|---" * len(columns) + "|"]
-    for name, arm in arms.items():
-        cells = [spread([s["arms"][name][split][metric] for s in summaries]) for split, metric in columns]
-        lines.append(f"| {name} | {arm['meaning']} | {arm['steps']} | {' | '.join(cells)} |")
-    split = splits[-1]
-    lines += ["", f"AP on {split}, seed by seed:", "", f"| detector | {' | '.join(f'seed {seed}' for seed in seeds)} |"]
-    lines.append("|---" * (len(seeds) + 1) + "|")
+    for name, found in arms.items():
+        few = "" if len(found) == len(summaries) else f" ({len(found)} of {len(summaries)} seeds)"
+        cells = [spread([arm[split][metric] for arm in found]) for split, metric in columns]
+        lines.append(f"| {name}{few} | {found[0]['meaning']} | {found[0]['steps']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *_every_seed(summaries, list(arms)), "", *_labels(summaries)]) + "\n"
+
+
+def _every_seed(summaries: Sequence[Summary], arms: Sequence[str]) -> list[str]:
+    split = summaries[0]["splits"][-1]
+    seeds = [f"seed {summary['settings']['seed']}" for summary in summaries]
+    lines = [
+        f"AP on {split}, seed by seed:",
+        "",
+        f"| detector | {' | '.join(seeds)} |",
+        "|---" * (len(seeds) + 1) + "|",
+    ]
     for name in arms:
-        values = [f"{100 * summary['arms'][name][split]['AP']:.1f}" for summary in summaries]
+        rows = [summary["arms"].get(name) for summary in summaries]
+        values = ["-" if row is None else f"{100 * row[split]['AP']:.1f}" for row in rows]
         lines.append(f"| {name} | {' | '.join(values)} |")
-    lines += ["", "Pseudo labels against the hidden labels, IoU 0.5, one box to one label:", ""]
-    lines += ["| round | class | precision | recall |", "|---|---|---|---|"]
-    for name, quality in summaries[0]["pseudo_labels"].items():
-        for label in quality["one_to_one"]:
-            rows = [summary["pseudo_labels"][name]["one_to_one"][label] for summary in summaries]
-            precision, recall = spread([r["precision_50"] for r in rows]), spread([r["recall_50"] for r in rows])
+    return lines
+
+
+def _labels(summaries: Sequence[Summary]) -> list[str]:
+    lines = ["Pseudo labels against the hidden labels, IoU 0.5, one box to one label:", ""]
+    lines += ["| round | class or step | precision | recall |", "|---|---|---|---|"]
+    for name, qualities in _of_all(summaries, "pseudo_labels").items():
+        tables = [dict(quality_rows(quality)) for quality in qualities]
+        for label in tables[0]:
+            precision, recall = (spread([table[label][index] for table in tables]) for index in (0, 1))
             lines.append(f"| {name} | {label} | {precision} | {recall} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -13,9 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
+from scripts.rounds.picture import save_picture
 from scripts.rounds.plan import RoundsPlan, build_plan
+from scripts.rounds.settings import check_settings
+from scripts.rounds.stopping import guarded
 from scripts.rounds.summary import summarise, table
-from utils.atomic import write_json
+from utils.atomic import write_json, write_text
 from utils.cli import hydra_entry
 from utils.errors import UserError
 from utils.slurm_steps import submit_steps
@@ -24,29 +26,7 @@ from utils.steps import Step, run_steps
 log = logging.getLogger(__name__)
 register_resolvers()
 
-SETTINGS = "settings.json"
 SUMMARY = "summary.json"
-
-
-def check_settings(root: Path, settings: dict[str, object]) -> None:
-    """Refuse to mix two experiments in one folder; remember the settings of a new one.
-
-    Raises:
-        UserError: the folder holds results of other settings; the message names the keys that differ.
-    """
-    path = root / SETTINGS
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differing = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
-        if differing:
-            raise UserError(
-                expected="the settings this experiment was started with",
-                got=", ".join(f"{key}={settings.get(key)} (before: {before.get(key)})" for key in differing),
-                where=str(path),
-                fix="choose another root=FOLDER, or take the changed keys back",
-            )
-        return
-    write_json(path, settings)
 
 
 def submit(cfg: DictConfig, plan: RoundsPlan) -> None:
@@ -66,14 +46,15 @@ def submit(cfg: DictConfig, plan: RoundsPlan) -> None:
         needs=tuple(step.name for step in plan.steps),
     )
 
+    trainings = {step.name for step in plan.steps if Path(step.command[1]).name == "train.py"}
+
     def options(step: Step) -> list[str]:
-        training = Path(step.command[1]).name == "train.py"
-        chosen = {**cfg.slurm.options, **(cfg.slurm.train_options if training else {})}
+        chosen = {**cfg.slurm.options, **(cfg.slurm.train_options if step.name in trainings else {})}
         given = {key: value for key, value in chosen.items() if value is not None and value is not False}
         return [f"--{key}" if value is True else f"--{key}={value}" for key, value in given.items()]
 
     jobs = submit_steps(
-        [*plan.steps, table_step],
+        [*(guarded(step) for step in plan.steps), table_step],
         log_dir=plan.root / "logs",
         jobs_file=plan.root / "jobs.json",
         script=program.parent / "slurm" / "step.sbatch",
@@ -88,7 +69,7 @@ def _plan(cfg: DictConfig) -> RoundsPlan:
 
 @hydra_entry("self_train")
 def main(cfg: DictConfig) -> None:
-    """Run what is missing of the rounds, then print the table and write ``summary.json``."""
+    """Run what is missing of the rounds, then print the table and write it with ``summary.json`` and a picture."""
     root = Path(cfg.root)
     plan = _plan(cfg)
     settings = OmegaConf.to_container(cfg, resolve=True)
@@ -102,7 +83,10 @@ def main(cfg: DictConfig) -> None:
     seconds = run_steps(plan.steps, log_dir=root / "logs", parallel=int(cfg.parallel), threads=cfg.threads)
     summary = summarise(plan, settings, seconds, root / SUMMARY)
     write_json(root / SUMMARY, summary)
-    print(table(summary))
+    text = table(summary)
+    write_text(root / "summary.txt", f"{text.strip()}\n")
+    save_picture(summary, root / "summary.png")
+    print(text)
     log.info("summary: %s", root / SUMMARY)
 
 

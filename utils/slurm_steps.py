@@ -49,8 +49,8 @@ def submit_steps(
     known: dict[str, str] = json.loads(jobs_file.read_text(encoding="utf-8")) if jobs_file.exists() else {}
     jobs: dict[str, str] = {}
     for step in steps:
-        if step.result.exists():
-            log.info("%s: already there (%s)", step.name, step.result)
+        if step.why_done():
+            log.info("%s: %s", step.name, step.why_done())
             continue
         if step.name in known and SlurmJob(known[step.name]).facts().get("JobState") in _WAITING:
             jobs[step.name] = known[step.name]

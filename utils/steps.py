@@ -28,12 +28,20 @@ class Step:
         command: argument list (never a shell line).
         result: the step is done when this path exists.
         needs: names of the steps that come before.
+        unless: the step is left out, and counts as done, when one of these files exists; an earlier step may make it.
     """
 
     name: str
     command: tuple[str, ...]
     result: Path
     needs: tuple[str, ...] = ()
+    unless: tuple[Path, ...] = ()
+
+    def why_done(self) -> str:
+        """Why nothing is left to do, with the file that says so; empty when something is."""
+        if self.result.exists():
+            return f"already there ({self.result})"
+        return next((f"not needed ({path})" for path in self.unless if path.exists()), "")
 
 
 @dataclass
@@ -67,11 +75,11 @@ def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: i
     reported = time.monotonic()
     try:
         while waiting or running:
-            for step in [s for s in waiting if s.result.exists() and done.issuperset(s.needs)]:
-                log.info("%s: already there (%s)", step.name, step.result)
+            for step in [s for s in waiting if s.why_done() and done.issuperset(s.needs)]:
+                log.info("%s: %s", step.name, step.why_done())
                 waiting.remove(step)
                 done.add(step.name)
-            ready = [step for step in waiting if done.issuperset(step.needs) and not step.result.exists()]
+            ready = [step for step in waiting if done.issuperset(step.needs) and not step.why_done()]
             for step in ready[: max(0, parallel - len(running))]:
                 waiting.remove(step)
                 running.append(_start(step, log_dir, threads))

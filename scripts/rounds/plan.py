@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from scripts.rounds.commands import LAST, Commands
+from scripts.rounds.stopping import decide
 from utils.errors import UserError
 from utils.steps import Step
 
-LAST = "last.ckpt"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class RoundsPlan:
     steps: list[Step] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
     qualities: dict[str, Path] = field(default_factory=dict)
+    decisions: dict[str, Path] = field(default_factory=dict)
 
     def figures(self, arm: Arm, split: str) -> Path:
         """Where val.py leaves an arm's figures on a split."""
@@ -51,106 +55,89 @@ class RoundsPlan:
 class _Builder:
     def __init__(self, cfg: DictConfig, repository: Path) -> None:
         self.cfg = cfg
-        self.repository = repository
         self.root = Path(cfg.root)
         self.plan = RoundsPlan(self.root, tuple(cfg.evaluation.splits))
         group, _, name = str(cfg.experiment_name).rpartition("/")
-        self.common = [
-            f"dataset={cfg.dataset_name}",
-            f"+experiment/{group}={name}" if group else f"+experiment={name}",
-            f"reproduce.seed_everything={cfg.seed}",
-            *cfg.overrides,
-        ]
+        experiment = f"+experiment/{group}={name}" if group else f"+experiment={name}"
+        seed = f"reproduce.seed_everything={cfg.seed}"
+        self.commands = Commands(repository, (f"dataset={cfg.dataset_name}", experiment, seed, *cfg.overrides))
         self.data = f"dataset.path={cfg.dataset_path}"
         self.few_labels = [f"dataset.{key}={value}" for key, value in cfg.labels.items() if value is not None]
+        self.measured = bool(self.few_labels)
+        self.average = [] if cfg.ema_decay is None else [f"training.ema_decay={cfg.ema_decay}"]
+        self.stops: tuple[Path, ...] = ()
 
-    def command(self, program: str, *overrides: str) -> tuple[str, ...]:
-        return (sys.executable, str(self.repository / program), *self.common, *overrides)
+    def add(self, step: Step, needs: Sequence[str] = ()) -> None:
+        """Append a step of the round under way, which the rounds before may have made unnecessary."""
+        self.plan.steps.append(replace(step, needs=(*step.needs, *needs), unless=self.stops))
 
     def train(
-        self, name: str, overrides: list[str], settings: DictConfig, teacher: Path | None, needs: tuple[str, ...]
+        self, name: str, overrides: list[str], settings: DictConfig, teacher: Path | None, needs: Sequence[str]
     ) -> Path:
         folder = self.root / name
-        start = [f"weight={teacher}"] if teacher is not None else []
-        self.plan.steps.append(
-            Step(
-                name=name,
-                command=self.command(
-                    "train.py",
-                    *overrides,
-                    f"training.max_steps={settings.steps}",
-                    f"training.learning_rate={settings.learning_rate}",
-                    f"output.dir={folder}",
-                    *start,
-                ),
-                result=folder / "done.json",
-                needs=needs,
-            )
-        )
+        schedule = [f"training.max_steps={settings.steps}", f"training.learning_rate={settings.learning_rate}"]
+        self.add(self.commands.train(name, folder, [*overrides, *schedule, *self.average], teacher, needs))
         return folder / LAST
 
     def evaluate(self, arm: Arm) -> None:
         self.plan.arms.append(arm)
+        more = [self.data, *self.cfg.evaluation.overrides]
         for split in self.plan.splits:
             figures = self.plan.figures(arm, split)
-            self.plan.steps.append(
-                Step(
-                    name=f"{split}_{arm.name}",
-                    command=self.command(
-                        "val.py",
-                        self.data,
-                        f"checkpoint={arm.checkpoint}",
-                        f"use_test_set={str(split == 'test').lower()}",
-                        f"save_json={figures}",
-                        *self.cfg.evaluation.overrides,
-                    ),
-                    result=figures,
-                    needs=(arm.after,),
-                )
-            )
+            name = f"{split}_{arm.name}"
+            self.add(self.commands.evaluate(name, arm.checkpoint, split, figures, more, [arm.after]))
 
     def label(self, index: int, teacher: Path, after: str, source: str, few_labels: list[str]) -> Path:
         dataset = self.root / f"round{index}_labels"
-        name = f"label{index}"
-        self.plan.steps.append(
-            Step(
-                name=name,
-                command=self.command(
-                    "predict.py",
-                    "model=pseudo_labeler",
-                    source,
-                    *few_labels,
-                    f"checkpoint={teacher}",
-                    f"tta.enable={str(bool(self.cfg.labelling.tta)).lower()}",
-                    f"save_dir={dataset / 'train'}",
-                    *self.cfg.labelling.overrides,
-                ),
-                result=dataset / "summary.json",
-                needs=(after,),
-            )
-        )
-        quality = self.root / "evaluation" / f"labels_round{index}.json"
-        picture = quality.with_suffix(".png")
-        self.plan.steps.append(
-            Step(
-                name=f"quality{index}",
-                command=self.command(
-                    "val_dst.py",
-                    "model=pseudo_labeler",
-                    f"dataset.path={dataset}",
-                    f"source_path={self.cfg.dataset_path}",
-                    *self.few_labels,
-                    "model.pseudo_label.obj_thresh=0",
-                    "model.pseudo_label.cls_thresh=0",
-                    f"save_json={quality}",
-                    f"save_picture={picture}",
-                ),
-                result=quality,
-                needs=(name,),
-            )
-        )
-        self.plan.qualities[f"round{index}"] = quality
+        name, views = f"label{index}", self.measured and bool(self.cfg.labelling.keep_views)
+        overrides = [
+            source,
+            *few_labels,
+            f"tta.enable={str(bool(self.cfg.labelling.tta)).lower()}",
+            f"model.pseudo_label.keep_views={str(views).lower()}",
+            *self.cfg.labelling.overrides,
+        ]
+        self.add(self.commands.label(name, teacher, dataset, overrides, [after]))
+        if self.measured:
+            figures = self.root / "evaluation" / f"labels_round{index}.json"
+            real = Path(self.cfg.dataset_path)
+            self.add(self.commands.quality(f"quality{index}", dataset, real, figures, self.few_labels, [name]))
+            self.plan.qualities[f"round{index}"] = figures
         return dataset
+
+    def decide(self, index: int) -> list[str]:
+        """Let the round depend on the precision of its labels; returns what its trainings have to wait for."""
+        if index == 1 or not (self.measured and self.cfg.stop_when_precision_falls):
+            return []
+        before, now = (self.plan.qualities[f"round{number}"] for number in (index - 1, index))
+        decision = self.root / "evaluation" / f"decision_round{index}.json"
+        marker = self.root / f"no_round{index}.json"
+        name = f"decide{index}"
+        self.add(decide(name, before, now, decision, marker), [f"quality{index - 1}", f"quality{index}"])
+        self.plan.decisions[f"round{index}"] = decision
+        self.stops = (*self.stops, marker)
+        return [name]
+
+
+def _check(cfg: DictConfig) -> None:
+    if int(cfg.rounds) < 1:
+        raise UserError(expected="at least one round", got=str(cfg.rounds), where="rounds", fix="set rounds=1")
+    unknown = [split for split in cfg.evaluation.splits if split not in ("val", "test")]
+    if unknown or not cfg.evaluation.splits:
+        raise UserError(expected="val, test or both", got=str(unknown), where="evaluation.splits", fix="set [val,test]")
+    if cfg.labels.ratio is None and cfg.labels.train_ratio is None:
+        if cfg.oracle:
+            raise UserError(
+                expected="a share of labels for the first teacher",
+                got="labels.ratio and labels.train_ratio are both null",
+                where="labels",
+                fix="set labels.train_ratio=0.1 (semi) or labels.ratio=0.1 (weak); if the dataset itself has labels on "
+                "few frames only, and all of them are to be used: oracle=false",
+            )
+        log.warning(
+            "no labels are hidden, so nothing tells how good pseudo labels are: their quality is not measured, and "
+            "stop_when_precision_falls does nothing"
+        )
 
 
 def build_plan(cfg: DictConfig, repository: Path) -> RoundsPlan:
@@ -161,22 +148,11 @@ def build_plan(cfg: DictConfig, repository: Path) -> RoundsPlan:
         repository: folder of train.py and the other entry points.
 
     Raises:
-        UserError: unknown splits, no rounds, or weak and semi supervision at once without either.
+        UserError: unknown splits, no rounds, or neither weak nor semi supervision with an oracle.
     """
-    if int(cfg.rounds) < 1:
-        raise UserError(expected="at least one round", got=str(cfg.rounds), where="rounds", fix="set rounds=1")
-    unknown = [split for split in cfg.evaluation.splits if split not in ("val", "test")]
-    if unknown or not cfg.evaluation.splits:
-        raise UserError(expected="val, test or both", got=str(unknown), where="evaluation.splits", fix="set [val,test]")
-    if cfg.labels.ratio is None and cfg.labels.train_ratio is None:
-        raise UserError(
-            expected="a share of labels for the first teacher",
-            got="labels.ratio and labels.train_ratio are both null",
-            where="labels",
-            fix="set labels.train_ratio=0.1 (semi) or labels.ratio=0.1 (weak)",
-        )
+    _check(cfg)
     build = _Builder(cfg, repository)
-    first, later = int(cfg.supervised.steps), int(cfg.self_training.steps)
+    first, later, rounds = int(cfg.supervised.steps), int(cfg.self_training.steps), int(cfg.rounds)
     supervised = list(cfg.supervised.overrides)
     few, all_labels = [build.data, *build.few_labels, *supervised], [build.data, *supervised]
 
@@ -185,24 +161,25 @@ def build_plan(cfg: DictConfig, repository: Path) -> RoundsPlan:
     oracle = build.train("oracle0", all_labels, cfg.supervised, None, ()) if cfg.oracle else None
     teacher, teacher_step, control = baseline, "baseline", baseline
     source, few_labels = build.data, build.few_labels
-    for index in range(1, int(cfg.rounds) + 1):
-        total = first + index * later
+    for index in range(1, rounds + 1):
+        total, name = first + index * later, f"round{index}"
         dataset = build.label(index, teacher, teacher_step, source, few_labels)
+        decision = build.decide(index)
         start = teacher if cfg.self_training.from_teacher else None
         overrides = [f"model={cfg.self_training.model}", f"dataset.path={dataset}", *cfg.self_training.overrides]
-        name = f"round{index}"
-        trained = build.train(name, overrides, cfg.self_training, start, (teacher_step, f"label{index}"))
+        trained = build.train(name, overrides, cfg.self_training, start, (teacher_step, f"label{index}", *decision))
         if cfg.control:
             before = "baseline" if index == 1 else f"control{index - 1}"
-            control = build.train(f"control{index}", few, cfg.self_training, control, (before,))
+            control = build.train(f"control{index}", few, cfg.self_training, control, (before, *decision))
             build.evaluate(Arm(f"control{index}", "few labels, trained on instead", control, total, f"control{index}"))
         build.evaluate(Arm(name, "few labels + pseudo labels", trained, total, name))
         if oracle is not None:
-            oracle = build.train(f"oracle{index}", all_labels, cfg.self_training, oracle, (f"oracle{index - 1}",))
+            needs = (f"oracle{index - 1}", *decision)
+            oracle = build.train(f"oracle{index}", all_labels, cfg.self_training, oracle, needs)
+            if index == rounds or cfg.stop_when_precision_falls:  # which round is the last one is not known yet
+                arm = "oracle" if index == rounds else f"oracle{index}"
+                build.evaluate(Arm(arm, "all labels", oracle, total, f"oracle{index}"))
         teacher, teacher_step = trained, name
         # The next round labels its own labels again: only ground truth (t > 0) is kept from them.
         source, few_labels = f"dataset.path={dataset}", []
-    if oracle is not None:
-        rounds = int(cfg.rounds)
-        build.evaluate(Arm("oracle", "all labels", oracle, first + rounds * later, f"oracle{rounds}"))
     return build.plan

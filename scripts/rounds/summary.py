@@ -9,6 +9,8 @@ from typing import Any
 
 from scripts.rounds.plan import RoundsPlan
 
+RATES = ("precision_50", "recall_50", "f1_50")
+
 
 def _load(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
@@ -20,12 +22,14 @@ def summarise(
     """Collect what the steps left behind.
 
     Args:
-        plan: of the experiment, all steps done.
+        plan: of the experiment, all steps done; those of rounds that the stopping rule has cancelled are left out.
         settings: the composed config.
         seconds: of the steps that ran this time; those of earlier runs are taken over from ``previous``.
         previous: an older summary, if there is one.
     """
     earlier = _load(previous)["seconds"] if previous.exists() else {}
+    decisions = {name: _load(path) for name, path in plan.decisions.items() if path.exists()}
+    cancelled = next((name for name, decision in decisions.items() if decision["stop"]), None)
     arms = {
         arm.name: {
             "meaning": arm.meaning,
@@ -34,18 +38,21 @@ def summarise(
             **{split: _load(plan.figures(arm, split))["figures"] for split in plan.splits},
         }
         for arm in plan.arms
+        if cancelled is None or all(plan.figures(arm, split).exists() for split in plan.splits)
     }
     return {
         "settings": dict(settings),
         "splits": list(plan.splits),
         "arms": arms,
-        "pseudo_labels": {name: _load(path) for name, path in plan.qualities.items()},
+        "pseudo_labels": {name: _load(path) for name, path in plan.qualities.items() if path.exists()},
+        "decisions": decisions,
+        "stopped_before": cancelled,
         "seconds": {**earlier, **{name: round(value, 1) for name, value in seconds.items()}},
     }
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """Rows: the arms with steps, AP and AP_50 per split, and precision and recall of each round's labels."""
+    """Arms with steps, AP and AP_50 per split; the labels of each round by class and by step; why it stopped."""
     splits = list(summary["splits"])
     heads = [f"{metric} {split}" for split in splits for metric in ("AP", "AP_50")]
     lines = ["", f"{'detector':<12}{'trained on':<32}{'steps':>7}" + "".join(f"{head:>12}" for head in heads)]
@@ -54,12 +61,18 @@ def table(summary: Mapping[str, Any]) -> str:
         lines.append(f"{name:<12}{arm['meaning']:<32}{arm['steps']:>7}{cells}")
     for name, quality in summary["pseudo_labels"].items():
         lines += ["", f"pseudo labels of {name} against the hidden labels, IoU 0.5"]
-        lines.append(f"  {'class':<14}{'precision':>10}{'recall':>10}")
+        lines.append(f"  {'':<28}{'precision':>10}{'recall':>10}{'F1':>10}")
         for label, row in quality_rows(quality):
-            lines.append(f"  {label:<14}{100 * row[0]:>10.1f}{100 * row[1]:>10.1f}")
+            lines.append(f"  {label:<28}" + "".join(f"{100 * value:>10.1f}" for value in row))
+    for name, decision in summary["decisions"].items():
+        now, before = 100 * decision["precision"], 100 * decision["precision_before"]
+        verdict = "not trained, as the precision of its labels has fallen" if decision["stop"] else "trained"
+        lines += ["", f"{name} was {verdict}: {now:.1f} after {before:.1f}"]
     return "\n".join(lines)
 
 
-def quality_rows(quality: Mapping[str, Any]) -> list[tuple[str, tuple[float, float]]]:
-    """Class, (precision, recall) at IoU 0.5."""
-    return [(name, (row["precision_50"], row["recall_50"])) for name, row in quality["one_to_one"].items()]
+def quality_rows(quality: Mapping[str, Any]) -> list[tuple[str, tuple[float, ...]]]:
+    """Class, or step of labelling, and (precision, recall, F1) at IoU 0.5; steps are there if views were kept."""
+    rows = [(name, row) for name, row in quality["one_to_one"].items()]
+    rows += [(f"after {name}", row["one_to_one"]["all"]) for name, row in quality.get("steps", {}).items()]
+    return [(name, tuple(row[rate] for rate in RATES)) for name, row in rows]

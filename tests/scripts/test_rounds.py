@@ -1,0 +1,133 @@
+"""Two rounds of self-training end to end, weak and semi, and the rule that ends them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from scripts import compare_runs
+from scripts.rounds.stopping import guarded
+from tests.forked_steps import forked_steps  # noqa: F401 # a fixture
+from tests.running import failure, run
+from tests.tiny import write_tiny_dataset
+from utils.steps import Step
+
+ROUNDS = (
+    "experiment_name=synthetic/demo", "rounds=2", "supervised.steps=40", "supervised.learning_rate=0.005",
+    "self_training.steps=4", "control=false", "oracle=false", "evaluation.splits=[val]",
+    "overrides=['dataset.sequence_length=4','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false']",
+    "labelling.overrides=['model.pseudo_label.obj_thresh=0.01','model.pseudo_label.cls_thresh=0.01']",
+)  # fmt: skip
+WEAK = ("labels.train_ratio=null", "labels.ratio=0.25")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dataset = write_tiny_dataset(tmp_path_factory.mktemp("data"), test=0)
+    (dataset / "test").mkdir()
+    # Whatever is loaded at the first use is loaded here, once for all forked steps.
+    more = ("training.max_steps=1", f"output.dir={tmp_path_factory.mktemp('warm')}", f"dataset.path={dataset}")
+    assert run("train.py", "dataset=synthetic", "+experiment/synthetic=demo", "logging.progress_bar=false", *more) == 0
+    return dataset
+
+
+def summary_of(root: Path) -> dict:
+    return json.loads((root / "summary.json").read_text())
+
+
+def rewrite_precision(root: Path, round_name: str, value: float) -> None:
+    file = root / "evaluation" / f"labels_{round_name}.json"
+    figures = json.loads(file.read_text())
+    figures["one_to_one"]["all"]["precision_50"] = value
+    file.write_text(json.dumps(figures))
+
+
+def forget_decision(root: Path) -> None:
+    (root / "evaluation" / "decision_round2.json").unlink()
+    (root / "no_round2.json").unlink(missing_ok=True)
+    (root / "evaluation" / "round2_val.json").unlink(missing_ok=True)
+    shutil.rmtree(root / "round2", ignore_errors=True)
+
+
+@pytest.mark.usefixtures("forked_steps")
+def test_two_rounds_weak_with_averaged_weights(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "run"
+    start = (*ROUNDS, *WEAK, f"dataset_path={dataset}", f"root={root}", "ema_decay=0.5")
+    assert run("scripts/self_train.py", *start) == 0, capsys.readouterr().err
+    first = summary_of(root)
+    assert list(first["decisions"]) == ["round2"]
+    assert set(first["pseudo_labels"]) == {"round1", "round2"}
+    for quality in first["pseudo_labels"].values():
+        assert list(quality["steps"])[-1] == "+ tracking"
+        assert quality["boxes"] > 0
+    assert "averaging_state" in torch.load(root / "baseline" / "last.ckpt", weights_only=True)
+
+    # The precision of the second round's labels decides.
+    for precision, trained in ((1.0, True), (0.0, False)):
+        rewrite_precision(root, "round1", 0.5)
+        rewrite_precision(root, "round2", precision)
+        forget_decision(root)
+        capsys.readouterr()
+        assert run("scripts/self_train.py", *start) == 0
+        text = capsys.readouterr().out
+        summary = summary_of(root)
+        assert ("round2" in summary["arms"]) is trained
+        assert (root / "round2").exists() is trained
+        assert summary["stopped_before"] == (None if trained else "round2")
+        verdict = "trained" if trained else "not trained, as the precision of its labels has fallen"
+        assert f"round2 was {verdict}: {100 * precision:.1f} after 50.0" in text
+        assert "after + NMS over the views" in text
+        assert (root / "summary.txt").read_text().strip() == text.strip()
+    with Image.open(root / "summary.png") as picture:
+        assert min(picture.size) > 300
+
+    again = root / "summary.json"
+    before = again.read_bytes()
+    assert run("scripts/self_train.py", *start) == 0
+    assert again.read_bytes() == before
+    assert "settings" in failure(capsys, "scripts/self_train.py", *start, "stop_when_precision_falls=false")
+
+    stopped = compare_runs.load([root])[0]
+    whole = {**stopped, "arms": {**stopped["arms"], "round2": stopped["arms"]["round1"]}}
+    page = compare_runs.markdown([stopped, whole])
+    assert "| round2 (1 of 2 seeds) |" in page
+    assert "| round1 | after detections |" in page
+
+
+def test_a_job_in_the_queue_becomes_nothing_when_the_decision_is_against_it(tmp_path: Path) -> None:
+    write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('x')"
+    marker, result = tmp_path / "no", tmp_path / "result"
+    step = Step("write", (sys.executable, "-c", write, str(result)), result, unless=(tmp_path / "other", marker))
+    assert guarded(replace(step, unless=())).command == step.command
+    marker.touch()
+    done = subprocess.run(guarded(step).command, capture_output=True, text=True, check=True)
+    assert str(marker) in done.stdout
+    assert not result.exists()
+    assert "not needed" in step.why_done()
+    marker.unlink()
+    assert step.why_done() == ""
+    subprocess.run(guarded(step).command, check=True)
+    assert "already there" in step.why_done()
+
+
+@pytest.mark.usefixtures("forked_steps")
+def test_without_hidden_labels_nothing_is_measured(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    nothing = ("labels.train_ratio=null", f"dataset_path={dataset}", f"root={tmp_path / 'run'}", "rounds=1")
+    assert "oracle=false" in failure(capsys, "scripts/self_train.py", *ROUNDS, *nothing, "oracle=true")
+    assert run("scripts/self_train.py", *ROUNDS, *nothing, "supervised.steps=2", "self_training.steps=2") == 0
+    summary = summary_of(tmp_path / "run")
+    assert list(summary["arms"]) == ["baseline", "round1"]
+    assert summary["pseudo_labels"] == summary["decisions"] == {}
+    assert "stop_when_precision_falls does nothing" in caplog.text
