@@ -107,13 +107,11 @@ class DataModule(pl.LightningDataModule):
             )
         return TrainPlan(stream, random)
 
-    def eval_plan(self, split: str, reverse: bool = False, exclude: Collection[str] = ()) -> EvalPlan:
-        """The plan that streams whole sequences of a split, without the sequences named in ``exclude``."""
+    def eval_plan(self, split: str, reverse: bool = False) -> EvalPlan:
+        """The plan that streams whole sequences of a split."""
         cfg, sequences = self.cfg, self.sequences(split)
         ranges = [
-            whole_range(sequences, index, cfg.sequence_length, cfg.eval_from_zero)
-            for index, sequence in enumerate(sequences)
-            if sequence.name not in exclude
+            whole_range(sequences, index, cfg.sequence_length, cfg.eval_from_zero) for index in range(len(sequences))
         ]
         return EvalPlan(
             ranges,
@@ -154,8 +152,8 @@ class DataModule(pl.LightningDataModule):
         sampler = PlanSampler(plan, self.next_position)
         return self._loader(self._dataset("train", training=True), sampler, self.cfg.num_workers_train, True)
 
-    def _eval_dataloader(self, split: str, reverse: bool, exclude: Collection[str] = ()) -> PlanLoader:
-        sampler = PlanSampler(self.eval_plan(split, reverse, exclude))
+    def _eval_dataloader(self, split: str, reverse: bool) -> PlanLoader:
+        sampler = PlanSampler(self.eval_plan(split, reverse))
         return self._loader(self._dataset(split, training=False), sampler, self.cfg.num_workers_eval, False)
 
     def _eval_dataloaders(self, split: str) -> list[PlanLoader]:
@@ -171,14 +169,13 @@ class DataModule(pl.LightningDataModule):
         """Whole sequences of the test split, as ``val_dataloader``."""
         return self._eval_dataloaders("test")
 
-    def predict_dataloader(self, reverse: bool = False, exclude: Collection[str] = ()) -> PlanLoader:
+    def predict_dataloader(self, reverse: bool = False) -> PlanLoader:
         """Whole sequences of the train split, unlabelled ones too, with usable and hidden labels.
 
         Args:
             reverse: in reversed time (the second view of test-time augmentation).
-            exclude: names of sequences that are done already.
         """
-        return self._eval_dataloader("train", reverse, exclude)
+        return self._eval_dataloader("train", reverse)
 
     def labelling_dataloader(
         self, reverse: bool, finished: Collection[str], rank: int = 0, world_size: int = 1
