@@ -1,0 +1,83 @@
+"""What the arms of an ablation share, and which labels they may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class AblationSettings:
+    """What all arms share; whatever is in here changes results.
+
+    Args:
+        dataset: a file of ``config/dataset``.
+        dataset_path: folder with train, val and test.
+        experiment: a file of ``config/experiment``.
+        steps: optimiser steps of the baseline.
+        more_steps: further steps of every other arm, and again of the second round's.
+        learning_rate: highest of the first cycle.
+        more_learning_rate: highest of the further cycles.
+        overrides: of every command.
+        soft_label_weight: of the arm with soft labels.
+        temperature: of the arm with soft labels.
+    """
+
+    dataset: str
+    dataset_path: str
+    experiment: str
+    steps: int
+    more_steps: int
+    learning_rate: float
+    more_learning_rate: float
+    overrides: tuple[str, ...] = ()
+    soft_label_weight: float = 1.0
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Which labels may be seen.
+
+    Args:
+        kind: semi (a share of the sequences) or weak (a share of the labelled frames of every sequence).
+        share: in (0, 1).
+    """
+
+    kind: str
+    share: float
+
+    @classmethod
+    def parse(cls, text: str) -> Supervision:
+        """From ``semi:0.1`` or ``weak:0.02``.
+
+        Raises:
+            UserError: something else.
+
+        >>> Supervision.parse("weak:0.02").name
+        'weak_0.02'
+        """
+        kind, _, number = text.partition(":")
+        try:
+            share = float(number)
+        except ValueError:
+            share = -1.0
+        if kind not in ("semi", "weak") or not 0 < share < 1:
+            raise UserError(
+                expected="semi:SHARE or weak:SHARE with a share above 0 and below 1",
+                got=text,
+                where="--supervision",
+                fix="for example --supervision semi:0.1 weak:0.02",
+            )
+        return cls(kind, share)
+
+    @property
+    def name(self) -> str:
+        """For folders and tables."""
+        return f"{self.kind}_{self.share:g}"
+
+    @property
+    def override(self) -> str:
+        """The key that hides the other labels."""
+        return f"dataset.{'train_ratio' if self.kind == 'semi' else 'ratio'}={self.share:g}"
