@@ -10,6 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
 from modules.averaging import check_averaging, check_decay
+from modules.batch_size import fits_memory, range_of, settle
+from modules.callbacks import progress_display, watchers
+from modules.callbacks_speed import FetchTimer
 from modules.checkpointing import LAST, Retention
 from modules.data.genx import DataModule
 from modules.detection import Module
@@ -41,6 +44,23 @@ def check_training(cfg: DictConfig) -> None:
     parse_duration(cfg.training.max_time, "training.max_time")
     check_decay(cfg.training.ema_decay)
     Retention(**cfg.checkpointing)
+    range_of(cfg)
+    watchers(cfg, FetchTimer())
+    progress_display(cfg, in_terminal=False, training=True)
+
+
+def build_parts(cfg: DictConfig) -> tuple[DataModule, Module]:
+    """Data and a detector with fresh weights, the same at every start.
+
+    Raises:
+        UserError: data that cannot be used, or settings that cannot be.
+    """
+    set_seed_and_threads(cfg)
+    data_module = fetch_data_module(cfg)
+    module = fetch_model_module(cfg)
+    for split in ("train", "val"):
+        check_data(data_module, split, list(cfg.dataset.classes))
+    return data_module, module
 
 
 @hydra_entry("train")
@@ -51,13 +71,13 @@ def main(cfg: DictConfig) -> None:
     if is_done(cfg):
         log.info("%s says that this run is done; nothing to do", Path(cfg.output.dir) / DONE)
         return
-    set_seed_and_threads(cfg)
-    data_module = fetch_data_module(cfg)
-    module = fetch_model_module(cfg)
-    for split in ("train", "val"):
-        check_data(data_module, split, list(cfg.dataset.classes))
+    data_module, module = build_parts(cfg)
     with RunLock(cfg.output.dir) if process_rank() == 0 else nullcontext():
-        train(cfg, data_module, module)
+        finished = False
+        while not finished:
+            if settle(cfg):
+                data_module, module = build_parts(cfg)
+            finished = fits_memory(cfg, lambda: train(cfg, data_module, module))  # noqa: B023 - called at once
 
 
 def train(cfg: DictConfig, data_module: DataModule, module: Module) -> None:

@@ -1,15 +1,65 @@
-"""Callbacks of training."""
+"""Callbacks of training: what watches over it and shows how it goes."""
 
 from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback, RichProgressBar, TQDMProgressBar
+
+from modules.batch_size import StepDown
+from modules.callbacks_loss import BadLoss, check_on_bad_loss
+from modules.callbacks_pictures import Pictures, PictureSettings
+from modules.callbacks_speed import FetchTimer, Speed
+from modules.health import Health, HealthSettings
+from utils.errors import UserError
 
 log = logging.getLogger(__name__)
+
+
+def watchers(cfg: DictConfig, timer: FetchTimer) -> list[Callback]:
+    """What watches over a training: losses, speed, health, pictures.
+
+    Args:
+        cfg: the composed config.
+        timer: the trainer's profiler.
+
+    Raises:
+        UserError: a setting out of range.
+    """
+    logging_ = cfg.logging
+    health = HealthSettings(**OmegaConf.to_container(logging_.health))  # type: ignore[arg-type] # a mapping
+    pictures = PictureSettings(**OmegaConf.to_container(logging_.pictures))  # type: ignore[arg-type] # a mapping
+    workers = int(cfg.hardware.num_workers.train)
+    return [
+        BadLoss(check_on_bad_loss(cfg.training.on_bad_loss)),
+        Speed(timer, int(logging_.log_every_n_steps), float(logging_.data_wait_warning), workers),
+        Health(health),
+        Pictures(pictures, Path(cfg.output.dir), list(cfg.dataset.classes)),
+        StepDown(cfg),
+    ]
+
+
+def progress_display(cfg: DictConfig, *, in_terminal: bool, training: bool) -> list[Callback]:
+    """A progress bar in a terminal, lines elsewhere in training, or nothing.
+
+    Raises:
+        UserError: an unknown style of bar.
+    """
+    style = str(cfg.logging.progress_style)
+    if style not in ("tqdm", "rich"):
+        raise UserError(
+            expected="tqdm or rich", got=f"'{style}'", where="logging.progress_style", fix="choose one of them"
+        )
+    if not cfg.logging.progress_bar:
+        return []
+    if not in_terminal:
+        return [ProgressLines()] if training else []
+    return [RichProgressBar(refresh_rate=10) if style == "rich" else TQDMProgressBar(refresh_rate=10)]
 
 
 class ProgressLines(Callback):
@@ -42,12 +92,14 @@ class ProgressLines(Callback):
         speed = steps / (now - self._started)
         left = max(0, trainer.max_steps - trainer.global_step) / speed
         loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
+        speeds = [str(watcher) for watcher in trainer.callbacks if isinstance(watcher, Speed)]  # type: ignore[attr-defined] # set by a connector
         log.info(
-            "step %d/%d  loss %.3f  %.2f steps/s  %d:%02d left",
+            "step %d/%d  loss %.3f  %.2f steps/s  %d:%02d left%s",
             trainer.global_step,
             trainer.max_steps,
             loss,
             speed,
             left // 60,
             left % 60,
+            "".join(speeds),
         )

@@ -135,6 +135,16 @@ class Module(pl.LightningModule):
         self.log_dict({f"train/{k}": v.detach().float() for k, v in losses.items() if k != "loss"}, batch_size=lanes)
         return loss
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients, if there are any: a step that is left out (``training.on_bad_loss``) has none."""
+        if any(weight.grad is not None for weight in self.parameters()):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_validation_epoch_start(self) -> None:
         """Start with fresh states and an empty collection."""
         self.evaluation.start()

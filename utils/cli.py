@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from utils.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
 from utils.dead_workers import explain_dead_worker
 from utils.errors import UserError
+from utils.out_of_memory import explain_out_of_memory
 from utils.processes import process_rank
 from utils.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.slurm import current_job, leave_job
@@ -114,6 +115,16 @@ def hydra_entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
     return decorate
 
 
+def _explained(error: Exception, cfg: DictConfig, config_name: str) -> UserError | None:
+    """What a user can do about an error, None if we do not know."""
+    if isinstance(error, UserError):
+        return error
+    out_of_memory = explain_out_of_memory(error, cfg, training=config_name == "train")
+    if out_of_memory is not None or not isinstance(error, CONFIG_ERRORS):
+        return out_of_memory
+    return explain(error, config_name)
+
+
 def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> None:
     # Hydra would otherwise print its own report and exit with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -125,8 +136,10 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> Non
         try:
             with stoppable():
                 return task(cfg)
-        except (UserError, *CONFIG_ERRORS) as error:
-            mistake = error if isinstance(error, UserError) else explain(error, config_name)
+        except (UserError, RuntimeError, MemoryError, *CONFIG_ERRORS) as error:
+            mistake = _explained(error, cfg, config_name)
+            if mistake is None:
+                raise
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # perhaps in another process than the one that reports it
                 raise mistake from error
             failure.append(mistake)

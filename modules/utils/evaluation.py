@@ -85,7 +85,7 @@ class StreamingEvaluation:
         picks = [t * frames.shape[1] + lane + view * lanes for t, lane, view in rows]
         detections = detector.detect(features, torch.tensor(picks, device=detector.device))
         for (t, lane, view), found in zip(rows, detections, strict=True):
-            key = self._key(batch, t, lane)
+            key = self.key(batch, t, lane)
             self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
             if dataloader_idx == 0 and not view:
                 labels = batch["labels"].at(t, lane)
@@ -98,10 +98,10 @@ class StreamingEvaluation:
             present &= batch["labels"].labelled.cpu().numpy()
         frames = [(int(t), int(lane)) for t, lane in np.argwhere(present)]
         if further_view:
-            frames = [(t, lane) for t, lane in frames if self._key(batch, t, lane) in self.collector.labels]
+            frames = [(t, lane) for t, lane in frames if self.key(batch, t, lane) in self.collector.labels]
         return frames
 
-    def _key(self, batch: Mapping[str, Any], t: int, lane: int) -> FrameKey:
+    def key(self, batch: Mapping[str, Any], t: int, lane: int) -> FrameKey:
         """Sequence and frame whose label belongs to this frame: reversed frames carry that of their neighbour."""
         shift = self.tflip_offset if bool(batch["is_reversed"][lane]) else 0
         return batch["path"][lane], int(batch["ev_idx"][t, lane]) + shift

@@ -18,6 +18,19 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 
+def event_counts(frame: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """(OFF, ON) events [2, h, w] of a frame [C, h, w].
+
+    Stacked histograms [2 * bins, h, w] hold OFF bins before ON bins. In mixed-density stacks (int8) the last channel is
+    the signed sum of all events; in voxel grids (float16) that is the sum of all channels.
+    """
+    if frame.dtype.kind != "u":
+        total = frame[-1] if frame.dtype.kind == "i" else np.rint(frame.sum(axis=0, dtype=np.float32))
+        total = total.astype(np.int64)
+        return np.stack([np.maximum(-total, 0), np.maximum(total, 0)])
+    return frame.reshape(2, -1, *frame.shape[1:]).sum(axis=1, dtype=np.int64)
+
+
 class SequenceSource:
     """Frames of a preprocessed sequence.
 
@@ -64,17 +77,8 @@ class SequenceSource:
         return self._reader.read(index, index + 1)[0]
 
     def counts(self, end_us: int, window_us: float) -> npt.NDArray[Any]:
-        """(OFF, ON) events of the newest stored frame at ``end_us``; its window is what it is.
-
-        Stacked histograms [2 * bins, h, w] hold OFF bins before ON bins. In mixed-density stacks (int8) the last
-        channel is the signed sum of all events; in voxel grids (float16) that is the sum of all channels.
-        """
-        frame = self._frame(end_us)
-        if self.dtype.kind != "u":
-            total = frame[-1] if self.dtype.kind == "i" else np.rint(frame.sum(axis=0, dtype=np.float32))
-            total = total.astype(np.int64)
-            return np.stack([np.maximum(-total, 0), np.maximum(total, 0)])
-        return frame.reshape(2, -1, *frame.shape[1:]).sum(axis=1, dtype=np.int64)
+        """(OFF, ON) events of the newest stored frame at ``end_us``; its window is what it is."""
+        return event_counts(self._frame(end_us))
 
     def stack(self, end_us: int) -> npt.NDArray[Any]:
         """The newest stored frame at ``end_us``, [C, h, w]."""

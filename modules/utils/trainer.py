@@ -10,10 +10,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ProgressBar
 
 from modules.averaging import AveragedWeights, check_decay
-from modules.callbacks import ProgressLines
+from modules.callbacks import progress_display, watchers
+from modules.callbacks_speed import FetchTimer
 from modules.checkpointing import AtomicCheckpointIO, Retention
 from modules.loggers import build_logger
 from modules.preemption import Preemption, cluster_plugins
@@ -70,21 +71,20 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
     max_steps = int(cfg.training.max_steps)
     interval = int(cfg.validation.val_check_interval) or max_steps
     callbacks: list[Callback] = []
+    timer = FetchTimer()
     folder = checkpoint_folder(cfg.output.dir, cfg.output.scratch, first=process_rank() == 0) if training else Path()
     points = ResumePoints(folder, Retention(**cfg.checkpointing))
     if training:
-        callbacks += [points, LearningRateMonitor(logging_interval="step"), Preemption(save_resume_point)]
+        callbacks += [points, LearningRateMonitor(logging_interval="step"), *watchers(cfg, timer)]
+        callbacks.append(Preemption(save_resume_point))
         decay = check_decay(cfg.training.ema_decay)
         if decay is not None:
             callbacks.append(AveragedWeights(decay))  # after the resume points
         limit = parse_duration(cfg.training.max_time, "training.max_time")
         if limit is not None:
             callbacks.append(StopAfter(limit, save_resume_point))
-    progress = bool(cfg.logging.progress_bar)
-    if progress and sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar(refresh_rate=10))
-    elif progress and training:
-        callbacks.append(ProgressLines())
+    display = progress_display(cfg, in_terminal=sys.stderr.isatty(), training=training)
+    callbacks += display
     trainer = pl.Trainer(
         **hardware,
         precision=_precision(cfg, hardware["accelerator"]),
@@ -98,7 +98,7 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=int(cfg.logging.log_every_n_steps),
         enable_checkpointing=training,
-        enable_progress_bar=progress and sys.stderr.isatty(),
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in display),
         enable_model_summary=False,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=float(cfg.training.gradient_clip_val) or None,
@@ -108,6 +108,7 @@ def build_trainer(cfg: DictConfig, *, training: bool) -> pl.Trainer:
         use_distributed_sampler=False,  # the sampling plan shards by itself
         plugins=[AtomicCheckpointIO(), *layer_sync, *cluster_plugins()],
         default_root_dir=str(cfg.output.dir),
+        profiler=timer if training else None,
     )
     if training:
         make_resumable(trainer, points)
