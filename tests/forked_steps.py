@@ -21,11 +21,13 @@ from tests.running import run
 class ForkedProcess:
     """Stands for ``subprocess.Popen`` with a Python program of this repository as its command."""
 
-    def __init__(self, command: Sequence[str], stdout: IO[bytes], env: Mapping[str, str], **_: Any) -> None:
+    def __init__(
+        self, command: Sequence[str], stdout: IO[bytes], env: Mapping[str, str] | None = None, **_: Any
+    ) -> None:
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            self._be(command, stdout, env)
+            self._be(command, stdout, env or {})
 
     @staticmethod
     def _be(command: Sequence[str], stdout: IO[bytes], env: Mapping[str, str]) -> None:
@@ -58,9 +60,16 @@ class ForkedProcess:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
 
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+FORKING = SimpleNamespace(Popen=ForkedProcess, STDOUT=subprocess.STDOUT, DEVNULL=subprocess.DEVNULL)
+"""Stands for the module ``subprocess``."""
+
 
 @pytest.fixture
 def forked_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``run_steps`` fork."""
-    fake = SimpleNamespace(Popen=ForkedProcess, STDOUT=subprocess.STDOUT, DEVNULL=subprocess.DEVNULL)
-    monkeypatch.setattr(utils.steps, "subprocess", fake)
+    monkeypatch.setattr(utils.steps, "subprocess", FORKING)
