@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -30,17 +31,37 @@ from utils.run_lock import RunLock
 log = logging.getLogger(__name__)
 register_resolvers()
 
+NUMBERS = (
+    ("training.learning_rate", 1e-12, math.inf),
+    ("training.weight_decay", 0, math.inf),
+    ("training.gradient_clip_val", 0, math.inf),
+    ("training.lr_scheduler.pct_start", 0, 1),
+    ("training.lr_scheduler.div_factor", 1e-12, math.inf),
+    ("training.lr_scheduler.final_div_factor", 1e-12, math.inf),
+    ("logging.data_wait_warning", 0, math.inf),
+)
+"""Keys that are numbers, with the least and the largest."""
+
 
 def check_training(cfg: DictConfig) -> None:
     """Check numbers that nothing else would catch before the first step.
 
     Raises:
-        UserError: a count that is not positive.
+        UserError: a count that is not positive, a rate that is no number, or another setting out of its range.
     """
     for key in ("training.max_steps", "batch_size.train", "batch_size.eval", "training.accumulate_grad_batches"):
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(expected="a whole number from 1", got=str(value), where=key, fix=f"set {key}=N")
+    for key, least, most in NUMBERS:
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+            raise UserError(
+                expected=f"a number from {least:g}" + (f" to {most:g}" if most < math.inf else ""),
+                got=repr(value),
+                where=key,
+                fix=f"set {key}=X",
+            )
     parse_duration(cfg.training.max_time, "training.max_time")
     check_decay(cfg.training.ema_decay)
     Retention(**cfg.checkpointing)

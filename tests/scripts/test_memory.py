@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from config.compose import compose
-from modules.batch_size import FILE, BatchSizeRange, largest_that_fits
+from modules.batch_size import FILE, StepDown, fits_memory
+from modules.batch_size_search import BatchSizeRange, largest_that_fits
 from tests.bad_days import Batch, at_batch, gpu_memory_with, out_of_gpu_memory
 from tests.running import SMALL, failure, run
 from tests.stopping import TINY
@@ -132,6 +135,36 @@ def test_it_steps_down_when_memory_runs_out_later(
     assert sizes_kept(tmp_path)["lowered"] == [4]
     assert "going on with 2 from the newest checkpoint" in caplog.text
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_one_of_several_processes_runs_out(
+    start: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot go on by itself: the others are in the middle of their step."""
+    cfg = OmegaConf.create(compose((*start, DYNAMIC, f"output.dir={tmp_path}", "batch_size.train=4")))
+    assert isinstance(cfg, DictConfig)
+    (tmp_path / FILE).write_text('{"train": 4}')
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+
+    def train() -> None:
+        error = torch.OutOfMemoryError("CUDA out of memory.")
+        StepDown(cfg).on_exception(SimpleNamespace(validating=False), None, error)  # type: ignore[arg-type]
+        raise error
+
+    with pytest.raises(UserError) as told:
+        fits_memory(cfg, train)
+    assert "start the same command again" in told.value.fix
+    assert "with 2 lanes" in told.value.fix
+    assert sizes_kept(tmp_path) == {"train": 2, "lowered": [4]}
+
+
+def test_validation_that_runs_out_changes_no_batch_of_training(start: tuple[str, ...], tmp_path: Path) -> None:
+    cfg = OmegaConf.create(compose((*start, DYNAMIC, f"output.dir={tmp_path}", "batch_size.train=4")))
+    assert isinstance(cfg, DictConfig)
+    (tmp_path / FILE).write_text('{"train": 4}')
+    trainer = SimpleNamespace(validating=True)
+    StepDown(cfg).on_exception(trainer, None, torch.OutOfMemoryError("CUDA out of memory."))  # type: ignore[arg-type]
+    assert sizes_kept(tmp_path) == {"train": 4}
 
 
 def test_nothing_fits(
