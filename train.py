@@ -12,8 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from config.resolvers import register_resolvers
 from modules.averaging import check_averaging, check_decay
 from modules.batch_size import fits_memory, range_of, settle
-from modules.callbacks import progress_display, watchers
-from modules.callbacks_speed import FetchTimer
+from modules.callbacks import checked_settings, progress_display
 from modules.checkpointing import LAST, Retention
 from modules.data.genx import DataModule
 from modules.detection import Module
@@ -66,7 +65,7 @@ def check_training(cfg: DictConfig) -> None:
     check_decay(cfg.training.ema_decay)
     Retention(**cfg.checkpointing)
     range_of(cfg)
-    watchers(cfg, FetchTimer())
+    checked_settings(cfg)
     progress_display(cfg, in_terminal=False, training=True)
 
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
 from modules.batch_size_search import KEY, BatchSizeRange, free_memory, largest_that_fits, step_fits
+from modules.utils.sections import section
 from utils.atomic import write_json
 from utils.errors import UserError
 from utils.out_of_memory import is_out_of_memory
@@ -34,11 +35,11 @@ def range_of(cfg: DictConfig) -> BatchSizeRange | None:
     Raises:
         UserError: a number out of range.
     """
-    settings = cfg.training.dynamic_batch_size
-    if not settings.enabled:
+    settings = section(cfg, KEY)
+    if not settings.pop("enabled"):
         return None
     mixed = str(cfg.dataset.train.sampling).lower() == "mixed"
-    return BatchSizeRange(settings.base, settings.max, settings.factor, least=2 if mixed else 1)
+    return BatchSizeRange(**settings, least=2 if mixed else 1)
 
 
 def settle(cfg: DictConfig) -> bool:

@@ -8,17 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar, TQDMProgressBar
 
 from modules.batch_size import StepDown
-from modules.callbacks_loss import BadLoss, check_on_bad_loss
+from modules.callbacks_loss import BadLoss, OnBadLoss, check_on_bad_loss
 from modules.callbacks_pictures import Pictures, PictureSettings
 from modules.callbacks_speed import FetchTimer, Speed
 from modules.health import Health, HealthSettings
+from modules.utils.sections import section
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
+
+
+def checked_settings(cfg: DictConfig) -> tuple[OnBadLoss, HealthSettings, PictureSettings]:
+    """What the config says of bad losses, health and pictures.
+
+    Raises:
+        UserError: a setting out of range.
+    """
+    health, pictures = HealthSettings(**section(cfg, "logging.health")), section(cfg, "logging.pictures")
+    return check_on_bad_loss(cfg.training.on_bad_loss), health, PictureSettings(**pictures)
 
 
 def watchers(cfg: DictConfig, timer: FetchTimer) -> list[Callback]:
@@ -31,13 +42,11 @@ def watchers(cfg: DictConfig, timer: FetchTimer) -> list[Callback]:
     Raises:
         UserError: a setting out of range.
     """
-    logging_ = cfg.logging
-    health = HealthSettings(**OmegaConf.to_container(logging_.health))  # type: ignore[arg-type] # a mapping
-    pictures = PictureSettings(**OmegaConf.to_container(logging_.pictures))  # type: ignore[arg-type] # a mapping
-    workers = int(cfg.hardware.num_workers.train)
+    on_bad_loss, health, pictures = checked_settings(cfg)
+    workers, warn_above = int(cfg.hardware.num_workers.train), float(cfg.logging.data_wait_warning)
     return [
-        BadLoss(check_on_bad_loss(cfg.training.on_bad_loss)),
-        Speed(timer, int(logging_.log_every_n_steps), float(logging_.data_wait_warning), workers),
+        BadLoss(on_bad_loss),
+        Speed(timer, int(cfg.logging.log_every_n_steps), warn_above, workers),
         Health(health),
         Pictures(pictures, Path(cfg.output.dir), list(cfg.dataset.classes)),
         StepDown(cfg),

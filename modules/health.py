@@ -45,7 +45,8 @@ class HealthSettings:
                 fix="set logging.health.every_n_steps=N, or 0 for never",
             )
         for name in ("gradient_range", "state_range"):
-            values = list(getattr(self, name))
+            given = getattr(self, name)
+            values = list(given) if isinstance(given, list | tuple) else [given]
             numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
             if len(values) != 2 or not numbers or not 0 <= values[0] < values[1]:
                 raise UserError(

@@ -115,6 +115,7 @@ def test_states_of_other_shapes_are_left_out() -> None:
         ((1, [2, 1], [0, 1]), "gradient_range"),
         ((1, [0, 1], ["low", 1]), "state_range"),
         ((1, [0], [0, 1]), "gradient_range"),
+        ((1, [0, 1], 3), "state_range"),
     ],
 )
 def test_settings_out_of_range(values: tuple[Any, Any, Any], key: str) -> None:

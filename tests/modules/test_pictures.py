@@ -86,7 +86,10 @@ def test_any_representation(dtype: Any, channels: int) -> None:
         assert (image == colour).all(axis=-1).any()
 
 
-@pytest.mark.parametrize("setting", ["pictures.validation=-1", "pictures.train_every_n_steps=x", "progress_style=dots"])
+@pytest.mark.parametrize(
+    "setting",
+    ["pictures.validation=-1", "pictures.train_every_n_steps=x", "progress_style=dots", "health=1000", "pictures=true"],
+)
 def test_settings_out_of_range(
     start: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str
 ) -> None:

@@ -177,6 +177,11 @@ def test_nothing_fits(
     assert not (tmp_path / FILE).exists()
 
 
+def test_switched_on_as_a_whole(start: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "training.dynamic_batch_size=true"
+    assert "dynamic_batch_size.enabled=" in failure(capsys, "train.py", *start, key, f"output.dir={tmp_path / 'run'}")
+
+
 @pytest.mark.parametrize("setting", ["base=0", "max=1", "factor=1", "factor=two"])
 def test_settings_out_of_range(
     start: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str
