@@ -9,22 +9,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import hydra
 import pytest
 import torch
 from PIL import Image
 
 from scripts import compare_runs
+from scripts.rounds.plan import build_plan
 from scripts.rounds.stopping import guarded
 from tests.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.running import failure, run
 from tests.tiny import write_tiny_dataset
+from utils.cli import CONFIG_DIR
 from utils.steps import Step
 
 ROUNDS = (
     "experiment_name=synthetic/demo", "rounds=2", "supervised.steps=40", "supervised.learning_rate=0.005",
     "self_training.steps=4", "control=false", "oracle=false", "evaluation.splits=[val]",
     "overrides=['dataset.sequence_length=4','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false']",
-    "labelling.overrides=['model.pseudo_label.obj_thresh=0.01','model.pseudo_label.cls_thresh=0.01']",
+    "labelling.overrides=['model.pseudo_label.obj_thresh=0.005','model.pseudo_label.cls_thresh=0.005']",
 )  # fmt: skip
 WEAK = ("labels.train_ratio=null", "labels.ratio=0.25")
 
@@ -53,6 +56,9 @@ def rewrite_precision(root: Path, round_name: str, value: float) -> None:
 def forget_decision(root: Path) -> None:
     (root / "evaluation" / "decision_round2.json").unlink()
     (root / "no_round2.json").unlink(missing_ok=True)
+
+
+def forget_round(root: Path) -> None:
     (root / "evaluation" / "round2_val.json").unlink(missing_ok=True)
     shutil.rmtree(root / "round2", ignore_errors=True)
 
@@ -77,6 +83,8 @@ def test_two_rounds_weak_with_averaged_weights(
         rewrite_precision(root, "round1", 0.5)
         rewrite_precision(root, "round2", precision)
         forget_decision(root)
+        if not trained:
+            forget_round(root)
         capsys.readouterr()
         assert run("scripts/self_train.py", *start) == 0
         text = capsys.readouterr().out
@@ -120,14 +128,33 @@ def test_a_job_in_the_queue_becomes_nothing_when_the_decision_is_against_it(tmp_
     assert "already there" in step.why_done()
 
 
-@pytest.mark.usefixtures("forked_steps")
 def test_without_hidden_labels_nothing_is_measured(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    nothing = ("labels.train_ratio=null", f"dataset_path={dataset}", f"root={tmp_path / 'run'}", "rounds=1")
+    nothing = ("labels.train_ratio=null", "dataset_path=DATA", f"root={tmp_path / 'run'}")
     assert "oracle=false" in failure(capsys, "scripts/self_train.py", *ROUNDS, *nothing, "oracle=true")
-    assert run("scripts/self_train.py", *ROUNDS, *nothing, "supervised.steps=2", "self_training.steps=2") == 0
-    summary = summary_of(tmp_path / "run")
-    assert list(summary["arms"]) == ["baseline", "round1"]
-    assert summary["pseudo_labels"] == summary["decisions"] == {}
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        plan = build_plan(hydra.compose("self_train", overrides=[*ROUNDS, *nothing]), Path())
+    assert [step.name for step in plan.steps] == [
+        "baseline", "val_baseline", "label1", "round1", "val_round1", "label2", "round2", "val_round2",
+    ]  # fmt: skip
+    assert not any(step.unless for step in plan.steps)
+    assert "model.pseudo_label.keep_views=false" in plan.steps[2].command
     assert "stop_when_precision_falls does nothing" in caplog.text
+
+
+def test_what_waits_for_the_decision(tmp_path: Path) -> None:
+    more = ["rounds=3", "control=true", "oracle=true", "dataset_path=DATA", f"root={tmp_path}"]
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        plan = build_plan(hydra.compose("self_train", overrides=[*ROUNDS, *more]), Path())
+    steps = {step.name: step for step in plan.steps}
+    second, third = tmp_path / "no_round2.json", tmp_path / "no_round3.json"
+    for name in ("round2", "control2", "oracle2", "val_round2", "label3", "decide3"):
+        assert steps[name].unless == (second,), name
+    for name in ("round3", "control3", "oracle3", "val_oracle"):
+        assert steps[name].unless == (second, third), name
+    assert all(
+        not steps[name].unless for name in ("round1", "control1", "label2", "quality2", "decide2", "val_oracle1")
+    )
+    for name in ("round2", "control2", "oracle2"):
+        assert "decide2" in steps[name].needs
