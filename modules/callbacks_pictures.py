@@ -166,7 +166,7 @@ class Pictures(Callback):
         labels = batch["labels"].at(t, lane)
         frame = batch["frames"][t, lane].cpu().numpy()
         image = picture(frame, None if labels is None else labels.to_structured(), detections, self.classes)
-        draw_caption(image, f"{Path(batch['path'][lane]).name} {int(batch['ev_idx'][t, lane])}", DARK)
+        draw_caption(image, f"{Path(batch['path'][lane]).name}, frame {int(batch['ev_idx'][t, lane])}", DARK)
         save_png(self.folder / FOLDER / f"{name}.png", image)
         tag = f"detections/{name.split('_')[0]}"
         for logger in trainer.loggers:

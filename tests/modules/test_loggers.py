@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from modules.loggers import build_logger
 from utils.errors import UserError
 
 
-def _config(folder: Path, kind: str) -> object:
+def _config(folder: Path, kind: str) -> DictConfig:
     wandb = {"project_name": "p", "group_name": None}
     return OmegaConf.create({"output": {"dir": str(folder), "name": "n"}, "logging": {"logger": kind}, "wandb": wandb})
 
@@ -49,3 +50,30 @@ def test_tensorboard_keeps_its_folder(tmp_path: Path) -> None:
 def test_unknown(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="csv, wandb or tensorboard"):
         build_logger(_config(tmp_path, "notebook"))
+
+
+def test_offline_figures_and_pictures_of_two_starts_are_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No login is asked for, no connection is opened to the outside, and both starts have the run's id."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("wandb.login", _refuse)
+    monkeypatch.setattr("socket.create_connection", _refuse)
+    monkeypatch.setattr("getpass.getpass", _refuse)
+    for step in (0, 1):
+        logger = build_logger(_config(tmp_path, "wandb"))
+        assert isinstance(logger, WandbLogger)
+        logger.log_metrics({"train/loss": 1.0}, step=step)
+        logger.log_image("detections/val", [np.zeros((4, 4, 3), dtype=np.uint8)], step=step)
+        assert logger.experiment.id == (tmp_path / "wandb_id.txt").read_text().strip()
+        logger.experiment.finish()
+    runs = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
+    assert runs
+    assert all(name.endswith(logger.experiment.id) for name in runs)
+    assert list((tmp_path / "wandb").rglob("*.png"))
+
+
+def _refuse(*arguments: object, **more: object) -> None:
+    raise AssertionError("nobody is to be asked or called")
