@@ -71,7 +71,7 @@ def test_offline_figures_and_pictures_of_two_starts_are_one_run(
         logger.experiment.finish()
     runs = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
     assert runs
-    assert all(name.endswith(logger.experiment.id) for name in runs)
+    assert all(f"-{logger.experiment.id}" in name for name in runs), "two within a second are told apart by a number"
     assert list((tmp_path / "wandb").rglob("*.png"))
 
 
