@@ -22,12 +22,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.benchmark.soak import TINY, make_data
-from utils.atomic import atomic_path, write_text
+from scripts.benchmark.soak_labelling_report import Kill, kill_table, memory_table, save_picture
+from utils.atomic import write_text
 from utils.cli import run_command
 from utils.errors import UserError
 from utils.progress import track
@@ -41,20 +41,6 @@ LABELLER = (
 POLL_S = 0.01
 _STARTS = 0.15  # share of kills while the program starts
 _LATEST_S = 0.25  # a kill comes so long after the work it waits for, at most
-
-
-class Kill(NamedTuple):
-    """One kill.
-
-    Attributes:
-        after_s: seconds since the start of the command.
-        finished: sequences that are written then.
-        waiting: sequences of which one direction of time is laid aside.
-    """
-
-    after_s: float
-    finished: int
-    waiting: int
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -199,34 +185,6 @@ def tree(folder: Path) -> dict[str, str]:
         elif path.is_file():
             found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
-
-
-def kill_table(kills: Sequence[Kill], files: int, different: Sequence[str]) -> str:
-    """The kills and what came of them, as Markdown."""
-    lines = ["| kill | seconds after start | sequences finished | half done |", "|---|---|---|---|"]
-    lines += [f"| {number} | {k.after_s:.2f} | {k.finished} | {k.waiting} |" for number, k in enumerate(kills, 1)]
-    verdict = f"NO: {', '.join(different[:5])}" if different else "yes"
-    return "\n".join([*lines, "", f"{len(kills)} SIGKILLs. All {files} files as of the undisturbed run? {verdict}", ""])
-
-
-def memory_table(peaks: dict[int, float]) -> str:
-    """Peak memory by the number of sequences, as Markdown."""
-    lines = ["| sequences | peak memory, MiB |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {count} | {peak:.0f} |" for count, peak in peaks.items()), ""])
-
-
-def save_picture(peaks: dict[int, float], path: Path) -> None:
-    """Draw peak memory against the number of sequences, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
-    axis = figure.subplots()
-    axis.plot(list(peaks), list(peaks.values()), "o-")
-    axis.set(xlabel="sequences", ylabel="peak memory of predict.py, MiB", ylim=(0, 1.2 * max(peaks.values())))
-    axis.grid(alpha=0.3)
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_png(str(temporary))
 
 
 def make_teacher(folder: Path, dataset: Path, overrides: Sequence[str]) -> Path:

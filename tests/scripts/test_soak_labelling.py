@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from scripts.benchmark import soak_labelling
+from scripts.benchmark.soak_labelling_report import kill_table
 from tests.forked_steps import FORKING, forked_steps  # noqa: F401 # a fixture
 from tests.running import SMALL, run
 from tests.tiny import write_tiny_dataset
@@ -54,6 +55,6 @@ def test_two_kills_and_memory(
     labels.write_bytes(labels.read_bytes() + b"x")
     other = soak_labelling.tree(runs / "killed" / "labels")
     assert [name for name in one if one[name] != other[name]] == ["train/0001/labels_v2/labels.npz"]
-    assert "NO: a" in soak_labelling.kill_table([], 3, ["a"])
+    assert "NO: a" in kill_table([], 3, ["a"])
     with pytest.raises(UserError, match="--output"):
         main_of(monkeypatch, *start)
