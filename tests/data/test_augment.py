@@ -81,9 +81,10 @@ def test_zoom_windows_lie_where_the_reference_puts_them() -> None:
 @settings(deadline=None)
 @given(
     st.integers(0, 2**32),
-    st.lists(st.tuples(st.floats(0, 80), st.floats(0, 50), st.floats(1, 40), st.floats(1, 30)), max_size=4),
+    st.lists(st.tuples(st.floats(0, 80), st.floats(0, 50), st.floats(1.5, 40), st.floats(1.5, 30)), max_size=4),
 )
 def test_zoom_in_keeps_a_box_in_view(seed: int, xywh: list[tuple[float, ...]]) -> None:
+    # RVT's window ends a pixel early at the far border, so a box of a single pixel can vanish there.
     rows = torch.tensor([[1.0, *box, 0.0, 1.0, 1.0] for box in xywh]).reshape(-1, 8)
     config = AugmentationConfig(hflip=0.5, zoom=ZoomConfig(prob=1.0, weight_in=1, weight_out=0))
     state = sample_state(config, np.random.default_rng(seed), (60, 90), rows)

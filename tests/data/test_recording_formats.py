@@ -74,6 +74,8 @@ def small_pieces(monkeypatch):
 @QUIET
 def test_every_format_keeps_every_event(kind, events, window, tmp_path, small_pieces):
     path = tmp_path / "recording"
+    if kind == "EVT3" and len(events):  # its clock has 24 bits: a recording begins within the first turn
+        events = Events(events.t - (events.t[0] >> 24 << 24), events.x, events.y, events.p)
     WRITERS[kind](path, events)
     if not len(events):
         with pytest.raises(UserError, match="no events"):
