@@ -37,6 +37,12 @@ class CocoBackend:
 class _AllBoxes(COCO):
     """Boxes that all take part: handed out as they are, which saves the library's search by image and class."""
 
+    def createIndex(self) -> None:
+        """Images and classes by number; boxes need no index."""
+        self.imgs = {entry["id"]: entry for entry in self.dataset["images"]}
+        self.cats = {entry["id"]: entry for entry in self.dataset["categories"]}
+        self.anns, self.imgToAnns, self.catToImgs = {}, {}, {}
+
     def getAnnIds(self, *_: Any, **__: Any) -> range:  # type: ignore[override]
         """Numbers of all boxes."""
         return range(1, len(self.dataset["annotations"]) + 1)
@@ -75,7 +81,8 @@ def average_precision(
         evaluation.params.maxDets = [_MAX_DETECTIONS]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = np.asarray(evaluation.eval["precision"])[..., 0]  # [IoU, recall, class, area]
+        precision = np.asarray(evaluation.eval["precision"])[..., 0]  # [IoU, recall, class, area]
+        del gt, dt, evaluation  # before garbage is looked for again
     rows = [precision, *(precision[:, :, k : k + 1] for k in range(num_classes))]
     return np.array([[_mean(row, *_CROP[name]) for name in METRICS] for row in rows])
 
