@@ -52,7 +52,21 @@ class _AllBoxes(COCO):
         return self.dataset["annotations"]
 
 
-FASTER_COCO_EVAL = CocoBackend(_AllBoxes, lambda gt, dt: COCOeval_faster(gt, dt, iouType="bbox"))
+class _Evaluation(COCOeval_faster):
+    """Takes the overlaps of all windows from one computation instead of a call for each window and class."""
+
+    def evaluate(self) -> None:
+        """Match detections with labels."""
+        gt, dt = (part.dataset["columns"] for part in (self.cocoGt, self.cocoDt))
+        self._overlaps = overlaps(gt, dt, max(self.params.maxDets))
+        super().evaluate()
+
+    def computeIoU(self, imgId: int, catId: int) -> Any:
+        """Overlaps of a window's detections of a class, best score first, with its labels."""
+        return self._overlaps.get((imgId, catId), [])
+
+
+FASTER_COCO_EVAL = CocoBackend(_AllBoxes, lambda gt, dt: _Evaluation(gt, dt, iouType="bbox"))
 
 
 def average_precision(
@@ -85,6 +99,54 @@ def average_precision(
         del gt, dt, evaluation  # before garbage is looked for again
     rows = [precision, *(precision[:, :, k : k + 1] for k in range(num_classes))]
     return np.array([[_mean(row, *_CROP[name]) for name in METRICS] for row in rows])
+
+
+def overlaps(
+    gt: tuple[npt.NDArray[Any], ...], dt: tuple[npt.NDArray[Any], ...], max_detections: int
+) -> dict[tuple[int, int], list[list[float]]]:
+    """IoU of all detections with all labels of the same window and class.
+
+    Args:
+        gt: columns of the labels: window [N], class [N], x, y, w, h in float64 [N, 4], area [N], score [N].
+        dt: the same of the detections [M].
+        max_detections: detections of a window and class that count, best scores first.
+
+    Returns:
+        [detections, labels] by window and class, where there are both: detections by falling score, labels in order.
+    """
+    gt_key, dt_key = (np.stack(columns[:2], axis=1) for columns in (gt, dt))
+    keys, group = np.unique(np.concatenate([gt_key, dt_key]), axis=0, return_inverse=True)
+    gt_group, dt_group = np.split(group.reshape(-1), [len(gt_key)])
+    labels, detections = np.argsort(gt_group, kind="stable"), np.lexsort((-dt[4], dt_group))
+    gt_group, dt_group = gt_group[labels], dt_group[detections]
+    rank = np.arange(len(dt_group)) - np.searchsorted(dt_group, dt_group)
+    detections, dt_group = detections[rank < max_detections], dt_group[rank < max_detections]
+
+    first = np.searchsorted(gt_group, dt_group)
+    count = np.searchsorted(gt_group, dt_group, side="right") - first
+    begin = np.cumsum(count) - count  # of each detection's overlaps
+    row = np.repeat(np.arange(len(detections)), count)
+    a, b = dt[2][detections[row]], gt[2][labels[np.arange(len(row)) - begin[row] + first[row]]]
+    side = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    inter = np.where((side > 0).all(axis=1), side[:, 0] * side[:, 1], 0.0)
+    union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - inter
+    iou = np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)
+
+    starts = np.flatnonzero(np.diff(dt_group, prepend=-1))
+    stops = np.append(starts[1:], len(dt_group))
+    both = count[starts] > 0
+    starts, stops = starts[both], stops[both]
+    return {
+        (window, category): iou[at : at + (stop - start) * width].reshape(stop - start, width).tolist()
+        for (window, category), start, stop, width, at in zip(
+            keys[dt_group[starts]].tolist(),
+            starts.tolist(),
+            stops.tolist(),
+            count[starts].tolist(),
+            begin[starts].tolist(),
+            strict=True,
+        )
+    }
 
 
 @contextlib.contextmanager
@@ -131,4 +193,5 @@ def _coco_dict(windows: Windows, scores: npt.NDArray[np.float64] | None, num_cla
         "images": [{"id": i} for i in range(1, windows.count + 1)],
         "categories": [{"id": i, "name": str(i)} for i in range(1, num_classes + 1)],
         "annotations": annotations,
+        "columns": columns,
     }

@@ -99,7 +99,10 @@ class PropheseeEvaluator:
                 self._has_objectness = False
                 _check(self.score == "class", "detections with objectness", "none", "evaluation.score=product")
             self._gt.append(to_bbox_array(labels))
-            self._dt.append(_only_finite(to_bbox_array(detections)))
+            self._dt.append(to_bbox_array(detections))
+        added = slice(len(self._dt) - len(dt), None)
+        if not _finite(_concatenate(self._dt[added])).all():
+            self._dt[added] = [_only_finite(detections) for detections in self._dt[added]]
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return all boxes as four flat arrays, for gathering over processes; ``merge`` takes them back."""
@@ -188,10 +191,15 @@ def _concatenate(arrays: Sequence[BoxArray]) -> BoxArray:
     return np.frombuffer(bytearray(b"".join(a.tobytes() for a in arrays)), dtype=BBOX_DTYPE)
 
 
-def _only_finite(boxes: BoxArray) -> BoxArray:
+def _finite(boxes: BoxArray) -> npt.NDArray[np.bool_]:
     finite = np.ones(len(boxes), dtype=bool)
     for name in ("x", "y", "w", "h", "class_confidence", "objectness"):
         finite &= np.isfinite(boxes[name])
+    return finite
+
+
+def _only_finite(boxes: BoxArray) -> BoxArray:
+    finite = _finite(boxes)
     if not finite.all():
         logger.warning("dropped %d detections with numbers that are not finite", int((~finite).sum()))
     return boxes[finite]
