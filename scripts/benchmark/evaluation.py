@@ -169,7 +169,7 @@ def main() -> None:
         text = table(args.frames, times, figures)
         print(text)
         if args.markdown is not None:
-            write_section(args.markdown, "Evaluation", text)
+            write_section(args.markdown, "Evaluation", f"## Evaluation\n\n{text}")
 
     run_command(run)
 

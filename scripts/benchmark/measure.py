@@ -22,10 +22,11 @@ Variants = Mapping[str, Callable[[], object]]
 
 _INTRO = """# Benchmarks
 
-Written by `scripts/benchmark/throughput.py --markdown docs/BENCHMARKS.md` and `scripts/benchmark/latency.py --markdown
-docs/BENCHMARKS.md`; each table carries its protocol. Variants of a table are run in turn, so that a change in the
-machine's load meets all of them alike: compare the ratios. With one CPU thread, frames per second, speed (against the
-last row) and share of the matmul peak follow from processor time, which other programs disturb less than the clock.
+Written by the scripts of `scripts/benchmark` with `--markdown docs/BENCHMARKS.md`: `throughput.py`, `latency.py`,
+`evaluation.py`, `tracking.py` and `data.py`; each table carries its protocol. Variants of a table are run in turn, so
+that a change in the machine's load meets all of them alike: compare the ratios. With one CPU thread, frames per second,
+speed (against the last row) and share of the matmul peak follow from processor time, which other programs disturb less
+than the clock.
 The same scripts run on a GPU (`--device cuda`), where they follow from CUDA events.
 """
 
