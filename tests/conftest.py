@@ -34,3 +34,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         reporter.write_line(f"{len(left_out)} tests of real SLURM jobs are left out: no {', '.join(missing)} here")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests of real SLURM jobs that passed, which dots do not."""
+    passed = [report.nodeid for report in terminalreporter.stats.get("passed", []) if "slurm" in report.keywords]
+    if passed:
+        terminalreporter.section("real SLURM jobs")
+        for name in passed:
+            terminalreporter.write_line(f"passed {name}")
