@@ -77,12 +77,16 @@ def test_preempted_while_labelling_and_while_training(
             assert cluster.facts(jobs[name])["JobState"] in ("PENDING", "RUNNING"), text
             return bool(begun())
 
+        def preempted() -> bool:
+            facts = cluster.facts(jobs[name])
+            return facts.get("PreemptTime", "None") != "None" or facts["Restarts"] != "0"
+
         cluster.wait_for(under_way, f"{name} to be in the middle")
         program = program_of(cluster, jobs[name])
         os.kill(program, signal.SIGSTOP)  # it waits there for SLURM, however quick it is
         try:
             cluster.run("scontrol", "release", more_urgent)
-            cluster.wait_for(lambda: cluster.facts(jobs[name]).get("PreemptTime", "None") != "None", "the preemption")
+            cluster.wait_for(preempted, "the preemption")
         finally:
             os.kill(program, signal.SIGCONT)
         facts = cluster.wait_until(jobs[name], "COMPLETED", "FAILED", "CANCELLED", restarts=1)
