@@ -81,10 +81,9 @@ def test_zoom_windows_lie_where_the_reference_puts_them() -> None:
 @settings(deadline=None)
 @given(
     st.integers(0, 2**32),
-    st.lists(st.tuples(st.floats(0, 80), st.floats(0, 50), st.floats(1.5, 40), st.floats(1.5, 30)), max_size=4),
+    st.lists(st.tuples(st.floats(0, 80), st.floats(0, 50), st.floats(1, 40), st.floats(1, 30)), max_size=4),
 )
 def test_zoom_in_keeps_a_box_in_view(seed: int, xywh: list[tuple[float, ...]]) -> None:
-    # RVT's window ends a pixel early at the far border, so a box of a single pixel can vanish there.
     rows = torch.tensor([[1.0, *box, 0.0, 1.0, 1.0] for box in xywh]).reshape(-1, 8)
     config = AugmentationConfig(hflip=0.5, zoom=ZoomConfig(prob=1.0, weight_in=1, weight_out=0))
     state = sample_state(config, np.random.default_rng(seed), (60, 90), rows)
@@ -92,7 +91,9 @@ def test_zoom_in_keeps_a_box_in_view(seed: int, xywh: list[tuple[float, ...]]) -
     left, top = state.x0y0
     assert 0 <= left <= 90 - int(90 / state.factor)
     assert 0 <= top <= 60 - int(60 / state.factor)
-    if len(rows):
+    # RVT's window ends a pixel early at the far border: only a box that begins in that pixel can vanish.
+    turned, _ = apply_to_labels(rows, (60, 90), AugmentationState(hflip=state.hflip))
+    if len(rows) and bool(((turned[:, 1] < 90 - 2) & (turned[:, 2] < 60 - 2)).all()):
         assert len(apply_to_labels(rows, (60, 90), state)[0]) >= 1
 
 
