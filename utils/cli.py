@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import sys
 import time
 import warnings
@@ -80,7 +81,7 @@ def stoppable() -> Iterator[None]:
             if rank == 0:
                 sys.stderr.write(f"\n{stop.message}\n")
             if job is not None and stop.requeue:
-                leave_job(job)
+                leave_job(job, terminated=stop.exit_status == 128 + signal.SIGTERM)
             # Of processes that one of us started, the first one's status speaks; another status would end the first.
             sys.exit(stop.exit_status if rank == 0 or job is not None else 0)
 

@@ -25,11 +25,13 @@ class SlurmJob:
         id: as scontrol takes it; ``12_3`` for a task of an array (``12`` alone would mean the whole array).
         rank: number of this process among the job's tasks.
         restarts: how often the job was queued again.
+        tasks: how many such processes srun started.
     """
 
     id: str
     rank: int = 0
     restarts: int = 0
+    tasks: int = 1
 
     def facts(self) -> dict[str, str]:
         """What SLURM says of the job (``JobState``, ``Requeue``, ``BatchFlag``, ...); empty when it does not answer."""
@@ -37,10 +39,14 @@ class SlurmJob:
         text = done.stdout if done is not None and done.returncode == 0 else ""
         return dict(re.findall(r"(?:^|\s)(\w+)=(\S*)", text.partition("\n")[0]))
 
-    def can_requeue(self) -> bool:
+    def can_requeue(self, terminated: bool = False) -> bool:
         """Whether queueing the job again is for us to do and SLURM would do it; if not, the reason is logged.
 
         A job that is not running any more was cancelled by its user, or SLURM queues it again by itself.
+
+        Args:
+            terminated: SIGTERM asked for it. srun sends it, too, to the other tasks when one fails, and a job that
+                fails is not to start again and again.
         """
         facts = next((facts for facts in map(self._facts_later, range(_TRIES)) if facts), {})
         state = facts.get("JobState")
@@ -52,6 +58,8 @@ class SlurmJob:
             reason = "it is no batch job"
         elif facts.get("Requeue") == "0":
             reason = "it was submitted with --no-requeue"
+        elif terminated and self.tasks > 1 and facts.get("PreemptTime") == "None":
+            reason = "SLURM does not preempt it; another of its tasks failed"
         else:
             return True
         if self.rank == 0:
@@ -92,7 +100,7 @@ def current_job(environment: Mapping[str, str] = os.environ) -> SlurmJob | None:
     """The batch job of this process; None outside SLURM, in an interactive one, and in steps of a program of ours.
 
     >>> current_job({"SLURM_JOB_ID": "15", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"})
-    SlurmJob(id='12_3', rank=0, restarts=0)
+    SlurmJob(id='12_3', rank=0, restarts=0, tasks=1)
     >>> current_job({}) is None
     True
     """
@@ -101,8 +109,8 @@ def current_job(environment: Mapping[str, str] = os.environ) -> SlurmJob | None:
         job = f"{environment['SLURM_ARRAY_JOB_ID']}_{environment.get('SLURM_ARRAY_TASK_ID', '')}"
     if not re.fullmatch(r"\d+(_\d+)?", job) or environment.get("SLURM_JOB_NAME") in ("bash", "interactive"):
         return None
-    rank = int(environment.get("SLURM_PROCID", 0))
-    return SlurmJob(job, rank, int(environment.get("SLURM_RESTART_COUNT", 0)))
+    rank, tasks = int(environment.get("SLURM_PROCID", 0)), int(environment.get("SLURM_NTASKS", 1))
+    return SlurmJob(job, rank, int(environment.get("SLURM_RESTART_COUNT", 0)), tasks)
 
 
 def without_slurm(environment: Mapping[str, str]) -> dict[str, str]:
@@ -122,10 +130,10 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
-def leave_job(job: SlurmJob, limit_s: float = 600.0) -> None:
+def leave_job(job: SlurmJob, terminated: bool = False, limit_s: float = 600.0) -> None:
     """Queue a job again and wait to be ended; returns when it is not to be queued again, or nothing ended it.
 
-    Called by every process of the job; the first one asks SLURM, all wait.
+    Called by every process of the job; the first one asks SLURM, all wait. ``terminated`` as for ``can_requeue``.
     """
-    if job.can_requeue() and (job.rank != 0 or job.requeue()):
+    if job.can_requeue(terminated) and (job.rank != 0 or job.requeue()):
         job.wait_to_be_ended(limit_s)

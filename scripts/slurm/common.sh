@@ -5,14 +5,23 @@ PYTHON=${PYTHON:-.venv/bin/python}
 # srun does not take this over from sbatch by itself.
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
-# Run a program in all tasks of the job. The programs save, queue the job again and wait to be ended when SLURM asks
-# them to stop. Only while Python is still starting are they not ready for it, and then srun reports that TERM (143) or
-# USR1 (138) ended them; a job that is still running then (nobody cancelled it) is queued again from here.
+# Run a program in all tasks of the job; when one fails, srun ends the others. The programs save, queue the job again and
+# wait to be ended when SLURM asks them to stop. Only while Python is still starting are they not ready for it, and then
+# srun reports that TERM (143) or USR1 (138) ended them; a job that is still running then (nobody cancelled it) is queued
+# again from here. With several tasks TERM must be SLURM's preemption: it is also what srun ends the others with.
 run_tasks() {
-  srun "$@"
-  local status=$?
-  if [[ $status == 143 || $status == 138 ]] && scontrol show job "$SLURM_JOB_ID" | grep -q JobState=RUNNING; then
-    scontrol requeue "$SLURM_JOB_ID" && sleep 60
+  local status facts tasks=${SLURM_NTASKS:-${SLURM_NNODES:-1}}
+  srun --kill-on-bad-exit=1 "$@"
+  status=$?
+  if [[ $status == 143 || $status == 138 ]]; then
+    facts=$(scontrol show job --oneliner "$SLURM_JOB_ID")
+    if [[ $facts != *JobState=RUNNING* ]]; then
+      : # cancelled, or queued again already
+    elif [[ $status == 143 && $tasks -gt 1 && $facts == *" PreemptTime=None "* ]]; then
+      echo "SLURM does not preempt job $SLURM_JOB_ID: it is not queued again" >&2
+    else
+      scontrol requeue "$SLURM_JOB_ID" && sleep 60
+    fi
   fi
   return "$status"
 }

@@ -73,6 +73,20 @@ def test_a_job_that_is_not_to_be_queued_again(
     assert "requeue 12" not in _calls(slurm)
 
 
+@pytest.mark.parametrize(
+    ("preempted", "tasks", "terminated", "again"),
+    [("None", 2, True, 0), ("2025-01-01T00:00:00", 2, True, 1), ("None", 2, False, 1), ("None", 1, True, 1)],
+    ids=["a task failed", "preempted", "its time limit is near", "it has no other task"],
+)
+def test_why_a_task_is_to_stop(
+    slurm: Path, preempted: str, tasks: int, terminated: bool, again: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    (slurm / "facts").write_text(f"JobId=12 JobState=RUNNING Requeue=1 BatchFlag=1 PreemptTime={preempted}")
+    leave_job(SlurmJob("12", tasks=tasks), terminated)
+    assert _calls(slurm).count("requeue 12") == again
+    assert ("another of its tasks failed" in caplog.text) == (not again)
+
+
 def test_slurm_refuses(slurm: Path, caplog: pytest.LogCaptureFixture) -> None:
     (slurm / "facts").write_text("JobId=12 JobState=RUNNING Requeue=1 BatchFlag=1")
     (slurm / "refuse").touch()
@@ -95,6 +109,7 @@ def test_without_scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplo
         ({"SLURM_JOB_ID": "12", "SLURM_JOB_NAME": "interactive"}, None),
         ({"SLURM_JOB_ID": "12; true"}, None),
         ({"SLURM_JOB_ID": "12", "SLURM_PROCID": "3", "SLURM_RESTART_COUNT": "2"}, SlurmJob("12", 3, 2)),
+        ({"SLURM_JOB_ID": "12", "SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, SlurmJob("12", 1, tasks=4)),
     ],
 )
 def test_which_job(environment: dict[str, str], expected: SlurmJob | None) -> None:
