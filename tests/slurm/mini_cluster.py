@@ -56,7 +56,7 @@ MinJobAge=3600
 InactiveLimit=0
 OverTimeLimit=0
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000 State=UNKNOWN
-PartitionName=normal Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
+PartitionName=normal Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=300
 PartitionName=high Nodes={host} Default=NO MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 
@@ -97,7 +97,8 @@ class MiniCluster:
         self.root = root
         self.cpus = cpus
         self.host = socket.gethostname().split(".")[0]
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM_", "SBATCH_"))}
+        foreign = ("SLURM_", "SBATCH_", "MASTER_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         self.environment = kept | {"SLURM_CONF": str(root / "slurm.conf"), "PATH": _search_path()}
         self._daemons: list[subprocess.Popen[bytes]] = []
 
@@ -163,6 +164,15 @@ class MiniCluster:
     def submit(self, *arguments: str) -> str:
         """sbatch; returns the job's number."""
         return self.run("sbatch", "--parsable", *arguments).strip()
+
+    def submit_urgent(self, *options: str) -> str:
+        """Submit a short job that preempts all others but urgent ones; returns its number.
+
+        It asks for every CPU: next to a job that leaves enough of them free it would just run.
+        """
+        return self.submit(
+            "--partition=high", f"--ntasks={self.cpus}", "--output=/dev/null", *options, "--wrap=sleep 1"
+        )
 
     def facts(self, job: str) -> dict[str, str]:
         """What scontrol says of a job."""

@@ -64,8 +64,7 @@ def test_preempted_while_labelling_and_while_training(
 
     for name in ("PATH", "SLURM_CONF"):
         monkeypatch.setenv(name, cluster.environment[name])
-    urgent = ("--partition=high", f"--ntasks={cluster.cpus}", "--output=/dev/null", "--wrap=sleep 1")
-    held = [cluster.submit("--hold", *urgent) for _ in range(2)]
+    held = [cluster.submit_urgent("--hold") for _ in range(2)]
     assert run("scripts/self_train.py", *start, *JOBS) == 0
     jobs = json.loads((root / "jobs.json").read_text())
     assert list(jobs) == ["label1", "round1", "label2", "quality2", "decide2", "round2", "val_round2", "summary"]

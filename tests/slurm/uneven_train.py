@@ -37,7 +37,8 @@ def make_late() -> None:
 
 def _asked_to_stop(module: DataModule) -> bool:
     assert module.trainer is not None
-    return any(callback.signum for callback in module.trainer.callbacks if isinstance(callback, Preemption))
+    callbacks = module.trainer.callbacks  # type: ignore[attr-defined]
+    return any(callback.signum for callback in callbacks if isinstance(callback, Preemption))
 
 
 if __name__ == "__main__":
