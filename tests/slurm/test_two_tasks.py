@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,37 +41,37 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=2, val=1, test=0)
 
 
-def start_uneven(cluster: MiniCluster, dataset: Path, folder: Path, *options: str) -> Job:
-    """Two processes, the second one slow; before it stops it waits for a signal with the other one in mid-step."""
-    settings = (*TRAINING, f"dataset.path={dataset}", f"output.dir={folder / 'run'}", "hardware.num_processes=2")
-    script = script_of(folder, '"$PYTHON"', "tests/slurm/uneven_train.py")
-    return Job(cluster, folder, TWO_TASKS, *options, script=script, arguments=settings)
-
-
 @pytest.fixture(scope="module")
-def time_limited(cluster: MiniCluster, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """Begun here, so that it gets ready while the undisturbed run is made; nothing preempts it."""
-    folder = tmp_path_factory.mktemp("limited")
-    return start_uneven(cluster, dataset, folder, "--partition=high", "--signal=USR1@600")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(time_limited: Job, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What two processes leave that nothing stops."""
     folder = tmp_path_factory.mktemp("undisturbed")
     assert train(folder, *TRAINING, f"dataset.path={dataset}", world=2) == 0
     return everything(folder)
 
 
-def test_time_limit_of_two_uneven_tasks(time_limited: Job, undisturbed: dict[str, str], cluster: MiniCluster) -> None:
-    job = time_limited
-    job.wait_for_checkpoint()
-    # A limit ten minutes away at most: SLURM warns when it looks next, which it does every half a minute.
-    hours, minutes, _ = cluster.facts(job.id)["RunTime"].split(":")
-    cluster.run("scontrol", "update", f"JobId={job.id}", f"TimeLimit={60 * int(hours) + int(minutes) + 10}")
-    cluster.wait_until(job.id, "PENDING", restarts=1)
-    cluster.run("scontrol", "update", f"JobId={job.id}", "TimeLimit=UNLIMITED")
-    job.finish(restarts=1)
+@contextmanager
+def uneven(cluster: MiniCluster, dataset: Path, folder: Path, *options: str) -> Iterator[Job]:
+    """Two processes, the second one slow; it awaits a signal with the first one in mid-step. Cancelled at the end."""
+    settings = (*TRAINING, f"dataset.path={dataset}", f"output.dir={folder / 'run'}", "hardware.num_processes=2")
+    script = script_of(folder, '"$PYTHON"', "tests/slurm/uneven_train.py")
+    job = Job(cluster, folder, TWO_TASKS, *options, script=script, arguments=settings)
+    try:
+        job.wait_for_checkpoint()
+        yield job
+    finally:
+        cluster.run("scancel", job.id, check=False)
+
+
+def test_time_limit_of_two_uneven_tasks(
+    undisturbed: dict[str, str], cluster: MiniCluster, dataset: Path, tmp_path: Path
+) -> None:
+    with uneven(cluster, dataset, tmp_path, "--signal=USR1@600") as job:
+        # A limit ten minutes away at most: SLURM warns when it looks next, which it does every half a minute.
+        hours, minutes, _ = cluster.facts(job.id)["RunTime"].split(":")
+        cluster.run("scontrol", "update", f"JobId={job.id}", f"TimeLimit={60 * int(hours) + int(minutes) + 10}")
+        cluster.wait_until(job.id, "PENDING", restarts=1)
+        cluster.run("scontrol", "update", f"JobId={job.id}", "TimeLimit=UNLIMITED")
+        job.finish(restarts=1)
     assert "stopped by SIGUSR1" in job.log()
     assert everything(job.output) == undisturbed
 
@@ -77,10 +79,9 @@ def test_time_limit_of_two_uneven_tasks(time_limited: Job, undisturbed: dict[str
 def test_preempted_training_of_two_uneven_tasks(
     undisturbed: dict[str, str], cluster: MiniCluster, dataset: Path, tmp_path: Path
 ) -> None:
-    job = start_uneven(cluster, dataset, tmp_path)
-    job.wait_for_checkpoint()
-    urgent = cluster.submit_urgent()
-    job.finish(restarts=1)
+    with uneven(cluster, dataset, tmp_path) as job:
+        urgent = cluster.submit_urgent()
+        job.finish(restarts=1)
     assert cluster.facts(urgent)["JobState"] == "COMPLETED"
     assert "stopped by SIGTERM after step" in job.log()
     assert everything(job.output) == undisturbed
