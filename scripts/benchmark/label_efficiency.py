@@ -10,6 +10,7 @@ For example:
   python scripts/benchmark/label_efficiency.py --dataset-path DATA --root RUNS
   python scripts/benchmark/label_efficiency.py --dataset-path DATA --root RUNS --seeds 0 1 2 3 4 \
     --supervision semi:0.1 weak:0.02 --steps 2400 --more-steps 1600 --curve 600 1200 2400 4000
+  python scripts/benchmark/label_efficiency.py dataset.sequence_length=5 --dataset-path DATA --root RUNS
   python scripts/benchmark/label_efficiency.py --dataset-path DATA --root RUNS --test
 """
 
@@ -66,7 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--parallel", type=int, default=2, metavar="N", help="commands at a time (default: 2)")
     add("--threads", type=int, default=1, metavar="N", help="CPU threads of each, 0 = torch's default (default: 1)")
     add(
-        "overrides", nargs="*", help="further settings of every command, e.g. hardware.gpus=0 dataset.sequence_length=5"
+        "overrides",
+        nargs="*",
+        help="further settings of every command, before the first option: hardware.gpus=0 dataset.sequence_length=5",
     )
     return parser
 

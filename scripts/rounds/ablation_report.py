@@ -13,6 +13,7 @@ from utils.atomic import atomic_path
 
 _REFERENCE = {"round2": ("control2", "oracle2"), "oracle2": ("control2", "oracle2")}
 _NO_SHARE = ("baseline", "control", "control2", "oracle", "oracle2")
+_METRICS = ("AP", "AP_50", "product_AP")
 
 
 def _load(path: Path) -> Any:
@@ -23,8 +24,9 @@ def collect(parts: Sequence[Part], splits: Sequence[str]) -> dict[str, Any]:
     """Read what the steps left behind.
 
     Returns:
-        by supervision: ``arms`` (meaning, steps, and AP and AP_50 of each split as lists over seeds), ``labels``
-        (precision, recall and F1 at IoU 0.5 as lists over seeds) and ``curve`` (AP on val by steps, over seeds).
+        by supervision: ``arms`` (meaning, steps, and AP, AP_50 and product_AP of each split as lists over seeds),
+        ``labels`` (precision, recall and F1 at IoU 0.5 as lists over seeds) and ``curve`` (AP on val by steps, over
+        seeds).
     """
     found: dict[str, Any] = {}
     for part in parts:
@@ -34,7 +36,7 @@ def collect(parts: Sequence[Part], splits: Sequence[str]) -> dict[str, Any]:
             row = own["arms"].setdefault(name, {"meaning": arm.meaning, "steps": arm.steps})
             for split in splits:
                 figures = _load(files[split])["figures"]
-                for metric in ("AP", "AP_50"):
+                for metric in _METRICS:
                     row.setdefault(split, {}).setdefault(metric, []).append(figures[metric])
         for name, path in part.qualities.items():
             rates = _load(path)["one_to_one"]["all"]
@@ -56,15 +58,15 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{middle} ± {stdev(scaled):.{digits}f}" if len(scaled) > 1 else middle
 
 
-def differences(arms: Mapping[str, Any], name: str, split: str) -> list[float] | None:
-    """AP minus that of the control with as many steps, seed by seed; None without one."""
+def differences(arms: Mapping[str, Any], name: str, split: str, metric: str = "AP") -> list[float] | None:
+    """A figure minus that of the control with as many steps, seed by seed; None without one."""
     control, _ = _REFERENCE.get(name, ("control", "oracle"))
     if control not in arms or name in ("baseline", control):
         return None
-    return [a - b for a, b in zip(arms[name][split]["AP"], arms[control][split]["AP"], strict=True)]
+    return [a - b for a, b in zip(arms[name][split][metric], arms[control][split][metric], strict=True)]
 
 
-def shares(arms: Mapping[str, Any], name: str, split: str) -> list[float] | None:
+def shares(arms: Mapping[str, Any], name: str, split: str, metric: str = "AP") -> list[float] | None:
     """Share of the gap from control to oracle that an arm closes, seed by seed.
 
     The gap is that of the means, so that a seed in which it happens to vanish does not decide; the mean of the values
@@ -74,10 +76,10 @@ def shares(arms: Mapping[str, Any], name: str, split: str) -> list[float] | None
         None for controls and oracles, without either of them, or when the oracle is not above its control.
     """
     control, oracle = _REFERENCE.get(name, ("control", "oracle"))
-    gained = differences(arms, name, split)
+    gained = differences(arms, name, split, metric)
     if gained is None or name in _NO_SHARE or oracle not in arms:
         return None
-    gap = mean(arms[oracle][split]["AP"]) - mean(arms[control][split]["AP"])
+    gap = mean(arms[oracle][split][metric]) - mean(arms[control][split][metric])
     return [value / gap for value in gained] if gap > 0 else None
 
 
@@ -106,15 +108,21 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def _arm_table(arms: Mapping[str, Any], split: str) -> list[str]:
     lines = [
-        "| arm | trained on | steps | AP | AP_50 | AP against control | gap closed |",
-        "|---|---|---|---|---|---|---|",
+        "| arm | trained on | steps | AP | AP_50 | AP against control | gap closed | product_AP | against control "
+        "| gap closed |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in arms.items():
-        gained, share = differences(arms, name, split), shares(arms, name, split)
-        cells = [spread(row[split]["AP"]), spread(row[split]["AP_50"])]
-        cells += ["" if gained is None else spread(gained), "" if share is None else f"{spread(share, 0)} %"]
+        figures = {metric: spread(row[split][metric]) for metric in _METRICS}
+        gains = {metric: _gain_cells(arms, name, split, metric) for metric in ("AP", "product_AP")}
+        cells = [figures["AP"], figures["AP_50"], *gains["AP"], figures["product_AP"], *gains["product_AP"]]
         lines.append(f"| {name} | {row['meaning']} | {row['steps']} | {' | '.join(cells)} |")
     return lines
+
+
+def _gain_cells(arms: Mapping[str, Any], name: str, split: str, metric: str) -> list[str]:
+    gained, share = differences(arms, name, split, metric), shares(arms, name, split, metric)
+    return ["" if gained is None else spread(gained), "" if share is None else f"{spread(share, 0)} %"]
 
 
 def save_picture(results: Mapping[str, Any], path: Path | str) -> None:

@@ -54,7 +54,11 @@ def test_every_arm_takes_the_steps_of_its_control_and_work_is_shared() -> None:
 
 def results_of(**arms: list[float]) -> dict:
     rows = {
-        name: {"meaning": ARMS[name.replace("_", "-")], "steps": 1, "val": {"AP": values, "AP_50": values}}
+        name: {
+            "meaning": ARMS[name.replace("_", "-")],
+            "steps": 1,
+            "val": {"AP": values, "AP_50": values, "product_AP": [2 * value for value in values]},
+        }
         for name, values in arms.items()
     }
     own = {"arms": rows, "labels": {"views": {"precision_50": [0.5], "recall_50": [0.25]}}, "curve": {"10": [0.1]}}
@@ -69,11 +73,13 @@ def test_differences_are_paired_by_seed_and_the_gap_is_of_means() -> None:
     arms = results["supervisions"]["semi_0.1"]["arms"]
     assert differences(arms, "soft", "val") == pytest.approx([0.05, 0.07])
     assert differences(arms, "control", "val") is None
+    assert differences(arms, "soft", "val", "product_AP") == pytest.approx([0.1, 0.14])
     assert shares(arms, "soft", "val") == pytest.approx([0.25, 0.35])
     assert differences(arms, "round2", "val") == pytest.approx([0.1, 0.1])
     assert shares(arms, "round2", "val") is None, "all labels are no better here"
     page = markdown(results)
-    assert "| soft | + soft anchors | 1 | 31.0 ± 8.5 | 31.0 ± 8.5 | 6.0 ± 1.4 | 30 ± 7 % |" in page
+    row = "| 31.0 ± 8.5 | 31.0 ± 8.5 | 6.0 ± 1.4 | 30 ± 7 % | 62.0 ± 17.0 | 12.0 ± 2.8 | 30 ± 7 % |"
+    assert f"| soft | + soft anchors | 1 {row}" in page
     assert "python x.py" in page
     assert "| views | 50.0 | 25.0 |" in page
 
