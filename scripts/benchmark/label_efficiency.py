@@ -58,8 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--curve", type=int, nargs="+", default=[], metavar="N", help="train baselines of N steps too: still rising?")
     add("--create-thresholds", type=float, nargs="+", metavar="X", help="scores of a pseudo label, per class")
     add(
-        "--ignore-thresholds", type=float, nargs="+", metavar="X", help="scores of a sure one, per class (soft anchors)"
+        "--unsure-thresholds",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="with soft anchors, lower: unsure boxes are kept",
     )
+    add("--ignore-thresholds", type=float, nargs="+", metavar="X", help="... and ignored below these, per class")
     add("--soft-label-weight", type=float, default=1.0, metavar="X", help="of soft labels (default: 1)")
     add("--temperature", type=float, default=1.0, metavar="X", help="of soft labels (default: 1)")
     add("--ema-decay", type=float, metavar="X", help="average the weights of every training")
@@ -89,8 +94,9 @@ def settings_of(arguments: argparse.Namespace) -> AblationSettings:
     if arguments.create_thresholds:
         limits = _numbers(arguments.create_thresholds)
         overrides += [f"{labels}.obj_thresh={limits}", f"{labels}.cls_thresh={limits}"]
-    if arguments.ignore_thresholds:
-        overrides.append(f"{labels}.ignore_thresh={_numbers(arguments.ignore_thresholds)}")
+    ignore, unsure = _numbers(arguments.ignore_thresholds), _numbers(arguments.unsure_thresholds)
+    if ignore:
+        overrides.append(f"{labels}.ignore_thresh={ignore}")
     if arguments.ema_decay is not None:
         overrides.append(f"training.ema_decay={arguments.ema_decay}")
     return AblationSettings(
@@ -102,14 +108,18 @@ def settings_of(arguments: argparse.Namespace) -> AblationSettings:
         learning_rate=arguments.learning_rate,
         more_learning_rate=arguments.more_learning_rate,
         overrides=tuple(overrides),
+        unsure_thresholds=unsure,
+        ignore_thresholds=ignore,
         soft_label_weight=arguments.soft_label_weight,
         temperature=arguments.temperature,
     )
 
 
-def _numbers(values: Sequence[float]) -> str:
-    """One number for all classes, or a list with one per class."""
-    words = [f"{value:g}" for value in values]
+def _numbers(values: Sequence[float] | None) -> str:
+    """One number for all classes, or a list with one per class; empty for none."""
+    words = [f"{value:g}" for value in values or ()]
+    if not words:
+        return ""
     return words[0] if len(words) == 1 else f"[{','.join(words)}]"
 
 

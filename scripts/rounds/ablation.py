@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.rounds.ablation_settings import AblationSettings, Supervision
-from scripts.rounds.commands import LAST, Commands
+from scripts.rounds.commands import ALL_BOXES, LAST, Commands
 from scripts.rounds.plan import Arm
 from utils.steps import Step
 
@@ -26,8 +26,17 @@ ARMS = {
 }
 """Arms in the order of the table, with their meanings."""
 
-LABEL_SETS = {"vanilla": "one view", "tta": "views", "tracking": "tracked", "soft": "tracked", "soft-labels": "tracked"}
+LABEL_SETS = {
+    "vanilla": "one view",
+    "tta": "views",
+    "tracking": "tracked",
+    "soft": "tracked, unsure ones too",
+    "soft-labels": "tracked, unsure ones too",
+}
 """Which pseudo labels an arm is trained on."""
+
+_UNSURE = (LABEL_SETS["soft"], "round 2")
+"""Label sets that hold boxes below the thresholds of soft anchors too, which training then ignores."""
 
 _MODELS = {"soft": ("rnndet-soft",), "soft-labels": ("rnndet-soft", "model.head.use_soft_labels=true")}
 
@@ -134,7 +143,7 @@ def build_part(
         trained = build.train(f"{prefix}-{arm}", seed, *labels.training(arm, LABEL_SETS[arm], baseline))
         keep(arm, trained, once)
     if "round2" in arms:
-        overrides, _, needs = labels.training("soft", "tracked", baseline)
+        overrides, _, needs = labels.training("soft", LABEL_SETS["soft"], baseline)
         teacher = build.train(f"{prefix}-soft", seed, overrides, baseline, needs)
         trained = build.train(f"{prefix}-round2", seed, *labels.training("soft", "round 2", teacher))
         keep("round2", trained, twice)
@@ -170,26 +179,32 @@ class _Labels:
 
     def made(self, labels: str, teacher: str) -> tuple[Path, str]:
         """Folder of a set, and the step that makes it."""
-        name = f"{self.prefix}-labels_{labels.replace(' ', '_')}"
-        dataset = self.build.root / name
-        checkpoint = self.build.weights(teacher)
-        raw = ["model.pseudo_label.min_track_len=0", "model.pseudo_label.inpaint=false"]
-        if labels == "one view":
-            overrides = [*self.few, "tta.enable=false", *raw]
-            self.build.add(self.commands.label(name, checkpoint, dataset, overrides, [teacher]))
-        elif labels == "views":
-            overrides = [*self.few, "tta.enable=true", *raw]
-            self.build.add(self.commands.label(name, checkpoint, dataset, overrides, [teacher]))
-        elif labels == "tracked":  # the same boxes, tracked: no detector has to run again
-            source, needed = self.made("views", teacher)
-            self.build.add(self.commands.track(name, source, dataset, (), [needed]))
+        name = f"{self.prefix}-labels_{labels.replace(',', '').replace(' ', '_')}"
+        dataset, source = self.build.root / name, Path(self.build.settings.dataset_path)
+        if labels == "tracked":  # the same boxes as of all views, tracked: no detector has to run again
+            views, needed = self.made("views", teacher)
+            step = self.commands.track(name, views, dataset, (), [needed])
         else:
-            source, needed = self.made("tracked", f"{self.prefix}-baseline")
-            overrides = [f"dataset.path={source}", "tta.enable=true"]
-            self.build.add(self.commands.label(name, checkpoint, dataset, overrides, [teacher, needed]))
+            needs, overrides = [teacher], self.few
+            if labels == "round 2":
+                first, needed = self.made(LABEL_SETS["soft"], f"{self.prefix}-baseline")
+                needs, overrides = [teacher, needed], [f"dataset.path={first}"]
+            chosen = [f"tta.enable={str(labels != 'one view').lower()}", *self._choice(labels)]
+            step = self.commands.label(name, self.build.weights(teacher), dataset, [*overrides, *chosen], needs)
+        self.build.add(step)
         figures = self.build.root / "evaluation" / f"{name}.json"
-        real = Path(self.build.settings.dataset_path)
-        few = [self.few[1]]
-        self.build.add(self.commands.quality(f"quality-{name}", dataset, real, figures, few, [name]))
+        sure = self._least_scores(self.build.settings.ignore_thresholds) if labels in _UNSURE else ()
+        few = [self.few[1], *(sure or ALL_BOXES)]
+        self.build.add(self.commands.quality(f"quality-{name}", dataset, source, figures, few, [name]))
         self.part.qualities[labels] = figures
         return dataset, name
+
+    def _choice(self, labels: str) -> Sequence[str]:
+        """Which boxes of the detector are kept."""
+        if labels in _UNSURE:
+            return self._least_scores(self.build.settings.unsure_thresholds)
+        return ["model.pseudo_label.min_track_len=0", "model.pseudo_label.inpaint=false"]
+
+    @staticmethod
+    def _least_scores(limits: str) -> Sequence[str]:
+        return [f"model.pseudo_label.{score}_thresh={limits}" for score in ("obj", "cls")] if limits else []

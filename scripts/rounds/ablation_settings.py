@@ -20,6 +20,9 @@ class AblationSettings:
         learning_rate: highest of the first cycle.
         more_learning_rate: highest of the further cycles.
         overrides: of every command.
+        unsure_thresholds: scores from which boxes are kept where soft anchors ignore the unsure ones, as an override's
+            value (``0.4`` or ``[0.4,0.3]``); empty: the same as of all pseudo labels.
+        ignore_thresholds: scores below which soft anchors ignore a box, likewise; empty: the dataset's.
         soft_label_weight: of the arm with soft labels.
         temperature: of the arm with soft labels.
     """
@@ -32,6 +35,8 @@ class AblationSettings:
     learning_rate: float
     more_learning_rate: float
     overrides: tuple[str, ...] = ()
+    unsure_thresholds: str = ""
+    ignore_thresholds: str = ""
     soft_label_weight: float = 1.0
     temperature: float = 1.0
 

@@ -11,6 +11,9 @@ from utils.steps import Step
 
 LAST = "last.ckpt"
 
+ALL_BOXES = ("model.pseudo_label.obj_thresh=0", "model.pseudo_label.cls_thresh=0")
+"""Overrides of a quality report over every box of a pseudo dataset."""
+
 
 @dataclass(frozen=True)
 class Commands:
@@ -80,14 +83,15 @@ class Commands:
     def quality(
         self, name: str, dataset: Path, source: Path, figures: Path, overrides: Sequence[str], needs: Sequence[str]
     ) -> Step:
-        """Compare pseudo labels with the labels of ``source`` that are hidden; JSON, and pictures beside it."""
+        """Compare pseudo labels with the labels of ``source`` that are hidden; JSON, and pictures beside it.
+
+        Which of the boxes count, ``overrides`` must say: ``ALL_BOXES``, or least scores.
+        """
         command = self._command(
             "val_dst.py",
             "model=pseudo_labeler",
             f"dataset.path={dataset}",
             f"source_path={source}",
-            "model.pseudo_label.obj_thresh=0",
-            "model.pseudo_label.cls_thresh=0",
             f"save_json={figures}",
             f"save_picture={figures.with_suffix('.png')}",
             *overrides,

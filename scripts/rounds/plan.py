@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from scripts.rounds.commands import LAST, Commands
+from scripts.rounds.commands import ALL_BOXES, LAST, Commands
 from scripts.rounds.stopping import decide
 from utils.errors import UserError
 from utils.steps import Step
@@ -101,7 +101,8 @@ class _Builder:
         if self.measured:
             figures = self.root / "evaluation" / f"labels_round{index}.json"
             real = Path(self.cfg.dataset_path)
-            self.add(self.commands.quality(f"quality{index}", dataset, real, figures, self.few_labels, [name]))
+            few = [*self.few_labels, *ALL_BOXES]
+            self.add(self.commands.quality(f"quality{index}", dataset, real, figures, few, [name]))
             self.plan.qualities[f"round{index}"] = figures
         return dataset
 

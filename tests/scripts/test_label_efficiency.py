@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_every_arm_takes_the_steps_of_its_control_and_work_is_shared() -> None:
         assert steps.pop("baseline") == 100
         assert {name for name, count in steps.items() if count == 180} == {"round2", "control2", "oracle2"}
         assert set(steps.values()) == {140, 180}
-        assert set(part.qualities) == {"one view", "views", "tracked", "round 2"}
+        assert set(part.qualities) == {"one view", "views", "tracked", "tracked, unsure ones too", "round 2"}
     names = [step.name for step in build.steps]
     assert len(names) == len(set(names))
     assert names.count("all-s0-oracle") == 1, "the oracle knows no supervision"
@@ -42,14 +43,30 @@ def test_every_arm_takes_the_steps_of_its_control_and_work_is_shared() -> None:
         assert seen.issuperset(step.needs), f"{step.name} needs what comes later"
         seen.add(step.name)
         text = " ".join(step.command)
-        if "predict.py" in text and "labels_tracked" in step.name:
+        if "predict.py" in text and step.name.endswith("labels_tracked"):
             assert "only_load_labels=true" in text, "the detector does not run twice for the same boxes"
         if step.name.endswith("soft-labels") and "train.py" in text:
             assert "model.head.use_soft_labels=true" in text
-            assert "labels_tracked" in text
+            assert "labels_tracked_unsure_ones_too" in text
     few = next(step for step in build.steps if step.name == "semi_0.1-s0-baseline")
     assert "dataset.train_ratio=0.1" in few.command
     assert "dataset.ratio=0.02" in next(s for s in build.steps if s.name == "weak_0.02-s1-control").command
+
+
+def test_soft_anchors_get_unsure_boxes_and_ignore_them() -> None:
+    settings = replace(SETTINGS, unsure_thresholds="0.4", ignore_thresholds="[0.6,0.5]")
+    build = AblationBuilder(settings, Path("RUN"), Path(), ["val"])
+    build_part(build, Supervision.parse("semi:0.1"), 0, list(ARMS))
+    commands = {step.name: step.command for step in build.steps}
+    for name, command in commands.items():
+        unsure = name.endswith(("unsure_ones_too", "round_2"))
+        limit = "model.pseudo_label.obj_thresh="
+        if name.startswith("quality"):
+            assert f"{limit}{'[0.6,0.5]' if unsure else '0'}" in command, "what training takes for an object"
+        elif "labels" in name:
+            assert (f"{limit}0.4" in command) == unsure
+            raw = "model.pseudo_label.min_track_len=0" in command
+            assert raw == name.endswith(("one_view", "views")), "the others are tracked"
 
 
 def results_of(**arms: list[float]) -> dict:
