@@ -60,7 +60,7 @@ class ConvLstm(nn.Module):
         else:
             hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
         if self.is_plain and not torch.compiler.is_compiling() and not _half_on_cpu(x):
-            outputs, cell = self._fused(x, hidden, cell)
+            outputs, cell = self._fused(x, hidden, cell) if _fuses(x) else self._fused_float32(x, hidden, cell)
         else:
             outputs, cell = self._loop(x, hidden, cell)
         return outputs, (outputs[-1].permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
@@ -79,6 +79,13 @@ class ConvLstm(nn.Module):
         state = [s.reshape(1, -1, self.dim) for s in (hidden, cell)]
         outputs, _, last = torch.lstm(x.flatten(1, 3), state, params, True, 1, 0.0, self.training, False, False)
         return outputs.view(x.shape), last.view(cell.shape)
+
+    def _fused_float32(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """The same in float32, with results as of autocast."""
+        with torch.autocast(x.device.type, enabled=False):
+            outputs, last = self._fused(x.float(), hidden.float(), cell.float())
+        dtype = torch.get_autocast_dtype(x.device.type)
+        return outputs.to(dtype), last.to(dtype)
 
     def _loop(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Step by step; the half of the gates that depends on the input is computed for all steps at once."""
@@ -113,6 +120,13 @@ def _half_on_cpu(x: Tensor) -> bool:
     if x.device.type != "cpu":
         return False
     return (torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype) == torch.float16
+
+
+def _fuses(x: Tensor) -> bool:
+    """Whether torch has a fused LSTM for the arithmetic: on a CPU, autocast's in bfloat16 needs AVX-512."""
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return True
+    return torch.get_autocast_dtype("cpu") != torch.bfloat16 or torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def _to_torch_gates(rows: Tensor) -> Tensor:

@@ -137,3 +137,17 @@ def test_chrono_initialisation():
     layer = ConvLstm(2, LstmConfig(), chrono_t_max=20)
     assert layer.conv1x1.bias[:2].tolist() == pytest.approx([2.9957] * 2, abs=1e-4)
     assert layer.conv1x1.bias[2:4].tolist() == pytest.approx([-2.9957] * 2, abs=1e-4)
+
+
+def test_a_processor_without_bfloat16_kernels_runs_the_lstm_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    layer = ConvLstm(4, LstmConfig(dws_conv=False))
+    x = randn(3, 2, 5, 6, 4).requires_grad_()
+    expected, (_, cell) = layer(x, None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs, state = layer(x, None)
+    assert {outputs.dtype, state[0].dtype, state[1].dtype} == {torch.bfloat16}, "as of other processors"
+    torch.testing.assert_close(outputs.float(), expected, atol=0, rtol=2**-8)
+    torch.testing.assert_close(state[1].float(), cell, atol=0, rtol=2**-8)
+    (gradient,) = torch.autograd.grad(outputs.float().sum(), x)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected.sum(), x)[0], atol=1e-6, rtol=1e-5)
