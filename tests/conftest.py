@@ -14,6 +14,9 @@ from hypothesis import settings
 from tests.slurm.mini_cluster import missing_programs
 
 torch.set_num_threads(1)
+# The first backward pass decides whether processes forked later can make one; torch.export, which some tests use,
+# would let it start threads.
+torch.ones(1, requires_grad=True).sum().backward()
 # The same examples in every run; HYPOTHESIS_PROFILE=default looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
