@@ -1,4 +1,4 @@
-"""Settings every test shares: one thread, no network loggers."""
+"""Settings every test shares: one thread, no network loggers, who runs what when several workers share the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.slurm.mini_cluster import missing_programs
+from tests.helpers.slurm_cluster import missing_programs
 
 torch.set_num_threads(1)
 # The first backward pass decides whether processes forked later can make one; torch.export, which some tests use,
@@ -21,28 +21,50 @@ torch.ones(1, requires_grad=True).sum().backward()
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-
 NEED_SLURM = "LEOD_TESTS_NEED_SLURM"
 """Environment variable: with it tests of real SLURM jobs fail, rather than being left out, where there is none."""
 
+ROOMS = ("slurm", "scripts", "modules", "models", "docs", "data", "utils", "config")
+"""Long tests first, so that no worker is left alone with one at the end."""
 
+GIB_OF_A_WORKER = 3
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for each core that this process may use, one more for what waits, but no more than fit the memory."""
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return max(1, min(cores + 1, int(memory / GIB_OF_A_WORKER)))
+
+
+def room_of(item: pytest.Item) -> int:
+    """Place in ROOMS of the folder of tests that an item is from; doctests come last."""
+    folder = item.path.parent.name
+    return ROOMS.index(folder) if folder in ROOMS and item.path.name.startswith("test_") else len(ROOMS)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs programs that this machine lacks, and say so."""
-    missing = missing_programs()
-    if not missing or os.environ.get(NEED_SLURM):
-        return
-    left_out = [item for item in items if item.get_closest_marker("slurm")]
-    if left_out:
+    """Leave out what needs programs that this machine lacks; a file stays with one worker, as does all of SLURM."""
+    if missing_programs() and not os.environ.get(NEED_SLURM):
+        left_out = [item for item in items if item.get_closest_marker("slurm")]
         items[:] = [item for item in items if not item.get_closest_marker("slurm")]
         config.hook.pytest_deselected(items=left_out)
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        reporter.write_line(f"{len(left_out)} tests of real SLURM jobs are left out: no {', '.join(missing)} here")
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            group = "slurm" if item.get_closest_marker("slurm") else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+    if not config.pluginmanager.has_plugin("randomly"):
+        items.sort(key=room_of)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests of real SLURM jobs that passed, which dots do not."""
+    """Name the tests of real SLURM jobs that passed, which dots do not, or say that they were left out."""
     passed = [report.nodeid for report in terminalreporter.stats.get("passed", []) if "slurm" in report.keywords]
     if passed:
         terminalreporter.section("real SLURM jobs")
         for name in passed:
             terminalreporter.write_line(f"passed {name}")
+    missing = missing_programs()
+    if missing and not os.environ.get(NEED_SLURM):
+        terminalreporter.write_line(f"tests of real SLURM jobs are left out: no {', '.join(missing)} here")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.sampling_helpers import make_dataset
+from tests.helpers.sampled_dataset import make_dataset
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data.augmentation.config import AugmentationConfig, RotationConfig, ZoomConfig
 from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.state import AugmentationState, apply_to_labels, place_window, sample_state
-from tests.golden_files import GOLDEN, load_golden
+from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.errors import UserError
 
 # The small frames, and the labels of both sizes.

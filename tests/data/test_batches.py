@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import make_dataset, make_sequence, small_config
+from tests.helpers.sampled_dataset import make_dataset, make_sequence, small_config
 from utils.errors import UserError
 
 

@@ -14,7 +14,7 @@ from data.augmentation.config import AugmentationConfig, MixConfig
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.types import LaneSpec
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import WILD, make_dataset, small_config
+from tests.helpers.sampled_dataset import WILD, make_dataset, small_config
 from utils.boxes import IGNORE_LABEL
 
 LABELLED = {"a": list(range(2, 30, 3)), "b": [3, 5, 17], "c": [1, 8], "d": [4]}

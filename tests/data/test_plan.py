@@ -13,7 +13,7 @@ from data.genx_utils.plan import PlanSampler, StreamLanes
 from data.genx_utils.sequence_ranges import StreamRange
 from data.genx_utils.types import LaneSpec
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import WILD, make_dataset, small_config
+from tests.helpers.sampled_dataset import WILD, make_dataset, small_config
 from utils.errors import UserError
 
 

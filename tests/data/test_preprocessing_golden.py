@@ -11,7 +11,7 @@ from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.filters import filter_boxes
 from data.preprocessing.sequence import group_labels, plan_sequence, preprocess_recording
-from tests.golden_files import golden_keys, load_golden
+from tests.helpers.golden_files import golden_keys, load_golden
 from utils.boxes import to_bbox_array
 
 SENSOR = {"gen1": (240, 304), "gen4": (720, 1280)}

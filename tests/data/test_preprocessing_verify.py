@@ -19,8 +19,8 @@ from data.preprocessing.folder import exclusive
 from data.preprocessing.manifest import MANIFEST, OLDER_SETTINGS
 from data.preprocessing.record import RECORD_FILE, files_below
 from data.preprocessing.verify import verify_dataset
-from tests.data.preprocessing_helpers import boxes_at, config, content, events_of, every_ms, make_raw
-from tests.golden_files import golden_dataset
+from tests.helpers.golden_files import golden_dataset
+from tests.helpers.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
 from utils.errors import UserError
 
 NAME = "stacked_histogram_dt=50_nbins=2"

@@ -15,7 +15,7 @@ from data.genx_utils.dataset_rnd import RandomItems
 from data.genx_utils.plan import EvalPlan, RandomLanes, TrainPlan
 from data.genx_utils.sequence_ranges import StreamRange
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import small_config, with_rank
+from tests.helpers.sampled_dataset import small_config, with_rank
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

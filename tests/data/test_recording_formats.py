@@ -24,7 +24,7 @@ from data.events.evt_write import write_evt
 from data.events.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
-from tests.data.recording_files import FIELDS, aedat4_bytes, assert_same, ordered_events, random_events
+from tests.helpers.recording_files import FIELDS, aedat4_bytes, assert_same, ordered_events, random_events
 from utils.errors import UserError
 
 HEIGHT, WIDTH = 720, 1280

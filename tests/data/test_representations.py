@@ -15,7 +15,7 @@ from data.representations.factory import make_representation
 from data.representations.mixed_density import MixedDensityStack
 from data.representations.stacked_histogram import StackedHistogram
 from data.representations.voxel_grid import VoxelGrid
-from tests.golden_files import load_golden
+from tests.helpers.golden_files import load_golden
 from utils.cli import CONFIG_DIR
 from utils.errors import UserError
 

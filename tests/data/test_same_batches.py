@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.plan import TrainPlan
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import WILD, batch_hash, small_config
+from tests.helpers.sampled_dataset import WILD, batch_hash, small_config
 
 SAMPLING = ("random", "stream", "mixed")
 

@@ -12,7 +12,7 @@ from data.augmentation.config import AugmentationConfig
 from data.genx_utils.sequence_ranges import range_indices
 from data.genx_utils.types import AugmentSpec, LaneSpec
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import assert_same, golden_config, golden_json, lane_record, records
+from tests.helpers.sampled_dataset import assert_same, golden_config, golden_json, lane_record, records
 
 STREAMING = golden_json("04_streaming")
 RANDOM = golden_json("04_random")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY, run
+from tests.helpers.commands import REPOSITORY, run
 
 ARGPARSE = (
     "scripts/visualize.py",

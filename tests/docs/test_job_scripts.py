@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY, run
+from tests.helpers.commands import REPOSITORY, run
 
 SCRIPTS = sorted((REPOSITORY / "scripts" / "slurm").iterdir())
 PROGRAMS = {"train": "train.py", "predict": "predict.py", "self_train": "scripts/self_train.py"}

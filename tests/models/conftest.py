@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
-from tests.golden_files import GOLDEN, load_golden
+from tests.helpers.golden_files import GOLDEN, load_golden
 
 __all__ = ["GOLDEN", "assert_near", "load_golden", "pad_frames", "tiny_config", "tiny_weights"]
 

@@ -12,9 +12,9 @@ import torch
 
 from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
+from tests.helpers.float32_rounding import golden_dtype
 
 from .conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config
-from .rounding import golden_dtype
 
 KEYS = json.loads(gzip.decompress((GOLDEN / "01_state_dict_keys.json.gz").read_bytes()))
 

@@ -17,10 +17,10 @@ from config.resolvers import register_resolvers
 from data.genx_utils.labels import BatchedLabels, ObjectLabels
 from modules.detection import Module
 from modules.optim import build_optimizer, build_scheduler
+from tests.helpers.float32_rounding import golden_dtype
 from utils.cli import CONFIG_DIR
 
 from .conftest import GOLDEN, assert_near, load_golden
-from .rounding import golden_dtype
 
 RECORD = json.loads((GOLDEN / "03b_optim.json").read_text())
 STEPS = RECORD["steps_fp32"]

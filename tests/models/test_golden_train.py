@@ -11,9 +11,9 @@ import torch
 from models.detection.yolox.models import losses as losses_module
 from models.detection.yolox.models.assignment import assign
 from models.detection.yolox_extension.models.detector import YoloXDetector
+from tests.helpers.float32_rounding import golden_dtype
 
 from .conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config
-from .rounding import golden_dtype
 
 CASES = json.loads((GOLDEN / "03_train_loss.json").read_text())
 ARRAYS = load_golden("03_train_loss")

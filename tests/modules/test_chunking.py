@@ -20,8 +20,8 @@ from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.utils.evaluation import StreamingEvaluation
 from modules.utils.fetch import data_module_config, plain
-from tests.running import SMALL
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import SMALL
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.cli import CONFIG_DIR
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from modules.utils.collect import DetectionCollector
-from tests.together import together
+from tests.helpers.forked_processes import together
 from utils.boxes import BBOX_DTYPE
 from utils.evaluation.prophesee import PropheseeEvaluator
 

@@ -13,7 +13,7 @@ import torch
 
 from data.augmentation.config import AugmentationConfig
 from modules.data.genx import DataModule
-from tests.data.sampling_helpers import make_dataset, small_config
+from tests.helpers.sampled_dataset import make_dataset, small_config
 from utils.errors import UserError
 
 
@@ -167,7 +167,7 @@ from data.genx_utils.layout import SequencePaths
 from data.genx_utils.plan import EvalPlan, PlanSampler
 from data.genx_utils.sequence import EventSequence
 from data.genx_utils.sequence_ranges import whole_range
-from tests.data.sampling_helpers import REPR
+from tests.helpers.sampled_dataset import REPR
 
 sequences = [EventSequence(SequencePaths(p, REPR), (16, 20)) for p in sorted(Path(sys.argv[1], "train").iterdir())]
 plan = EvalPlan([whole_range(sequences, i, 4) for i in range(3)], 4, 2)

@@ -20,9 +20,9 @@ from modules.utils import fetch
 from modules.utils.batch_norm import CpuSyncBatchNorm, SyncedBatchNorm2d
 from modules.utils.build import detector_config
 from modules.utils.fetch import plain
-from tests.running import SMALL, run
-from tests.tiny import write_tiny_dataset
-from tests.together import run_together, together
+from tests.helpers.commands import SMALL, run
+from tests.helpers.forked_processes import run_together, together
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.cli import CONFIG_DIR
 
 STEPS = 4

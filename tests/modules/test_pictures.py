@@ -16,9 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from modules.callbacks import ProgressLines, progress_display
 from modules.callbacks_pictures import PictureSettings, picture
-from tests.running import failure, run
-from tests.stopping import TINY
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import failure, run
+from tests.helpers.stopped_training import TINY
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.boxes import BBOX_DTYPE
 from utils.drawing import DARK
 from utils.errors import UserError

@@ -13,7 +13,7 @@ from data.genx_utils.layout import SequencePaths
 from data.preprocessing.config import RepresentationConfig
 from data.preprocessing.sequence import preprocess_recording
 from modules.utils.playback_sequence import SequenceSource
-from tests.data.preprocessing_helpers import HW, boxes_at, config
+from tests.helpers.raw_recordings import HW, boxes_at, config
 
 
 @pytest.mark.parametrize("kind", ["mixed_density", "voxel_grid"])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from modules.preemption import Preemption
-from tests.stopping import TINY, StopAt, everything, train_here
-from tests.tiny import write_tiny_dataset
-from tests.together import together
+from tests.helpers.forked_processes import together
+from tests.helpers.stopped_training import TINY, StopAt, everything, train_here
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 
 def _signal_one(rank: int, at: StopAt | None, arguments: tuple[str, ...]) -> int:

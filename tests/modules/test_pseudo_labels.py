@@ -15,7 +15,7 @@ from modules.utils.collect import hflip_detections, merge_detections
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.pseudo_labels import EventSeqData, crop_boxes, detections_to_labels, rows_to_records
 from modules.utils.tta import hflip_labels, hflip_lanes, merge_labels
-from tests.golden_files import GOLDEN, load_golden
+from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 

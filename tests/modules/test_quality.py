@@ -14,7 +14,7 @@ from modules.utils.matching import match_one_to_one, pair_boxes
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.pseudo_labels import rows_to_records
 from modules.utils.quality import compare_boxes, evaluate_pseudo_labels, source_split_of
-from tests.golden_files import GOLDEN, load_golden
+from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator

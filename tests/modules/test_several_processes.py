@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from modules.utils.launcher import PARENT, same_command, watch_parent
-from tests.running import REPOSITORY, SMALL, failure, run
-from tests.tiny import write_tiny_dataset
-from tests.together import run_together, started_by_slurm, together
+from tests.helpers.commands import REPOSITORY, SMALL, failure, run
+from tests.helpers.forked_processes import run_together, started_by_slurm, together
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 TWO = ("hardware.accelerator=cpu", "hardware.num_processes=2")
 

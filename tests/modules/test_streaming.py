@@ -15,8 +15,8 @@ from data.representations.factory import make_representation
 from models.detection.streaming import StreamingStep, flatten_states
 from modules.detection import Module
 from modules.utils.inference import StreamingDetector
+from tests.helpers.commands import SMALL
 from tests.modules.test_weights_module import reference_file
-from tests.running import SMALL
 from utils.cli import CONFIG_DIR
 from utils.errors import UserError
 

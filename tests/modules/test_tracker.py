@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from modules.tracking.linear import LinearTracker
-from tests.golden_files import load_golden
+from tests.helpers.golden_files import load_golden
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
 

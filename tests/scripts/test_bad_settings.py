@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.bad_inputs import BadInput, check, command
-from tests.running import SMALL
-from tests.tiny import REPR_NAME, write_tiny_dataset
+from tests.helpers.bad_inputs import BadInput, check, command
+from tests.helpers.commands import SMALL
+from tests.helpers.tiny_dataset import REPR_NAME, write_tiny_dataset
 
 CPU = "hardware.accelerator=cpu"
 Act = Callable[[Path], object]

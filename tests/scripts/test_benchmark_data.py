@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark.data_preprocessing import memory_row
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
 
 PARTS = {
     "decoding": ["EVT3", ".csv"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmark.evaluation import evaluate, pycocotools_backend, synthetic_frames
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
 from utils.evaluation.coco import FASTER_COCO_EVAL
 
 PROGRAM = "scripts/benchmark/evaluation.py"

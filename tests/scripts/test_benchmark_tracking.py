@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.running import run
+from tests.helpers.commands import run
 
 
 def test_a_row_for_each_length(tmp_path: Path) -> None:

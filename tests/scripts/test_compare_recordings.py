@@ -9,8 +9,8 @@ from data.events.dat import write_dat
 from data.events.evt_write import write_evt
 from data.events.types import Events
 from scripts.benchmark.data_decoding import WRITERS, rows
-from tests.data.recording_files import random_events
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
+from tests.helpers.recording_files import random_events
 
 EVENTS = random_events(300)
 

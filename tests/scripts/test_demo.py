@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import compare_runs
-from tests.running import REPOSITORY
+from tests.helpers.commands import REPOSITORY
 from utils.errors import UserError
 from utils.video import probe_video
 

@@ -13,8 +13,8 @@ from models.detection.streaming import StreamingStep
 from modules.utils import onnx_export
 from modules.utils.inference import StreamingDetector
 from modules.utils.onnx_export import OnnxStream
+from tests.helpers.commands import failure, run
 from tests.modules.test_streaming import checkpoint_of, configured, sequence
-from tests.running import failure, run
 
 
 @pytest.fixture(scope="module")

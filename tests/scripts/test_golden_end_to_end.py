@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from data.genx_utils.layout import SequencePaths, read_labels
-from tests.golden_files import GOLDEN, golden_dataset, load_golden
-from tests.running import run
+from tests.helpers.commands import run
+from tests.helpers.golden_files import GOLDEN, golden_dataset, load_golden
 
 REPR_NAME = "stacked_histogram_dt=50_nbins=10"
 RECORD = json.loads((GOLDEN / "09_e2e.json").read_text())

@@ -12,9 +12,9 @@ from PIL import Image
 from scripts.rounds.ablation import ARMS, AblationBuilder, build_part
 from scripts.rounds.ablation_report import differences, markdown, shares
 from scripts.rounds.ablation_settings import AblationSettings, Supervision
-from tests.forked_steps import forked_steps  # noqa: F401 # a fixture
-from tests.running import run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import run
+from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.errors import UserError
 
 PROGRAM = "scripts/benchmark/label_efficiency.py"

@@ -12,8 +12,8 @@ import pytest
 from config.resolvers import register_resolvers
 from data.genx_utils.split_files import LabelledFrames, semi_split, split_text, weak_split
 from modules.utils.fetch import fetch_data_module
-from tests.golden_files import golden_dataset
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
+from tests.helpers.golden_files import golden_dataset
 from utils.cli import CONFIG_DIR
 from utils.errors import UserError
 

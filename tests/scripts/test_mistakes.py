@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.running import REPOSITORY, SMALL, failure, run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import REPOSITORY, SMALL, failure, run
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 
 @pytest.fixture(scope="module")

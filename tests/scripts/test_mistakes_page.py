@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from data.events.open import open_recording
-from tests.bad_inputs import MESSAGES, BadInput, check
 from tests.data.test_bad_recordings import BAD, SENSOR
-from tests.running import REPOSITORY
+from tests.helpers.bad_inputs import MESSAGES, BadInput, check
+from tests.helpers.commands import REPOSITORY
 from utils.errors import UserError
 
 PAGE = REPOSITORY / "docs" / "MISTAKES.md"
 
 SOURCES = (
     "tests.data.test_preprocessing_mistakes",
-    "tests.scripts.test_bad_datasets",
+    "tests.scripts.test_inspect_dataset",
     "tests.scripts.test_bad_settings",
 )
 """Modules with a list ``CASES``, in the order of the page."""

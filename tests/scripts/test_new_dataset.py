@@ -15,7 +15,7 @@ import pytest
 from data.events.bbox import RAW_BBOX_DTYPE, write_bbox_npy
 from data.events.dat import write_dat
 from data.events.types import Events
-from tests.running import REPOSITORY, run
+from tests.helpers.commands import REPOSITORY, run
 
 HEIGHT, WIDTH = 200, 300
 CLASSES = ("boat", "buoy", "bird")

@@ -13,8 +13,8 @@ from data.events.dat import write_dat
 from data.events.types import Events
 from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
 from scripts import import_pedro, preprocess_dataset
-from tests.running import SMALL
-from tests.running import run as run_program
+from tests.helpers.commands import SMALL
+from tests.helpers.commands import run as run_program
 from utils.boxes import BBOX_DTYPE
 
 

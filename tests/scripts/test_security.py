@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.bad_inputs import command
-from tests.running import REPOSITORY, SMALL
-from tests.tiny import write_tiny_dataset
+from tests.helpers.bad_inputs import command
+from tests.helpers.commands import REPOSITORY, SMALL
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.errors import UserError
 
 ROOMS = ("config", "data", "models", "modules", "scripts", "utils")

@@ -18,8 +18,8 @@ from data.events.types import Events
 from data.genx_utils.layout import SequenceWriter, StoredLabels
 from modules.detection import Module
 from scripts import visualize
-from tests.running import SMALL
-from tests.tiny import write_tiny_sequence
+from tests.helpers.commands import SMALL
+from tests.helpers.tiny_dataset import write_tiny_sequence
 from utils.boxes import BBOX_DTYPE
 from utils.cli import CONFIG_DIR
 from utils.drawing import DARK

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked_steps import forked_steps  # noqa: F401 # a fixture
-from tests.running import run
-from tests.slurm.mini_cluster import MiniCluster
-from tests.stopping import everything
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import run
+from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
+from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.stopped_training import everything
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 pytestmark = pytest.mark.slurm
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY
-from tests.slurm.mini_cluster import MiniCluster
+from tests.helpers.commands import REPOSITORY
+from tests.helpers.slurm_cluster import MiniCluster
 from utils.slurm_steps import submit_steps
 from utils.steps import Step
 

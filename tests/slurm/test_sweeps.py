@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY
-from tests.slurm.mini_cluster import MiniCluster
-from tests.stopping import TINY, everything, train
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import REPOSITORY
+from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.stopped_training import TINY, everything, train
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 pytestmark = pytest.mark.slurm
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY
-from tests.slurm.job import Job, script_of
-from tests.slurm.mini_cluster import MiniCluster
-from tests.stopping import TINY, everything, train
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import REPOSITORY
+from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.slurm_job import Job, script_of
+from tests.helpers.stopped_training import TINY, everything, train
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 pytestmark = pytest.mark.slurm
 
@@ -53,7 +53,7 @@ def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 def uneven(cluster: MiniCluster, dataset: Path, folder: Path, *options: str) -> Iterator[Job]:
     """Two processes, the second one slow; it awaits a signal with the first one in mid-step. Cancelled at the end."""
     settings = (*TRAINING, f"dataset.path={dataset}", f"output.dir={folder / 'run'}", "hardware.num_processes=2")
-    script = script_of(folder, '"$PYTHON"', "tests/slurm/uneven_train.py")
+    script = script_of(folder, '"$PYTHON"', "tests/helpers/uneven_train.py")
     job = Job(cluster, folder, TWO_TASKS, *options, script=script, arguments=settings)
     try:
         job.wait_for_checkpoint()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.golden_files import GOLDEN, load_golden
+from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, PROPHESEE_DTYPE
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS, average_precision

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from data.genx_utils.layout import SequencePaths, read_labels
-from tests.running import SMALL, failure, run
-from tests.tiny import REPR_NAME, write_tiny_dataset
+from tests.helpers.commands import SMALL, failure, run
+from tests.helpers.tiny_dataset import REPR_NAME, write_tiny_dataset
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from pytorch_lightning.callbacks import Callback
 
 import modules.utils.trainer
 from modules.callbacks_loss import MOST_IN_A_ROW, all_finite, describe_batch
-from tests.bad_days import at_batch, not_a_number
-from tests.running import failure, run
-from tests.stopping import TINY
-from tests.tiny import write_tiny_dataset
-from tests.together import together
+from tests.helpers.commands import failure, run
+from tests.helpers.forked_processes import together
+from tests.helpers.stopped_training import TINY
+from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.training_faults import at_batch, not_a_number
 
 SKIP = "training.on_bad_loss=skip"
 

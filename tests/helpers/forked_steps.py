@@ -15,7 +15,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 import utils.steps
-from tests.running import run
+from tests.helpers.commands import run
 
 
 class ForkedProcess:

@@ -1,4 +1,4 @@
-"""Kill preprocessing at random moments and start it again: ``python tests/data/killed_runs.py FOLDER SEED``.
+"""Kill preprocessing at random moments and start it again: ``killed_preprocessing.py FOLDER SEED``.
 
 A program of its own, so that it can fork: every run is a child, killed when it has done a given number of writing
 steps. Prints how many runs were killed; ends with an error if anything half-written is ever to be seen, if a process
@@ -23,7 +23,7 @@ from data.genx_utils.sequence_writer import SequenceWriter
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.record import file_sum, read_record
 from data.preprocessing.verify import verify_dataset
-from tests.data.preprocessing_helpers import config, content, make_raw
+from tests.helpers.raw_recordings import config, content, make_raw
 
 STEPS: list[tuple[Any, str]] = [
     (os, "fsync"), (os, "replace"), (os, "mkdir"), (SequenceWriter, "append_frames"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import SMALL, failure, run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import SMALL, failure, run
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 NARROW = ("model.backbone.embed_dim=8", "dataset.sequence_length=2")
 BACKBONES = {

@@ -18,8 +18,8 @@ from pytorch_lightning.callbacks import Callback
 import modules.checkpointing
 import modules.utils.trainer
 import utils.atomic
-from tests.running import SMALL, run
-from tests.together import together
+from tests.helpers.commands import SMALL, run
+from tests.helpers.forked_processes import together
 
 TINY = (
     *SMALL,

@@ -15,9 +15,9 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 import modules.utils.trainer
-from tests.running import failure, run
-from tests.stopping import TINY
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import failure, run
+from tests.helpers.stopped_training import TINY
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.run_lock import RunLock
 
 

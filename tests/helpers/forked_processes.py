@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.running import run
+from tests.helpers.commands import run
 
 
 def _free_port() -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.test_unreadable import spoil
-from tests.running import SMALL, failure, run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import SMALL, failure, run
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 AUGMENTED = tuple(
     f"dataset.augmentation.{kind}.{what}.prob=0.7"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.running import failure, run
-from tests.stopping import TINY, StopAt, everything, train
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import failure, run
+from tests.helpers.stopped_training import TINY, StopAt, everything, train
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 DECAY = 0.75
 AVERAGED = (*TINY, "dataset.train.sampling=mixed", f"training.ema_decay={DECAY}", "training.max_steps=4")

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.running import run
+from tests.helpers.commands import run
 from utils.errors import UserError
 
 TIMEOUT_S = 60

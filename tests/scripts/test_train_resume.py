@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from modules.stopping import TRY_AGAIN
-from tests.running import run
-from tests.stopping import TINY, StopAt, everything, train
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import run
+from tests.helpers.stopped_training import TINY, StopAt, everything, train
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 SAMPLINGS = ("random", "stream", "mixed")
 MIXED = ("dataset.train.sampling=mixed",)

@@ -10,7 +10,7 @@ import torch
 
 from scripts.benchmark.measure import write_section
 from scripts.benchmark.subjects import QUICK_OVERRIDES, Subject, plain_arithmetic
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
 
 
 @pytest.fixture(autouse=True)

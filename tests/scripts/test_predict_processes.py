@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY, SMALL, run
-from tests.tiny import write_tiny_sequence
+from tests.helpers.commands import REPOSITORY, SMALL, run
+from tests.helpers.tiny_dataset import write_tiny_sequence
 
 LENGTHS = (40, 24, 33, 8, 24, 17, 5)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.running import REPOSITORY
-from tests.slurm.mini_cluster import MiniCluster
+from tests.helpers.commands import REPOSITORY
+from tests.helpers.slurm_cluster import MiniCluster
 
 ENDS = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 

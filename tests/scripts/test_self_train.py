@@ -17,9 +17,9 @@ from PIL import Image
 from scripts import compare_runs
 from scripts.rounds.plan import build_plan
 from scripts.rounds.stopping import guarded
-from tests.forked_steps import forked_steps  # noqa: F401 # a fixture
-from tests.running import failure, run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import failure, run
+from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.cli import CONFIG_DIR
 from utils.steps import Step
 

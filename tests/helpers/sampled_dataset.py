@@ -25,7 +25,7 @@ from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.genx_utils.types import Batch, BatchSpec, LaneSpec
 from modules.data.genx import DataModule
-from tests.golden_files import GOLDEN, golden_dataset
+from tests.helpers.golden_files import GOLDEN, golden_dataset
 from utils.boxes import BBOX_DTYPE
 
 WILD = AugmentationConfig(

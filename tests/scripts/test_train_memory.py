@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from config.compose import compose
 from modules.batch_size import FILE, StepDown, fits_memory
 from modules.batch_size_search import BatchSizeRange, largest_that_fits
-from tests.bad_days import Batch, at_batch, gpu_memory_with, out_of_gpu_memory
-from tests.running import SMALL, failure, run
-from tests.stopping import TINY
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import SMALL, failure, run
+from tests.helpers.stopped_training import TINY
+from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.training_faults import Batch, at_batch, gpu_memory_with, out_of_gpu_memory
 from utils.errors import UserError
 from utils.out_of_memory import explain_out_of_memory, is_out_of_memory
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from scripts.benchmark import soak_labelling
 from scripts.benchmark.soak_labelling_report import kill_table
-from tests.forked_steps import FORKING, forked_steps  # noqa: F401 # a fixture
-from tests.running import SMALL, run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import SMALL, run
+from tests.helpers.forked_steps import FORKING, forked_steps  # noqa: F401 # a fixture
+from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.errors import UserError
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from scripts.benchmark.soak import compare, report
-from tests.running import run
-from tests.tiny import write_tiny_dataset
+from tests.helpers.commands import run
+from tests.helpers.tiny_dataset import write_tiny_dataset
 
 
 def test_two_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

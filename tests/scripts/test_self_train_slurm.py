@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
 
 SBATCH = """#!{python}
 import json, pathlib, sys

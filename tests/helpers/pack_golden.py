@@ -1,4 +1,4 @@
-"""Store reference arrays small, bit for bit: ``python -m tests.pack_golden --help``."""
+"""Store reference arrays small, bit for bit: ``python -m tests.helpers.pack_golden --help``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import h5py
 import hdf5plugin  # noqa: F401 - its import lets h5py read compressed files
 import numpy as np
 
-from tests.golden_files import GOLDEN, load_golden, pack
+from tests.helpers.golden_files import GOLDEN, load_golden, pack
 from utils.atomic import atomic_path
 from utils.cli import run_command
 from utils.errors import UserError

@@ -8,7 +8,7 @@ planes: all first bytes, all second bytes, and so on, of all arrays stored alike
   (bfloat16) as 16 bits; ``float``: any other float32; all with the sign bit last, so that the exponent is one byte;
 * ``raw``: everything else.
 
-``tests/pack_golden.py`` writes such files.
+``tests/helpers/pack_golden.py`` writes such files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 Array = npt.NDArray[Any]
 _GRID = 1024.0
