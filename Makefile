@@ -5,12 +5,16 @@ PYTHON ?= python3
 ENV := .venv
 RUN := $(ENV)/bin/python
 STAMP := $(ENV)/.installed
+# A file of tests stays with one worker; long ones begin first.
+TESTS = $(RUN) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+ROOMS := config data models modules utils
+ORDER := fixed
 # Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1
 DEMO := demo
 DEMO_WORLD :=
 DEMO_TRAINING :=
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test test-fast soak lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,8 +41,16 @@ demo: $(STAMP) ## events in, a better detector out: synthetic data, few labels, 
 		--checkpoint $(DEMO)/run/round1/last.ckpt --output $(DEMO)/detections.mp4 --scale 4
 	@echo "table and figures: $(DEMO)/run/summary.json   video: $(DEMO)/detections.mp4"
 
-test: $(STAMP) ## run all tests
-	$(RUN) -m pytest
+test: $(STAMP) ## run all tests but the soak, on all cores (ORDER=random shuffles them)
+	$(TESTS) -m "not soak" $(if $(filter random,$(ORDER)),-p randomly)
+
+test-fast: $(STAMP) ## run the unit tests of one room, e.g. ROOM=data (under a minute)
+	@test -d "tests/$(ROOM)" -a -n "$(ROOM)" || \
+		{ echo "expected ROOM= with one of: $(ROOMS); got ROOM=$(ROOM); for example: make test-fast ROOM=data"; exit 2; }
+	$(TESTS) -m "not soak and not command" tests/$(ROOM)
+
+soak: $(STAMP) ## run the long tests, those of many seeds and of many kills
+	$(TESTS) -m soak
 
 lint: $(STAMP) ## formatting, lint rules, types, import rules
 	$(ENV)/bin/ruff format --check .

@@ -24,8 +24,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 NEED_SLURM = "LEOD_TESTS_NEED_SLURM"
 """Environment variable: with it tests of real SLURM jobs fail, rather than being left out, where there is none."""
 
-ROOMS = ("slurm", "scripts", "modules", "models", "docs", "data", "utils", "config")
-"""Long tests first, so that no worker is left alone with one at the end."""
+ROOMS = ("slurm", "scripts", "modules", "models", "data", "utils", "config", "docs")
+"""Long tests first, so that no worker is left alone with one at the end; a page of docs after what it is made of."""
 
 GIB_OF_A_WORKER = 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import hydra
@@ -19,15 +20,22 @@ register_resolvers()
 DATASETS = sorted(file.stem for file in (CONFIG_DIR / "dataset").glob("*.yaml"))
 
 
+@cache
 def compose(name: str, *overrides: str) -> DictConfig:
+    """What a program is configured with; not to be changed, as every test that asks for it gets the same one."""
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return hydra.compose(name, overrides=list(overrides))
 
 
+def soft(dataset: str) -> DictConfig:
+    """Training with soft anchors on a dataset: the model that reads most of its settings."""
+    return compose("train", f"dataset={dataset}", "model=rnndet-soft")
+
+
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_composes(dataset: str) -> None:
-    cfg = compose("train", f"dataset={dataset}", "model=rnndet-soft")
-    OmegaConf.resolve(cfg)
+    cfg = soft(dataset)
+    OmegaConf.to_container(cfg, resolve=True)
     assert cfg.model.head.num_classes == len(cfg.dataset.classes) == len(cfg.model.head.ignore_bbox_thresh)
     assert all(size % (32 * cfg.model.backbone.partition_split_32) == 0 for size in cfg.model.backbone.in_res_hw)
 
@@ -49,12 +57,12 @@ def test_variants_are_one_short_file_each() -> None:
 @pytest.mark.parametrize("dataset", ["gen1x0.01_ss", "gen4x0.1_seq-2round", "pedro"])
 def test_datasets_compose_with_every_program(program: str, dataset: str) -> None:
     more = ["raw_path=raw"] if program == "preprocess" else ["save_dir=out"] if program == "predict" else []
-    OmegaConf.resolve(compose(program, f"dataset={dataset}", *more))
+    OmegaConf.to_container(compose(program, f"dataset={dataset}", *more), resolve=True)
 
 
 @pytest.mark.parametrize("dataset", VARIANTS)
 def test_variants_mean_what_they_are_called(dataset: str) -> None:
-    cfg = compose("train", f"dataset={dataset}").dataset
+    cfg = soft(dataset).dataset
     base, _, rest = dataset.partition("x")
     share, kind = rest.split("-")[0].split("_")
     asked = (cfg.ratio, cfg.train_ratio)
@@ -77,7 +85,7 @@ def keys_of(cfg: DictConfig, prefix: str = "") -> set[str]:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_datasets_know_no_keys_of_their_own(dataset: str) -> None:
     """A key that a single dataset has would be read by nobody, or by code for this dataset only."""
-    assert keys_of(compose("train", f"dataset={dataset}").dataset) == keys_of(compose("train").dataset)
+    assert keys_of(soft(dataset).dataset) == keys_of(compose("train").dataset)
 
 
 def test_published_sizes() -> None:

@@ -12,7 +12,7 @@ A test module makes a list of cases and runs each of them::
 
 ``act(folder)`` makes the bad thing in an empty folder and lets our code meet it: by a call that raises ``UserError``,
 or by ``command(program, *arguments)``. ``check`` sees to the rest: one message, status 2, nothing half-written, no
-hanging. docs/MISTAKES.md is the table of all of them, see ``tests/scripts/test_mistakes_page.py``.
+hanging. docs/MISTAKES.md is the table of all of them, see ``tests/docs/test_mistakes_page.py``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from pathlib import Path
 
 from tests.helpers.commands import run
 from utils.errors import UserError
+
+MISTAKES = "mistakes"
+"""Group of the modules with bad inputs and of the page made of them: in one worker each case runs once."""
 
 TIMEOUT_S = 60
 """No bad input may keep us longer than this; a test run is far below it."""

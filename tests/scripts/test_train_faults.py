@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ from pytorch_lightning.callbacks import Callback
 
 import modules.utils.trainer
 from tests.helpers.commands import failure, run
+from tests.helpers.forked_processes import together
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
+from utils.errors import UserError
 from utils.run_lock import RunLock
 
 
@@ -93,20 +94,17 @@ def test_a_second_run_in_the_folder_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
 
 
-@pytest.fixture
-def file_limit() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def train_on_a_disk_that_fills_up(arguments: tuple[str, ...]) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        after(patch, 2, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+        return run("train.py", *arguments)
 
 
-def test_a_full_disk(
-    start: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    file_limit: None,
-) -> None:  # fmt: skip
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    after(monkeypatch, 2, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard)))
-    message = failure(capsys, "train.py", *start, f"output.dir={tmp_path}")
+def test_a_full_disk(start: tuple[str, ...], tmp_path: Path) -> None:
+    # In a process of its own: the limit on the size of files holds for what the tests themselves print, too.
+    statuses = together(1, tmp_path, train_on_a_disk_that_fills_up, (*start, f"output.dir={tmp_path}"))
+    assert statuses == [UserError.exit_status]
+    message = (tmp_path / "rank0.txt").read_text()
     assert "to write the checkpoint of step 2" in message
     assert "the checkpoints before are intact" in message
     assert steps(tmp_path / "last.ckpt") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from tests.helpers.commands import run
 from tests.helpers.stopped_training import TINY, StopAt, everything, train
 from tests.helpers.tiny_dataset import write_tiny_dataset
 
-SAMPLINGS = ("random", "stream", "mixed")
+# Each sampling with each number of loaders and of processes once; the other half of the table is for the soak.
+PAIRS = {("random", 0, 1), ("random", 2, 2), ("stream", 2, 1), ("stream", 0, 2), ("mixed", 0, 2), ("mixed", 2, 1)}
+TABLE = [
+    pytest.param(*row, marks=() if row in PAIRS else pytest.mark.soak)
+    for row in itertools.product(("random", "stream", "mixed"), (0, 2), (1, 2))
+]
 MIXED = ("dataset.train.sampling=mixed",)
 
 
@@ -47,9 +53,7 @@ def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Undi
     return Undisturbed(dataset, tmp_path_factory.mktemp("undisturbed"))
 
 
-@pytest.mark.parametrize("world", [1, 2])
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize(("sampling", "workers", "world"), TABLE)
 def test_killed_again_and_again(
     undisturbed: Undisturbed, tmp_path: Path, sampling: str, workers: int, world: int
 ) -> None:

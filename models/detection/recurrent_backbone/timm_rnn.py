@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -112,6 +111,8 @@ def build_extractor(cfg: TimmBackboneConfig) -> nn.Module:
     Raises:
         UserError: timm has no such network, or does not offer its features.
     """
+    import timm  # here: it takes two seconds, and most detectors have no network of it
+
     if not timm.is_model(cfg.timm_name):
         near = timm.list_models(f"*{cfg.timm_name.split('_')[0]}*")[:4]
         raise UserError(
@@ -133,6 +134,8 @@ def build_extractor(cfg: TimmBackboneConfig) -> nn.Module:
 
 def create_network(cfg: TimmBackboneConfig, **weights: Any) -> nn.Module:
     """As timm makes it, for frames of these channels and size; ``weights`` are timm's arguments for pretrained ones."""
+    import timm
+
     default = timm.get_pretrained_cfg(cfg.timm_name)
     # Networks with windows or position tables are built for one size.
     sized = {"img_size": cfg.in_res_hw} if default is not None and default.fixed_input_size else {}

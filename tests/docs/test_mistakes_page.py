@@ -1,7 +1,7 @@
 """docs/MISTAKES.md is the table of all bad inputs that the tests make, with the message that each one gives.
 
 It runs after the modules that it is made of, so that in a run of all tests no case runs twice. After a change of cases
-or messages: ``MISTAKES=write python -m pytest tests/scripts/test_mistakes_page.py``.
+or messages: ``MISTAKES=write python -m pytest tests/docs/test_mistakes_page.py``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import pytest
 
 from data.events.open import open_recording
 from tests.data.test_bad_recordings import BAD, SENSOR
-from tests.helpers.bad_inputs import MESSAGES, BadInput, check
+from tests.helpers.bad_inputs import MESSAGES, MISTAKES, BadInput, check
 from tests.helpers.commands import REPOSITORY
 from utils.errors import UserError
+
+pytestmark = pytest.mark.xdist_group(MISTAKES)
 
 PAGE = REPOSITORY / "docs" / "MISTAKES.md"
 
