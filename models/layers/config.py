@@ -50,12 +50,14 @@ class LstmConfig:
         dws_conv_only_hidden: on the hidden state alone; otherwise on input and hidden state.
         dws_conv_kernel_size: its odd kernel size.
         drop_cell_update: dropout of the cell input.
+        fused: run plain gates in torch's LSTM (oneDNN, cuDNN); False steps through the sequence in single operations.
     """
 
     dws_conv: bool = False
     dws_conv_only_hidden: bool = True
     dws_conv_kernel_size: int = 3
     drop_cell_update: float = 0.0
+    fused: bool = True
 
     def __post_init__(self) -> None:
         odd = self.dws_conv_kernel_size > 0 and self.dws_conv_kernel_size % 2 == 1

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers import cudnn
+
 
 class ConvGru(nn.Module):
     """Gated recurrent unit (Cho et al., 2014) over the pixels of a map.
@@ -32,10 +34,16 @@ class ConvGru(nn.Module):
         hidden = x.new_zeros(x.shape[1:]) if state is None else state.to(x.dtype).permute(0, 2, 3, 1)
         if torch.compiler.is_compiling():
             outputs = self._loop(x, hidden)
+            hidden = outputs[-1].clone()
         else:
-            flat = x.reshape(x.shape[0], -1, self.dim)
-            outputs = self.gru(flat, hidden.reshape(1, -1, self.dim))[0].view(x.shape)
-        return outputs, outputs[-1].permute(0, 3, 1, 2)
+            flat, state = x.reshape(x.shape[0], -1, self.dim), hidden.reshape(1, -1, self.dim)
+            if x.device.type == "cuda":
+                outputs, last = cudnn.recur(cudnn.gru, flat, [state], list(self.gru.parameters()))
+            else:
+                outputs, last = self.gru(flat, state)
+            outputs, hidden = outputs.view(x.shape), last.view(hidden.shape)
+        # Not outputs[-1] itself: that would keep the outputs of all steps alive for as long as the state is kept.
+        return outputs, hidden.permute(0, 3, 1, 2)
 
     def _loop(self, x: Tensor, hidden: Tensor) -> Tensor:
         weight_x, weight_h, bias_x, bias_h = self.gru.parameters()

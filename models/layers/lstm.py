@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers import cudnn
 from models.layers.config import LstmConfig
 
 LstmState = tuple[Tensor, Tensor]
@@ -17,14 +18,15 @@ LstmState = tuple[Tensor, Tensor]
 class ConvLstm(nn.Module):
     """LSTM cell with 1x1 gates over ``cat(x, h)`` in the order forget, input, output, cell input.
 
-    With plain gates a sequence runs in torch's fused LSTM. With ``dws_conv`` a depthwise convolution precedes the
-    gates (RVT) and the steps are looped over; being depthwise it splits into an input and a hidden half, so that only
-    the latter is sequential.
+    With plain gates a sequence runs in torch's fused LSTM, unless ``fused`` is off. With ``dws_conv`` a depthwise
+    convolution precedes the gates (RVT) and the steps are looped over; being depthwise it splits into an input and a
+    hidden half, so that only the latter is sequential.
     """
 
     def __init__(self, dim: int, cfg: LstmConfig, chrono_t_max: int | None = None) -> None:
         super().__init__()
         self.dim = dim
+        self.fused = cfg.fused
         self.conv_input = cfg.dws_conv and not cfg.dws_conv_only_hidden
         if cfg.dws_conv:
             dws_dim = 2 * dim if self.conv_input else dim
@@ -59,35 +61,48 @@ class ConvLstm(nn.Module):
             hidden = cell = x.new_zeros(x.shape[1:])
         else:
             hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
-        if self.is_plain and not torch.compiler.is_compiling() and not _half_on_cpu(x):
-            outputs, cell = self._fused(x, hidden, cell) if _fuses(x) else self._fused_float32(x, hidden, cell)
+        if not (self.fused and self.is_plain) or torch.compiler.is_compiling() or _half_on_cpu(x):
+            outputs, hidden, cell = self._loop(x, hidden, cell)
+        elif x.device.type == "cuda":
+            outputs, hidden, cell = self._fused_cudnn(x, hidden, cell)
         else:
-            outputs, cell = self._loop(x, hidden, cell)
-        return outputs, (outputs[-1].permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
+            outputs, hidden, cell = self._fused(x, hidden, cell) if _fuses(x) else self._fused_float32(x, hidden, cell)
+        # Not outputs[-1]: that would keep the outputs of all steps alive for as long as the state is kept.
+        return outputs, (hidden.permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
 
     @property
     def is_plain(self) -> bool:
         """Whether the recurrence is an ordinary LSTM per pixel, which torch can run fused."""
         return self.conv3x3_dws is None and (self.cell_update_dropout.p == 0.0 or not self.training)
 
-    def _fused(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """All steps in torch's LSTM (oneDNN, cuDNN), with pixels as its batch."""
+    def _fused_weights(self) -> list[Tensor]:
+        """Weights of torch's LSTM: of inputs and hidden state, and two biases, of which the second is zero."""
         weight, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
         assert bias is not None
         weight, bias = (_to_torch_gates(p) for p in (weight, bias))
-        params = [*(w.contiguous() for w in weight.split(self.dim, dim=1)), bias, torch.zeros_like(bias)]
-        state = [s.reshape(1, -1, self.dim) for s in (hidden, cell)]
-        outputs, _, last = torch.lstm(x.flatten(1, 3), state, params, True, 1, 0.0, self.training, False, False)
-        return outputs.view(x.shape), last.view(cell.shape)
+        return [*(w.contiguous() for w in weight.split(self.dim, dim=1)), bias, torch.zeros_like(bias)]
 
-    def _fused_float32(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def _fused(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """All steps in torch's LSTM (oneDNN), with pixels as its batch."""
+        state = [s.reshape(1, -1, self.dim) for s in (hidden, cell)]
+        params = self._fused_weights()
+        outputs, *last = torch.lstm(x.flatten(1, 3), state, params, True, 1, 0.0, self.training, False, False)
+        return outputs.view(x.shape), last[0].view(cell.shape), last[1].view(cell.shape)
+
+    def _fused_float32(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same in float32, with results as of autocast."""
         with torch.autocast(x.device.type, enabled=False):
-            outputs, last = self._fused(x.float(), hidden.float(), cell.float())
+            outputs, hidden, cell = self._fused(x.float(), hidden.float(), cell.float())
         dtype = torch.get_autocast_dtype(x.device.type)
-        return outputs.to(dtype), last.to(dtype)
+        return outputs.to(dtype), hidden.to(dtype), cell.to(dtype)
 
-    def _loop(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def _fused_cudnn(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same on a GPU."""
+        state = [s.reshape(1, -1, self.dim) for s in (hidden, cell)]
+        outputs, *last = cudnn.recur(cudnn.lstm, x.flatten(1, 3), state, self._fused_weights())
+        return outputs.view(x.shape), last[0].view(cell.shape), last[1].view(cell.shape)
+
+    def _loop(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Step by step; the half of the gates that depends on the input is computed for all steps at once."""
         weight_x, weight_h = self.conv1x1.weight.flatten(1).split(self.dim, dim=1)
         if self.conv_input:
@@ -105,7 +120,7 @@ class ConvLstm(nn.Module):
             cell = forget * cell + inp * update
             hidden = out * cell.tanh()
             outputs.append(hidden)
-        return torch.stack(outputs), cell
+        return torch.stack(outputs), hidden, cell
 
     def _depthwise(self, x: Tensor, channels: slice) -> Tensor:
         conv = self.conv3x3_dws
