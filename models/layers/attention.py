@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from models.layers.config import AttentionConfig
 from models.layers.small_window import SmallWindowAttention, use_small_window
 
+MAX_WINDOWS = 65_535
+"""Most windows in one call on a GPU, whose attention kernels count them in the third dimension of a grid."""
+
 
 class LayerScale(nn.Module):
     """Multiply each channel by a learned factor ``gamma`` (Touvron et al., 2021)."""
@@ -101,9 +104,19 @@ class PartitionAttention(nn.Module):
         if use_small_window(qkv, ph * pw):
             out: Tensor = SmallWindowAttention.apply(qkv.reshape(3, -1, ph * pw, d), d**-0.5)  # pyright: ignore[reportAssignmentType]
         else:
-            out = F.scaled_dot_product_attention(*qkv.reshape(3, -1, heads, ph * pw, d).unbind(0))
+            windows = qkv.reshape(3, -1, heads, ph * pw, d)
+            out = attend(windows, MAX_WINDOWS if windows.device.type == "cuda" else windows.shape[1])
         out = out.view(n, h // ph, w // pw, heads, ph, pw, d).permute(back).reshape(n, h, w, c)
         return self.proj(out)
+
+
+def attend(qkv: Tensor, most: int) -> Tensor:
+    """Torch's attention in groups of at most ``most`` windows: ``[3, N, heads, T, d] -> [N, heads, T, d]``."""
+    groups = []
+    for part in qkv.chunk(math.ceil(qkv.shape[1] / most), dim=1):
+        query, key, value = part.unbind(0)
+        groups.append(F.scaled_dot_product_attention(query, key, value))
+    return groups[0] if len(groups) == 1 else torch.cat(groups)
 
 
 class AttentionBlock(nn.Module):
