@@ -72,10 +72,14 @@ def part_of(name: str) -> str:
 
 
 def mean_and_max(groups: Mapping[str, Iterable[Tensor]]) -> dict[str, tuple[float, float]]:
-    """Mean and largest absolute value of each group of tensors; one transfer from the device for all of them."""
+    """Mean and largest absolute value of each group of tensors; one transfer from the device for all of them.
+
+    Computed in float32 at least: a sum over a map of states is soon beyond float16.
+    """
     names, figures = [], []
     for name, members in groups.items():
         tensors = [tensor.detach() for tensor in members if tensor.numel()]
+        tensors = [tensor.float() if tensor.dtype.itemsize < 4 else tensor for tensor in tensors]
         if not tensors:
             continue
         sums, largest = (get_total_norm(tensors, norm_type=order).float() for order in (1.0, float("inf")))

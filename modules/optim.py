@@ -8,17 +8,22 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
+FULL_PRECISION = ("32", "32-true")
+"""``training.precision`` without autocast."""
+
 
 def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Mapping[str, Any]) -> torch.optim.AdamW:
     """AdamW over all parameters alike.
 
     Args:
-        parameters: of the detector.
+        parameters: of the detector, on the device where they are trained.
         training: the ``training`` section of the config.
     """
     weights = list(parameters)
-    # The fused step unscales float16 gradients by itself, which Lightning's clipping does not allow: CPU only.
-    fused = all(weight.device.type == "cpu" for weight in weights)
+    on_cpu = all(weight.device.type == "cpu" for weight in weights)
+    # In mixed precision Lightning does not clip with a fused step on a GPU, which unscales gradients by itself. There
+    # torch chooses: all weights together in a few kernels. False would be one weight after the other.
+    fused = True if on_cpu or str(training.get("precision")) in FULL_PRECISION else None
     return torch.optim.AdamW(
         weights, lr=float(training["learning_rate"]), weight_decay=float(training["weight_decay"]), fused=fused
     )
