@@ -19,17 +19,19 @@ Record = Callable[[Step, list[Tensor]], tuple[Callable[[], None], tuple[Tensor, 
 
 
 def record_cuda_graph(step: Step, inputs: list[Tensor]) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
-    """Record the kernels of a step after a warm-up on another stream, as CUDA asks for."""
+    """Record the kernels of a step after a warm-up on another stream, as CUDA asks for; on the device of the inputs."""
     device = inputs[0].device
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.inference_mode(), torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            step(*inputs)
-    torch.cuda.current_stream(device).wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.inference_mode(), torch.cuda.graph(graph):
-        outputs = step(*inputs)
+    with torch.inference_mode(), torch.cuda.device(device):
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                step(*inputs)
+        torch.cuda.current_stream(device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # torch's own stream for recordings lies on the device of the first recording of the process.
+        with torch.cuda.graph(graph, stream=stream):
+            outputs = step(*inputs)
     return graph.replay, outputs
 
 

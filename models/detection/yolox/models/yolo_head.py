@@ -76,11 +76,12 @@ class YOLOXHead(nn.Module):
         sizes = tuple((int(f.shape[-2]), int(f.shape[-1])) for f in features)
         device = features[0].device
         key = (sizes, device)
-        if key not in self._anchors or torch.compiler.is_compiling():
-            anchors = make_anchors(sizes, self.strides, torch.float32, device)
-            if torch.compiler.is_compiling():
-                return anchors
-            self._anchors[key] = anchors
+        if torch.compiler.is_compiling():  # asked first: a graph that has looked is compiled again when one is added
+            return make_anchors(sizes, self.strides, torch.float32, device)
+        if key not in self._anchors:
+            # Made while detecting, they would be unfit for a later training step.
+            with torch.inference_mode(False):
+                self._anchors[key] = make_anchors(sizes, self.strides, torch.float32, device)
         return self._anchors[key]
 
     @staticmethod
