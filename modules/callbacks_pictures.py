@@ -22,7 +22,6 @@ from utils.boxes import IGNORE_LABEL
 from utils.drawing import DARK, Image, draw_events, scale_events
 from utils.errors import UserError
 from utils.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption
-from utils.video import save_png
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +162,8 @@ class Pictures(Callback):
         detections: npt.NDArray[Any],
         name: str,
     ) -> None:
+        from utils.video import save_png  # FFmpeg's libraries; most runs draw no pictures
+
         labels = batch["labels"].at(t, lane)
         frame = batch["frames"][t, lane].cpu().numpy()
         image = picture(frame, None if labels is None else labels.to_structured(), detections, self.classes)
