@@ -114,7 +114,7 @@ def _steps(cfg: DictConfig, lanes: int, device: torch.device) -> None:
     module = Module(settings).to(device).train()
     module.log = module.log_dict = lambda *arguments, **more: None  # type: ignore[method-assign] # there is no trainer
     optimizer = build_optimizer(module.mdl.parameters(), settings["training"])
-    batch = _batch(settings, lanes, device)
+    batch = empty_batch(settings, lanes, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     dtype = {"16": torch.float16, "bf": torch.bfloat16}.get(str(cfg.training.precision)[:2])
@@ -127,7 +127,14 @@ def _steps(cfg: DictConfig, lanes: int, device: torch.device) -> None:
         optimizer.zero_grad()
 
 
-def _batch(settings: dict[str, Any], lanes: int, device: torch.device) -> dict[str, Any]:
+def empty_batch(settings: dict[str, Any], lanes: int, device: torch.device) -> dict[str, Any]:
+    """A training batch of empty frames that all carry labels.
+
+    Args:
+        settings: the composed configuration as plain containers.
+        lanes: of the batch.
+        device: where the frames are.
+    """
     frame_hw, length = data_module_config(settings).frame_hw, int(settings["dataset"]["sequence_length"])
     channels = int(settings["model"]["backbone"]["input_channels"])
     rows = torch.tensor([[0.0, 4.0, 4.0, 16.0, 16.0, 0.0, 1.0, 1.0]]).repeat(_BOXES, 1)

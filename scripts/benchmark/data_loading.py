@@ -6,8 +6,8 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from itertools import chain, cycle, islice
+from collections.abc import Iterator, Sequence
+from itertools import chain, cycle, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +38,22 @@ ALL = AugmentationConfig(
 )
 
 
-def write_dataset(root: Path, frames: int) -> None:
-    """Training sequences of sparse counts with a label at every fifth frame, ``frames`` in all.
+def write_dataset(root: Path, frames: int, splits: Sequence[str] = ("train",)) -> None:
+    """Sequences of sparse counts with a label at every fifth frame.
 
     Args:
         root: becomes a dataset folder.
-        frames: number of frames, shared by eight sequences.
+        frames: number of frames of a split, shared by eight sequences.
+        splits: their names.
     """
     each = max(frames // SEQUENCES, LENGTH)
     labelled = np.arange(LABEL_EVERY - 1, each, LABEL_EVERY, dtype=np.int64)
     boxes = np.zeros(len(labelled), dtype=BBOX_DTYPE)
     boxes["t"], boxes["class_confidence"], boxes["objectness"] = 50_000 * (labelled + 1), 1, 1
     boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 100, 80, 60, 40
-    for number in range(SEQUENCES):
+    for split, number in product(splits, range(SEQUENCES)):
         rng = np.random.default_rng(number)
-        with SequenceWriter(root / "train" / f"sequence_{number}", NAME, CHANNELS, HEIGHT, WIDTH, np.uint8) as writer:
+        with SequenceWriter(root / split / f"sequence_{number}", NAME, CHANNELS, HEIGHT, WIDTH, np.uint8) as writer:
             for _ in range(each):
                 counts = rng.integers(1, 11, (1, CHANNELS, HEIGHT, WIDTH), dtype=np.uint8)
                 active = rng.random(counts.shape, dtype=np.float32) < ACTIVE

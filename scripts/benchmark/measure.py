@@ -27,7 +27,8 @@ Written by the scripts of `scripts/benchmark` with `--markdown docs/BENCHMARKS.m
 that a change in the machine's load meets all of them alike: compare the ratios. With one CPU thread, frames per second,
 speed (against the last row) and share of the matmul peak follow from processor time, which other programs disturb less
 than the clock.
-The same scripts run on a GPU (`--device cuda`), where they follow from CUDA events.
+The same scripts run on a GPU (`--device cuda`), where they follow from CUDA events. `gpu_check.py` tries what only a
+GPU can show.
 """
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from models.detection.recurrent_backbone.base import BaseDetector
+from modules.optim import build_optimizer
 from scripts.benchmark import command, measure
 from scripts.benchmark.subjects import Subject, plain_arithmetic
 from utils.errors import UserError
@@ -58,8 +59,8 @@ class Workload:
         labelled = torch.arange(steps - 1, -1, -LABEL_EVERY).flip(0)
         self.picks = (labelled[:, None] * lanes + torch.arange(lanes)).flatten().to(self.device)
         self.targets = subject.targets(len(self.picks))
-        fused = self.device.type == "cuda"
-        self.optimizer = torch.optim.AdamW(self.detector.parameters(), lr=1e-4, weight_decay=0.0, fused=fused)
+        settings = {"learning_rate": 1e-4, "weight_decay": 0.0, "precision": precision}
+        self.optimizer = build_optimizer(self.detector.parameters(), settings)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         with self.autocast(), torch.no_grad():
             self.states = self.detector.forward_sequence(self.frames[:1])[1]
@@ -76,8 +77,8 @@ class Workload:
         """Backbone stage by stage."""
         return self.detector.forward_sequence(self.frames, self.states)
 
-    def train(self, backbone: Callable[[], tuple[dict[int, Tensor], object]]) -> None:
-        """One optimiser step; labelled frames alone go through pyramid, head and loss."""
+    def train(self, backbone: Callable[[], tuple[dict[int, Tensor], object]]) -> Tensor:
+        """One optimiser step; labelled frames alone go through pyramid, head and loss, which is returned."""
         self.detector.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
@@ -90,6 +91,7 @@ class Workload:
         torch.nn.utils.clip_grad_value_(self.detector.parameters(), 1.0)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        return losses["loss"].detach()
 
     @torch.no_grad()
     def infer_stages(self) -> None:
@@ -109,13 +111,13 @@ class Workload:
                 features, states = self.detector.forward_backbone(frame, states)
                 self.detector.forward_detect(features)
 
-    def variants(self) -> dict[str, dict[str, Callable[[], None]]]:
+    def variants(self) -> dict[str, dict[str, Callable[[], object]]]:
         """What is timed, by table and row."""
 
         def train_loop() -> None:
             self.train(self.loop)
 
-        def plain(function: Callable[[], None]) -> dict[str, Callable[[], None]]:
+        def plain(function: Callable[[], object]) -> dict[str, Callable[[], object]]:
             def run() -> None:
                 with plain_arithmetic(self.detector):
                     function()
