@@ -157,7 +157,8 @@ def check(args: argparse.Namespace) -> str:
         )
     bench = Bench(device, args.quick, tuple(args.overrides))
     if device.type == "cuda":
-        torch.cuda.set_device(device)
+        if device.index is not None:
+            torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True  # as train.py does by default
 
     def write(text: str) -> None:

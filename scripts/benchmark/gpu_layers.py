@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -90,9 +91,11 @@ def lstm(bench: Bench, precision: str, steps: int, pixels: int, dim: int) -> Res
         return run
 
     with full_float32():
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             expected = forward(False, "32")
             outputs, cell = forward(True, precision)
+        said = "".join(f"; says: {str(entry.message)[:80]}" for entry in caught)
         difference = max(float((a.float() - b).abs().max()) for a, b in zip((outputs, cell), expected, strict=True))
         gradients = []
         for fused in (False, True):
@@ -109,7 +112,7 @@ def lstm(bench: Bench, precision: str, steps: int, pixels: int, dim: int) -> Res
     passed = {outputs.dtype, cell.dtype} == {wanted} and difference < TOLERANCES[precision] and cosine > 0.99
     speeds = "; ".join(f"{name} {milliseconds(entry)}" for name, entry in times.items())
     types = f"{outputs.dtype}, {cell.dtype}".replace("torch.", "")
-    return Result(f"{types}; difference {difference:.1e}, gradients' cosine {cosine:.6f}; {speeds}", passed)
+    return Result(f"{types}; difference {difference:.1e}, gradients' cosine {cosine:.6f}; {speeds}{said}", passed)
 
 
 def lstm_whole(bench: Bench, precision: str, steps: int, pixels: int, dim: int) -> Result:

@@ -45,6 +45,8 @@ def cases(bench: Bench) -> list[Case]:
         Case("One frame", f"{precision}, graph equals eager", partial(graph_equality, bench, precision), 8)
         for precision in ("32", "16")
     ]
+    looped = partial(one_frame, bench, "16", "model.backbone.lstm.fused=false")
+    found.append(Case("One frame", "16, milliseconds without the fused LSTM", looped, 15))
     return found
 
 
@@ -124,10 +126,10 @@ def _arguments(precision: str) -> argparse.Namespace:
     return argparse.Namespace(batch_size=1, precision=precision, threads=1)
 
 
-def one_frame(bench: Bench, precision: str) -> Result:
+def one_frame(bench: Bench, precision: str, *more: str) -> Result:
     """Milliseconds of a frame: plain, eager and, on a GPU, as a CUDA graph."""
     names = ["plain", "eager", *["graph"] * (bench.device.type == "cuda")]
-    times = _frame_times(bench, precision, names)
+    times = _frame_times(bench, precision, names, *more)
     plain, best = times[latency.NAMES["plain"]], list(times.values())[-1]
     text = "; ".join(f"{name} {milliseconds(entry)}" for name, entry in times.items())
     goal = plain.median / best.median >= GOAL if bench.device.type == "cuda" else None
@@ -142,8 +144,8 @@ def one_frame_compiled(bench: Bench, precision: str) -> Result:
     return Result(f"{text}; {time.perf_counter() - begin:.0f} s in all")
 
 
-def _frame_times(bench: Bench, precision: str, names: list[str]) -> dict[str, measure.Times]:
-    subject = bench.fresh()
+def _frame_times(bench: Bench, precision: str, names: list[str], *more: str) -> dict[str, measure.Times]:
+    subject = bench.fresh(*more)
     with tempfile.TemporaryDirectory() as folder:
         variants = latency.build_variants(names, subject, _arguments(precision), Path(folder))
     return measure.alternate(variants, 3, 2 if bench.quick else 50, bench.device)
