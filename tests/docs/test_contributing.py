@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.running import REPOSITORY
+from tests.helpers.commands import REPOSITORY
 
 import tests.docs.test_commands as pages
 

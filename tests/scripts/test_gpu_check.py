@@ -13,7 +13,7 @@ import torch
 from modules.stopping import TRY_AGAIN
 from scripts.benchmark import gpu_report
 from scripts.benchmark.gpu_report import FAILED, NOT_REACHED, PASSED, Case, Checks, Result
-from tests.running import failure, run
+from tests.helpers.commands import failure, run
 
 PROGRAM = "scripts/benchmark/gpu_check.py"
 
