@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,6 +12,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.helpers.commands import SMALL, run
+from tests.helpers.made_once import MadeOnce, shared_folder
 from tests.helpers.slurm_cluster import missing_programs
 
 torch.set_num_threads(1)
@@ -56,6 +59,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(group))
     if not config.pluginmanager.has_plugin("randomly"):
         items.sort(key=room_of)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeOnce]:
+    """Data and detectors that all workers share, for reading."""
+    made = MadeOnce(shared_folder(tmp_path_factory))
+    yield made
+    made.check()
+
+
+@pytest.fixture(scope="session")
+def warm(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever is loaded at the first use is loaded, once for all processes that are forked from this one."""
+    own = (f"dataset.path={made_once.dataset(train=1)}", f"output.dir={tmp_path_factory.mktemp('warm')}")
+    assert run("train.py", *SMALL, *own, "training.max_steps=1") == 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.helpers.commands import REPOSITORY
 
 import tests.docs.test_commands as pages
+from tests.helpers.commands import REPOSITORY
 
 
 def read(name: str) -> str:

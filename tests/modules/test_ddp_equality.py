@@ -22,7 +22,7 @@ from modules.utils.build import detector_config
 from modules.utils.fetch import plain
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import run_together, together
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 from utils.cli import CONFIG_DIR
 
 STEPS = 4
@@ -100,8 +100,8 @@ def test_synced_batch_norm_alone_is_batch_norm() -> None:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=4, val=3)
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset(train=4, val=3)
 
 
 def training(dataset: Path, out: Path, lanes: int, *more: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import torch
 from modules.utils.launcher import PARENT, same_command, watch_parent
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
 from tests.helpers.forked_processes import run_together, started_by_slurm, together
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 
 TWO = ("hardware.accelerator=cpu", "hardware.num_processes=2")
 
@@ -38,8 +38,8 @@ main()
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"))
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset()
 
 
 def training(dataset: Path, out: Path, *more: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from scripts.rounds.ablation_report import differences, markdown, shares
 from scripts.rounds.ablation_settings import AblationSettings, Supervision
 from tests.helpers.commands import run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 from utils.errors import UserError
 
 PROGRAM = "scripts/benchmark/label_efficiency.py"
@@ -102,11 +102,8 @@ def test_differences_are_paired_by_seed_and_the_gap_is_of_means() -> None:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dataset = write_tiny_dataset(tmp_path_factory.mktemp("data"), test=0)
-    more = ("training.max_steps=1", f"output.dir={tmp_path_factory.mktemp('warm')}", f"dataset.path={dataset}")
-    assert run("train.py", "dataset=synthetic", "+experiment/synthetic=demo", "logging.progress_bar=false", *more) == 0
-    return dataset
+def dataset(made_once: MadeOnce, warm: None) -> Path:
+    return made_once.dataset()
 
 
 @pytest.mark.usefixtures("forked_steps")

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=2)
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset(train=2)
 
 
 def train_arguments(dataset: Path, out: Path, *more: str) -> tuple[str, ...]:

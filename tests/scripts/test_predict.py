@@ -10,23 +10,18 @@ import pytest
 
 from data.genx_utils.layout import SequencePaths, read_labels
 from tests.helpers.commands import SMALL, failure, run
-from tests.helpers.tiny_dataset import REPR_NAME, write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
+from tests.helpers.tiny_dataset import REPR_NAME
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"))
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset()
 
 
 @pytest.fixture(scope="module")
-def teacher(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("teacher")
-    status = run(
-        "train.py", *SMALL, f"dataset.path={dataset}", f"output.dir={out}", "training.max_steps=30",
-        "training.learning_rate=0.005", "dataset.train_ratio=0.34",
-    )  # fmt: skip
-    assert status == 0
-    return out / "last.ckpt"
+def teacher(made_once: MadeOnce) -> Path:
+    return made_once.teacher()
 
 
 def label_arguments(dataset: Path, teacher: Path, out: Path, *more: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import REPOSITORY, SMALL, run
+from tests.helpers.made_once import MadeOnce
 from tests.helpers.tiny_dataset import write_tiny_sequence
 
 LENGTHS = (40, 24, 33, 8, 24, 17, 5)
@@ -28,11 +29,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("teacher")
-    arguments = (*SMALL, f"dataset.path={dataset}", f"output.dir={out}", "training.max_steps=10")
-    assert run("train.py", *arguments) == 0
-    return out / "last.ckpt"
+def teacher(made_once: MadeOnce) -> Path:
+    return made_once.teacher()
 
 
 def arguments(dataset: Path, teacher: Path, out: Path) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import torch
 
 from tests.helpers.bad_inputs import command
 from tests.helpers.commands import REPOSITORY, SMALL
+from tests.helpers.made_once import MadeOnce
 from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.errors import UserError
 
@@ -31,8 +32,8 @@ class Payload:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=1, val=1, test=0)
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset(train=1)
 
 
 @pytest.fixture

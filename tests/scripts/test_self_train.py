@@ -19,7 +19,7 @@ from scripts.rounds.plan import build_plan
 from scripts.rounds.stopping import guarded
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 from utils.cli import CONFIG_DIR
 from utils.steps import Step
 
@@ -33,13 +33,8 @@ WEAK = ("labels.train_ratio=null", "labels.ratio=0.25")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dataset = write_tiny_dataset(tmp_path_factory.mktemp("data"), test=0)
-    (dataset / "test").mkdir()
-    # Whatever is loaded at the first use is loaded here, once for all forked steps.
-    more = ("training.max_steps=1", f"output.dir={tmp_path_factory.mktemp('warm')}", f"dataset.path={dataset}")
-    assert run("train.py", "dataset=synthetic", "+experiment/synthetic=demo", "logging.progress_bar=false", *more) == 0
-    return dataset
+def dataset(made_once: MadeOnce, warm: None) -> Path:
+    return made_once.dataset()
 
 
 def summary_of(root: Path) -> dict:

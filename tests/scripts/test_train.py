@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from tests.helpers.commands import SMALL, run
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"))
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset()
 
 
 def weights_hash(checkpoint: Path) -> str:

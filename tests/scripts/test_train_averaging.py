@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.helpers.commands import failure, run
+from tests.helpers.made_once import MadeOnce
 from tests.helpers.stopped_training import TINY, StopAt, everything, train
-from tests.helpers.tiny_dataset import write_tiny_dataset
 
 DECAY = 0.75
 AVERAGED = (*TINY, "dataset.train.sampling=mixed", f"training.ema_decay={DECAY}", "training.max_steps=4")
@@ -19,8 +19,8 @@ AVERAGED += ("validation.val_check_interval=2", "checkpointing.keep_every_n_step
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=1, val=1, test=0)
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset(train=1)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import SMALL, failure, run
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 
 NARROW = ("model.backbone.embed_dim=8", "dataset.sequence_length=2")
 BACKBONES = {
@@ -21,8 +21,8 @@ BACKBONES = {
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=2)
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset(train=2)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -10,8 +10,8 @@ import pytest
 
 from modules.stopping import TRY_AGAIN
 from tests.helpers.commands import run
+from tests.helpers.made_once import MadeOnce
 from tests.helpers.stopped_training import TINY, StopAt, everything, train
-from tests.helpers.tiny_dataset import write_tiny_dataset
 
 # Each sampling with each number of loaders and of processes once; the other half of the table is for the soak.
 PAIRS = {("random", 0, 1), ("random", 2, 2), ("stream", 2, 1), ("stream", 0, 2), ("mixed", 0, 2), ("mixed", 2, 1)}
@@ -23,13 +23,9 @@ MIXED = ("dataset.train.sampling=mixed",)
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(made_once: MadeOnce, warm: None) -> Path:
     """One short sequence, so that epochs of the plan end within the run."""
-    dataset = write_tiny_dataset(tmp_path_factory.mktemp("data"), train=1, val=1, test=0)
-    # Whatever is loaded at the first use is loaded here, once for all forked processes.
-    output = tmp_path_factory.mktemp("warm")
-    assert run("train.py", *TINY, f"dataset.path={dataset}", f"output.dir={output}", "training.max_steps=1") == 0
-    return dataset
+    return made_once.dataset(train=1)
 
 
 class Undisturbed:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import REPOSITORY
+from tests.helpers.made_once import MadeOnce
 from tests.helpers.slurm_cluster import MiniCluster
 from tests.helpers.slurm_job import Job, script_of
 from tests.helpers.stopped_training import TINY, everything, train
-from tests.helpers.tiny_dataset import write_tiny_dataset
 
 pytestmark = pytest.mark.slurm
 
@@ -19,8 +19,8 @@ ON_CPU = ("--gres=none", "--cpus-per-task=1")
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data"), train=2, val=1, test=0)
+def dataset(made_once: MadeOnce) -> Path:
+    return made_once.dataset(train=2)
 
 
 def test_preempted_training_of_one_task(cluster: MiniCluster, dataset: Path, tmp_path: Path) -> None:
