@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.helpers.commands import SMALL, run
 from tests.helpers.made_once import MadeOnce, shared_folder
 from tests.helpers.slurm_cluster import missing_programs
+from tests.helpers.warm_python import WarmPython
 
 torch.set_num_threads(1)
 # The first backward pass decides whether processes forked later can make one; torch.export, which some tests use,
@@ -31,6 +32,9 @@ ROOMS = ("slurm", "scripts", "modules", "models", "data", "utils", "config", "do
 """Long tests first, so that no worker is left alone with one at the end; a page of docs after what it is made of."""
 
 GIB_OF_A_WORKER = 3
+
+COMMANDS = ("tests.helpers.commands", "tests.helpers.stopped_training", "tests.helpers.forked_processes")
+"""Helpers that run whole commands: a file that uses a function of theirs holds no unit tests."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -54,6 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slurm")]
         config.hook.pytest_deselected(items=left_out)
     for item in items:
+        if any(getattr(value, "__module__", "") in COMMANDS for value in vars(getattr(item, "module", item)).values()):
+            item.add_marker(pytest.mark.command)
         if item.get_closest_marker("xdist_group") is None:
             group = "slurm" if item.get_closest_marker("slurm") else str(item.path)
             item.add_marker(pytest.mark.xdist_group(group))
@@ -74,6 +80,13 @@ def warm(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever is loaded at the first use is loaded, once for all processes that are forked from this one."""
     own = (f"dataset.path={made_once.dataset(train=1)}", f"output.dir={tmp_path_factory.mktemp('warm')}")
     assert run("train.py", *SMALL, *own, "training.max_steps=1") == 0
+
+
+@pytest.fixture(scope="session")
+def warm_python(warm: None) -> Iterator[WarmPython]:
+    """A Python for other programs to start, without the seconds that a start takes."""
+    with WarmPython() as python:
+        yield python
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

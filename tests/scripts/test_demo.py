@@ -10,6 +10,7 @@ import pytest
 
 from scripts import compare_runs
 from tests.helpers.commands import REPOSITORY
+from tests.helpers.warm_python import WarmPython
 from utils.errors import UserError
 from utils.video import probe_video
 
@@ -23,17 +24,18 @@ def main_of_compare(arguments: list[str]) -> None:
         compare_runs.main()
 
 
-def make_demo(folder: Path) -> str:
-    arguments = ["make", "demo", f"DEMO={folder}", f"DEMO_WORLD={WORLD}", f"DEMO_TRAINING={TRAINING}"]
+def make_demo(folder: Path, python: Path) -> str:
+    sizes = (f"DEMO={folder}", f"DEMO_WORLD={WORLD}", f"DEMO_TRAINING={TRAINING}")
+    arguments = ["make", "demo", f"RUN={python}", *sizes]
     done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def first(warm_python: WarmPython, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    return folder, make_demo(folder)
+    return folder, make_demo(folder, warm_python.executable)
 
 
 def test_table_summary_labels_and_video(first: tuple[Path, str]) -> None:
@@ -51,10 +53,10 @@ def test_table_summary_labels_and_video(first: tuple[Path, str]) -> None:
     assert (video.height, video.width) == (512, 640)
 
 
-def test_again_everything_is_there(first: tuple[Path, str]) -> None:
+def test_again_everything_is_there(first: tuple[Path, str], warm_python: WarmPython) -> None:
     folder, _ = first
     before = (folder / "run" / "summary.json").read_bytes()
-    output = make_demo(folder)
+    output = make_demo(folder, warm_python.executable)
     assert "started" not in output
     assert (folder / "run" / "summary.json").read_bytes() == before
 

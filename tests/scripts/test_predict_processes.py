@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import REPOSITORY, SMALL, run
+from tests.helpers.forked_steps import ForkedProcess
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.tiny_dataset import write_tiny_sequence
+from tests.helpers.warm_python import WarmPython
 
 LENGTHS = (40, 24, 33, 8, 24, 17, 5)
 
@@ -58,29 +59,25 @@ def whole(dataset: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory
     return tree(out)
 
 
-def start(dataset: Path, teacher: Path, out: Path, processes: int) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "predict.py", *arguments(dataset, teacher, out), f"hardware.num_processes={processes}"]
-    return subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
 def test_two_processes_write_what_one_does(
-    dataset: Path, teacher: Path, whole: dict[str, bytes | str], tmp_path: Path
+    dataset: Path, teacher: Path, whole: dict[str, bytes | str], tmp_path: Path, warm_python: WarmPython
 ) -> None:
-    process = start(dataset, teacher, tmp_path / "out", 2)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output.decode()
+    command = [warm_python.executable, "predict.py", *arguments(dataset, teacher, tmp_path / "out")]
+    done = subprocess.run([*command, "hardware.num_processes=2"], cwd=REPOSITORY, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
     assert tree(tmp_path / "out") == whole
 
 
 def test_killed_again_and_again(dataset: Path, teacher: Path, whole: dict[str, bytes | str], tmp_path: Path) -> None:
     out, rng = tmp_path / "out", random.Random(0)
-    for wanted in (1, 9):  # files of boxes and finished sequences that lie there when the kill comes
-        process = start(dataset, teacher, out, 1)
-        while process.poll() is None and progress(out) < wanted:
-            time.sleep(0.01)
-        time.sleep(rng.random() / 10)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    with open(tmp_path / "said.txt", "wb") as said:
+        for wanted in (1, 9):  # files of boxes and finished sequences that lie there when the kill comes
+            process = ForkedProcess([sys.executable, "predict.py", *arguments(dataset, teacher, out)], stdout=said)
+            while process.poll() is None and progress(out) < wanted:
+                time.sleep(0.01)
+            time.sleep(rng.random() / 10)
+            process.kill()
+            process.wait()
     assert run("predict.py", *arguments(dataset, teacher, out)) == 0
     assert tree(out) == whole
 
