@@ -6,7 +6,7 @@ ENV := .venv
 RUN := $(ENV)/bin/python
 STAMP := $(ENV)/.installed
 # A file of tests stays with one worker; long ones begin first.
-TESTS = $(RUN) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+TESTS = $(RUN) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 ROOMS := config data models modules utils
 ORDER := fixed
 # Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1

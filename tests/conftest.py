@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,7 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
+from tests.helpers.bad_inputs import PAGE_AND_SOURCES
 from tests.helpers.commands import SMALL, run
 from tests.helpers.made_once import MadeOnce, shared_folder
 from tests.helpers.slurm_cluster import missing_programs
@@ -37,6 +40,7 @@ COMMANDS = ("tests.helpers.commands", "tests.helpers.stopped_training", "tests.h
 """Helpers that run whole commands: a file that uses a function of theirs holds no unit tests."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker for each core that this process may use, one more for what waits, but no more than fit the memory."""
     cores = len(os.sched_getaffinity(0))
@@ -50,9 +54,8 @@ def room_of(item: pytest.Item) -> int:
     return ROOMS.index(folder) if folder in ROOMS and item.path.name.startswith("test_") else len(ROOMS)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs programs that this machine lacks; a file stays with one worker, as does all of SLURM."""
+    """Leave out what needs programs that this machine lacks; mark what runs whole commands."""
     if missing_programs() and not os.environ.get(NEED_SLURM):
         left_out = [item for item in items if item.get_closest_marker("slurm")]
         items[:] = [item for item in items if not item.get_closest_marker("slurm")]
@@ -60,11 +63,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if any(getattr(value, "__module__", "") in COMMANDS for value in vars(getattr(item, "module", item)).values()):
             item.add_marker(pytest.mark.command)
-        if item.get_closest_marker("xdist_group") is None:
-            group = "slurm" if item.get_closest_marker("slurm") else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
     if not config.pluginmanager.has_plugin("randomly"):
         items.sort(key=room_of)
+
+
+class Scheduling(LoadFileScheduling):
+    """A file stays with one worker, as do all tests of SLURM, which share a cluster, and those of bad inputs.
+
+    Not by ``xdist_group``: with pytest 9.2, xdist 3.8 forgets these marks without a word.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if file.startswith("tests/slurm/"):
+            return "slurm"
+        return "bad inputs" if file.endswith(PAGE_AND_SOURCES) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """How the tests are given to the workers."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

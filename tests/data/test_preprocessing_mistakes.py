@@ -19,10 +19,8 @@ from data.preprocessing import folder as folder_module
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.verify import verify_dataset
-from tests.helpers.bad_inputs import MISTAKES, BadInput, check, command
+from tests.helpers.bad_inputs import BadInput, check, command
 from tests.helpers.raw_recordings import HW, boxes_at, config, content, events_of, every_ms, make_raw
-
-pytestmark = pytest.mark.xdist_group(MISTAKES)
 
 Change = Callable[[Path], object]
 

@@ -15,20 +15,11 @@ import pytest
 
 from data.events.open import open_recording
 from tests.data.test_bad_recordings import BAD, SENSOR
-from tests.helpers.bad_inputs import MESSAGES, MISTAKES, BadInput, check
+from tests.helpers.bad_inputs import MESSAGES, SOURCES, BadInput, check
 from tests.helpers.commands import REPOSITORY
 from utils.errors import UserError
 
-pytestmark = pytest.mark.xdist_group(MISTAKES)
-
 PAGE = REPOSITORY / "docs" / "MISTAKES.md"
-
-SOURCES = (
-    "tests.data.test_preprocessing_mistakes",
-    "tests.scripts.test_inspect_dataset",
-    "tests.scripts.test_bad_settings",
-)
-"""Modules with a list ``CASES``, in the order of the page."""
 
 HEADINGS = {
     "recordings": "Recordings (`open_recording`, for every command)",

@@ -30,8 +30,15 @@ from pathlib import Path
 from tests.helpers.commands import run
 from utils.errors import UserError
 
-MISTAKES = "mistakes"
-"""Group of the modules with bad inputs and of the page made of them: in one worker each case runs once."""
+SOURCES = (
+    "tests.data.test_preprocessing_mistakes",
+    "tests.scripts.test_inspect_dataset",
+    "tests.scripts.test_bad_settings",
+)
+"""Modules with a list ``CASES``, in the order of docs/MISTAKES.md."""
+
+PAGE_AND_SOURCES = ("test_mistakes_page.py", *(f"{name.replace('.', '/')}.py" for name in SOURCES))
+"""Files that run in one process, so that no case runs twice."""
 
 TIMEOUT_S = 60
 """No bad input may keep us longer than this; a test run is far below it."""

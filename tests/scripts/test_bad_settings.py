@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers.bad_inputs import MISTAKES, BadInput, check, command
+from tests.helpers.bad_inputs import BadInput, check, command
 from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import REPR_NAME, write_tiny_dataset
-
-pytestmark = pytest.mark.xdist_group(MISTAKES)
 
 CPU = "hardware.accelerator=cpu"
 Act = Callable[[Path], object]

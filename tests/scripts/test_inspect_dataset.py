@@ -18,12 +18,10 @@ from data.genx_utils.layout import SequencePaths
 from data.genx_utils.sequence import EventSequence
 from data.inspection.config import Expectation
 from data.inspection.dataset import inspect_dataset
-from tests.helpers.bad_inputs import MISTAKES, BadInput, check, command, content, time_limit
+from tests.helpers.bad_inputs import BadInput, check, command, content, time_limit
 from tests.helpers.commands import run
 from tests.helpers.tiny_dataset import FRAMES, REPR_NAME, write_tiny_dataset
 from utils.errors import UserError
-
-pytestmark = pytest.mark.xdist_group(MISTAKES)
 
 Act = Callable[[Path], object]
 
