@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 LOCK = ".run.lock"
+_LETTING_GO_S = 2.0
 
 
 class RunLock:
@@ -48,9 +50,7 @@ class RunLock:
             raise folder_error(self.path.parent, error) from error
         _register(self)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._refuse(_read(self.path))
+            self._lock(self._descriptor)
         except OSError as error:
             holder = _read(self.path)
             if holder.get("host") == socket.gethostname() and _alive(holder.get("pid")):
@@ -62,6 +62,20 @@ class RunLock:
             )
         self._sign()
         return self
+
+    def _lock(self, descriptor: int) -> None:
+        """Lock the file, also when a killed holder's child, forked in that moment, is still about to let it go."""
+        end = time.monotonic() + _LETTING_GO_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                holder = _read(self.path)
+                here = holder.get("host") == socket.gethostname() and holder.get("pid") != os.getpid()
+                if not here or _alive(holder.get("pid")) or time.monotonic() > end:
+                    self._refuse(holder)
+            time.sleep(0.02)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -20,6 +20,7 @@ import modules.utils.trainer
 import utils.atomic
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import together
+from tests.helpers.made_once import MadeOnce
 
 TINY = (
     *SMALL,
@@ -115,6 +116,27 @@ def everything(output: Path) -> dict[str, str]:
         "log": (output / "logs" / "version_0" / "metrics.csv").read_text(),
         "done": (output / "done.json").read_text(),
     }
+
+
+class Undisturbed:
+    """What runs leave that were never stopped; each is run once, whoever asks for it first.
+
+    Args:
+        made_once: where they are kept.
+        dataset: on which they train.
+    """
+
+    def __init__(self, made_once: MadeOnce, dataset: Path) -> None:
+        self.made_once, self.dataset = made_once, dataset
+
+    def __call__(self, world: int, *more: str) -> dict[str, str]:
+        """What ``TINY`` with further settings leaves after it ran in so many processes."""
+        name = hashlib.sha256(" ".join((self.dataset.name, str(world), *more)).encode()).hexdigest()[:16]
+
+        def make(output: Path) -> None:
+            assert train(output, *TINY, f"dataset.path={self.dataset}", *more, world=world) == 0
+
+        return everything(self.made_once(f"undisturbed-{name}", make))
 
 
 def _digest(value: Any) -> str:

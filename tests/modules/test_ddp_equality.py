@@ -146,12 +146,12 @@ def test_two_processes_end_with_the_weights_and_figures_of_one(dataset: Path, tm
     assert figures[0] == figures[1]
 
 
-def test_one_two_and_three_processes_evaluate_alike_to_the_last_digit(dataset: Path, tmp_path: Path) -> None:
-    more = ("training.max_steps=30", "training.learning_rate=0.005", "validation.limit_val_batches=1")
-    assert run("train.py", *training(dataset, tmp_path / "run", 2, *more)) == 0
+def test_one_two_and_three_processes_evaluate_alike_to_the_last_digit(
+    dataset: Path, made_once: MadeOnce, tmp_path: Path
+) -> None:
     settings = (
         *SMALL, f"dataset.path={dataset}", "batch_size.eval=1", "hardware.num_workers.eval=0",
-        "hardware.accelerator=cpu", f"checkpoint={tmp_path / 'run' / 'last.ckpt'}",
+        "hardware.accelerator=cpu", f"checkpoint={made_once.teacher()}",
     )  # fmt: skip
     figures = []
     for world in (1, 2, 3):
@@ -177,8 +177,12 @@ def plain_run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     ("settings", "exact"),
     [
         (("hardware.ddp.bucket_cap_mb=1", "hardware.ddp.static_graph=true"), True),
-        (("hardware.ddp.find_unused_parameters=true", "hardware.ddp.gradient_as_bucket_view=false"), True),
-        (("hardware.ddp.gradient_compression=bf16",), False),
+        pytest.param(
+            ("hardware.ddp.find_unused_parameters=true", "hardware.ddp.gradient_as_bucket_view=false"),
+            True,
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(("hardware.ddp.gradient_compression=bf16",), False, marks=pytest.mark.soak),
         (("hardware.ddp.gradient_compression=powersgd", "hardware.ddp.powersgd_start_iter=2"), False),
     ],
 )

@@ -10,8 +10,8 @@ import pytest
 
 from modules.scratch import LINK, checkpoint_folder
 from tests.helpers.commands import failure, run
-from tests.helpers.stopped_training import TINY, StopAt, everything, train
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
+from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train
 from utils.errors import UserError
 
 
@@ -53,13 +53,12 @@ def test_mistakes(tmp_path: Path) -> None:
 
 
 def test_a_run_that_moves_from_job_to_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made_once: MadeOnce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
-    start = (*TINY, f"dataset.path={dataset}")
+    dataset, settings = made_once.dataset(train=1), ("dataset.train.sampling=mixed",)
+    start = (*TINY, *settings, f"dataset.path={dataset}")
     there = (*start, f"output.scratch={tmp_path}/scratch/${{oc.env:JOB}}")
-    undisturbed, output = tmp_path / "undisturbed", tmp_path / "run"
-    assert train(undisturbed, *start) == 0
+    output = tmp_path / "run"
     monkeypatch.setenv("JOB", "1")
     assert train(output, *there, stop=StopAt("on_train_batch_start", 3, signal.SIGUSR1)) == 128 + signal.SIGUSR1
     assert not list(output.glob("*.ckpt"))
@@ -67,7 +66,9 @@ def test_a_run_that_moves_from_job_to_job(
     monkeypatch.setenv("JOB", "2")
     assert train(output, *there) == 0
     assert (output / LINK).resolve() == tmp_path / "scratch" / "2"
-    assert everything(output) == everything(undisturbed), "the checkpoints of the finished run are in its folder"
+    assert everything(output) == Undisturbed(made_once, dataset)(1, *settings), (
+        "the checkpoints of the finished run are in its folder"
+    )
     monkeypatch.delenv("JOB")
     assert "JOB" in failure(capsys, "train.py", *there, "output.dir=elsewhere")
     assert run("train.py", *start, f"output.dir={output}") == 0

@@ -18,6 +18,7 @@ from modules.utils.launcher import PARENT, same_command, watch_parent
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
 from tests.helpers.forked_processes import run_together, started_by_slurm, together
 from tests.helpers.made_once import MadeOnce
+from tests.helpers.warm_python import WarmPython
 
 TWO = ("hardware.accelerator=cpu", "hardware.num_processes=2")
 
@@ -65,10 +66,12 @@ def test_the_same_command_starts_both_processes_and_srun_gives_the_same_weights(
     assert all(torch.equal(ours[name], slurm[name]) for name in ours)
 
 
-def test_a_mistake_that_only_the_second_process_meets_ends_both_with_one_message(dataset: Path, tmp_path: Path) -> None:
+def test_a_mistake_that_only_the_second_process_meets_ends_both_with_one_message(
+    dataset: Path, tmp_path: Path, warm_python: WarmPython
+) -> None:
     script = tmp_path / "broken.py"
     script.write_text(BROKEN_SECOND)
-    command = [sys.executable, str(script), *training(dataset, tmp_path / "run", "training.max_steps=2", *TWO)]
+    command = [warm_python.executable, script, *training(dataset, tmp_path / "run", "training.max_steps=2", *TWO)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 2, result.stderr
     assert result.stderr.count("expected:") == 1

@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from scripts.benchmark import soak
 from scripts.benchmark.soak import compare, report
 from tests.helpers.commands import run
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.forked_steps import FORKING
+from tests.helpers.made_once import MadeOnce
 
 
-def test_two_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
+@pytest.mark.usefixtures("warm")
+def test_two_kills(
+    made_once: MadeOnce, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "subprocess", FORKING)
+    monkeypatch.setattr(soak, "_STARTS", 0.0)  # forked programs are too quick to be met while they start
+    dataset = made_once.dataset(train=1)
     out = tmp_path / "soak"
     status = run(
         "scripts/benchmark/soak.py", "--kills", "2", "--steps", "12", "--workers", "0", "--output", str(out),

@@ -45,7 +45,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", EVALUATIONS)
+SOAK = {"test_conf0.001", "val_conf0.1", "ratio0.5"}
+"""Rows whose way through the program is that of another row, too."""
+
+
+def rows(table: dict[str, tuple[str, ...]]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.soak] if name in SOAK else []) for name in table]
+
+
+@pytest.mark.parametrize("name", rows(EVALUATIONS))
 def test_evaluation_equals_the_reference(trained: Path, tmp_path: Path, name: str) -> None:
     file = tmp_path / "figures.json"
     arguments = (*SETTINGS, *EVALUATIONS[name], f"dataset.path={golden_dataset()}", f"checkpoint={trained}")
@@ -56,7 +64,7 @@ def test_evaluation_equals_the_reference(trained: Path, tmp_path: Path, name: st
     assert {key: figures[key] for key in expected} == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", LABELLINGS)
+@pytest.mark.parametrize("name", rows(LABELLINGS))
 def test_pseudo_labels_equal_the_reference(trained: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "train"
     arguments = (*SETTINGS, *LABELLINGS[name], f"dataset.path={golden_dataset()}", f"checkpoint={trained}")

@@ -45,6 +45,7 @@ def test_all_but_the_slow_ones(tmp_path: Path) -> None:
         assert f"### {section}" in text
 
 
+@pytest.mark.soak
 def test_trainings_that_are_killed_and_go_on(tmp_path: Path) -> None:
     report = tmp_path / "report.md"
     assert run(PROGRAM, "--quick", "--device", "cpu", "--only", "training", "--output", str(report)) == 0

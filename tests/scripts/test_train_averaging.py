@@ -63,6 +63,7 @@ def test_stopped_and_resumed(dataset: Path, undisturbed: Path, tmp_path: Path) -
     assert state_of(tmp_path) == state_of(undisturbed)
 
 
+@pytest.mark.soak
 def test_two_processes_stopped_and_more_steps_later(dataset: Path, tmp_path: Path) -> None:
     start = (*AVERAGED, f"dataset.path={dataset}", "training.lr_scheduler.total_steps=4")
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -11,12 +11,13 @@ import pytest
 from modules.stopping import TRY_AGAIN
 from tests.helpers.commands import run
 from tests.helpers.made_once import MadeOnce
-from tests.helpers.stopped_training import TINY, StopAt, everything, train
+from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train
 
-# Each sampling with each number of loaders and of processes once; the other half of the table is for the soak.
-PAIRS = {("random", 0, 1), ("random", 2, 2), ("stream", 2, 1), ("stream", 0, 2), ("mixed", 0, 2), ("mixed", 2, 1)}
+SOAK = pytest.mark.soak
+# Each sampling, number of loaders and number of processes; the rest of the table is for the soak.
+ROWS = {("random", 0, 2), ("stream", 2, 1), ("mixed", 2, 2)}
 TABLE = [
-    pytest.param(*row, marks=() if row in PAIRS else pytest.mark.soak)
+    pytest.param(*row, marks=() if row in ROWS else SOAK)
     for row in itertools.product(("random", "stream", "mixed"), (0, 2), (1, 2))
 ]
 MIXED = ("dataset.train.sampling=mixed",)
@@ -28,25 +29,9 @@ def dataset(made_once: MadeOnce, warm: None) -> Path:
     return made_once.dataset(train=1)
 
 
-class Undisturbed:
-    """What runs leave that were never stopped; each is run once."""
-
-    def __init__(self, dataset: Path, folder: Path) -> None:
-        self.dataset, self.folder = dataset, folder
-        self.known: dict[tuple[str, ...], dict[str, str]] = {}
-
-    def __call__(self, world: int, *more: str) -> dict[str, str]:
-        key = (str(world), *more)
-        if key not in self.known:
-            output = self.folder / str(len(self.known))
-            assert train(output, *TINY, f"dataset.path={self.dataset}", *more, world=world) == 0
-            self.known[key] = everything(output)
-        return self.known[key]
-
-
 @pytest.fixture(scope="module")
-def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    return Undisturbed(dataset, tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(dataset: Path, made_once: MadeOnce) -> Undisturbed:
+    return Undisturbed(made_once, dataset)
 
 
 @pytest.mark.parametrize(("sampling", "workers", "world"), TABLE)
@@ -78,7 +63,8 @@ def test_killed_while_a_checkpoint_is_written(undisturbed: Undisturbed, tmp_path
     assert not list(tmp_path.glob(".*.tmp-*")), "what a killed process left is tidied up"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+# Which signals stop a command is told by tests/utils/test_signals.py.
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=SOAK), signal.SIGINT])
 def test_asked_to_stop(undisturbed: Undisturbed, tmp_path: Path, signum: signal.Signals) -> None:
     start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
     for place in (StopAt("on_train_batch_start", 1, signum), StopAt("on_validation_batch_start", 1, signum)):
@@ -88,7 +74,7 @@ def test_asked_to_stop(undisturbed: Undisturbed, tmp_path: Path, signum: signal.
     assert everything(tmp_path) == undisturbed(1, *MIXED)
 
 
-@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("world", [pytest.param(1, marks=SOAK), 2])
 def test_stopped_by_max_time_at_every_step(undisturbed: Undisturbed, tmp_path: Path, world: int) -> None:
     start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
     for _ in range(4):  # steps 1 to 3 and within the validation that follows

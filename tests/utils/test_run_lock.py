@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def test_another_process_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path,
     process.join()
     with RunLock(folder):
         pass
+
+
+def test_a_child_that_is_just_being_forked_is_waited_for(tmp_path: Path) -> None:
+    """The holder was killed right after it forked: its child still has the file open, and lets go in a moment."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(0,))
+    process.start()
+    process.join()
+    with open(tmp_path / LOCK, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        json.dump({"host": socket.gethostname(), "pid": process.pid, "since": "2020"}, file)
+        file.flush()
+        threading.Timer(0.1, lambda: fcntl.flock(file, fcntl.LOCK_UN)).start()
+        with RunLock(tmp_path):
+            pass
 
 
 def test_the_file_says_who_holds_it_and_is_left_empty(tmp_path: Path) -> None:
