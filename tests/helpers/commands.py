@@ -35,17 +35,22 @@ def command(program: str) -> Callable[[], None]:
     return module.main
 
 
-def run(program: str, *arguments: str) -> int:
-    """Run a command with arguments; returns its exit status."""
+def call(main: Callable[[], object], program: str, *arguments: str) -> int:
+    """Call the ``main`` of a program with arguments; returns its exit status."""
     before = sys.argv
     sys.argv = [program, *arguments]
     try:
-        command(program)()
+        main()
     except SystemExit as stop:
         return int(stop.code or 0)
     finally:
         sys.argv = before
     return 0
+
+
+def run(program: str, *arguments: str) -> int:
+    """Run a command with arguments; returns its exit status."""
+    return call(lambda: command(program)(), program, *arguments)
 
 
 def failure(capsys: pytest.CaptureFixture[str], program: str, *arguments: str) -> str:

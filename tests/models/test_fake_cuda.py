@@ -78,7 +78,7 @@ def test_training_steps(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", HALF)
 def test_detection(dtype: torch.dtype) -> None:
     model = YoloXDetector(tiny_config()).eval()
     with torch.inference_mode(), autocast(dtype):
@@ -91,7 +91,7 @@ def test_detection(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", HALF)
 def test_one_frame_at_a_time_keeps_the_type_of_its_states(dtype: torch.dtype) -> None:
     step = StreamingStep(YoloXDetector(tiny_config()), (60, 90))
     states = step.initial_states()
@@ -127,7 +127,7 @@ def test_the_lstm_runs_in_the_type_that_was_asked_for(
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize(
     "lstm", [LstmConfig(fused=False), LstmConfig(dws_conv=True), LstmConfig(dws_conv=True, dws_conv_only_hidden=False)]
 )

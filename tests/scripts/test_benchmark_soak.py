@@ -9,7 +9,7 @@ import torch
 
 from scripts.benchmark import soak
 from scripts.benchmark.soak import compare, report
-from tests.helpers.commands import run
+from tests.helpers.commands import call
 from tests.helpers.forked_steps import FORKING
 from tests.helpers.made_once import MadeOnce
 
@@ -22,8 +22,8 @@ def test_two_kills(
     monkeypatch.setattr(soak, "_STARTS", 0.0)  # forked programs are too quick to be met while they start
     dataset = made_once.dataset(train=1)
     out = tmp_path / "soak"
-    status = run(
-        "scripts/benchmark/soak.py", "--kills", "2", "--steps", "12", "--workers", "0", "--output", str(out),
+    status = call(
+        soak.main, "soak.py", "--kills", "2", "--steps", "12", "--workers", "0", "--output", str(out),
         "--report", str(tmp_path / "table.md"), f"dataset.path={dataset}",
     )  # fmt: skip
     text = capsys.readouterr().out

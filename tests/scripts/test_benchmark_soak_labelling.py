@@ -9,36 +9,25 @@ from PIL import Image
 
 from scripts.benchmark import soak_labelling
 from scripts.benchmark.soak_labelling_report import kill_table
-from tests.helpers.commands import SMALL, run
+from tests.helpers.commands import call
 from tests.helpers.forked_steps import FORKING, forked_steps  # noqa: F401 # a fixture
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.made_once import MadeOnce
 from utils.errors import UserError
 
-
-def main_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["soak_labelling.py", *arguments])
-    try:
-        soak_labelling.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+PROGRAM = "soak_labelling.py"
 
 
-@pytest.mark.usefixtures("forked_steps")
+@pytest.mark.usefixtures("forked_steps", "warm")
 def test_two_kills_and_memory(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    made_once: MadeOnce, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soak_labelling, "subprocess", FORKING)
     monkeypatch.setattr(soak_labelling, "_STARTS", 0.0)  # forked programs are too quick to be met while they start
     monkeypatch.setattr(soak_labelling, "_LATEST_S", 0.02)
-    dataset = write_tiny_dataset(tmp_path / "data", train=2, val=1, test=0)
-    # Whatever is loaded at the first use is loaded here, once for all forked runs.
-    assert (
-        run("train.py", *SMALL, "training.max_steps=1", f"dataset.path={dataset}", f"output.dir={tmp_path}/warm") == 0
-    )
+    dataset = made_once.dataset(train=2)
     start = ("--dataset-path", str(dataset), "--output", str(tmp_path / "soak"))
-    status = main_of(
-        monkeypatch, *start, "--kills", "2", "--sequences", "6", "--memory", "2", "3",
+    status = call(
+        soak_labelling.main, PROGRAM, *start, "--kills", "2", "--sequences", "6", "--memory", "2", "3",
         "--report", str(tmp_path / "report.md"), "--picture", str(tmp_path / "memory.png"),
     )  # fmt: skip
     text = capsys.readouterr().out
@@ -57,4 +46,4 @@ def test_two_kills_and_memory(
     assert [name for name in one if one[name] != other[name]] == ["train/0001/labels_v2/labels.npz"]
     assert "NO: a" in kill_table([], 3, ["a"])
     with pytest.raises(UserError, match="--output"):
-        main_of(monkeypatch, *start)
+        call(soak_labelling.main, PROGRAM, *start)

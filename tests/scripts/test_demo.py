@@ -9,19 +9,13 @@ from pathlib import Path
 import pytest
 
 from scripts import compare_runs
-from tests.helpers.commands import REPOSITORY
+from tests.helpers.commands import REPOSITORY, call
 from tests.helpers.warm_python import WarmPython
 from utils.errors import UserError
 from utils.video import probe_video
 
 WORLD = "world.num_train=3 world.num_val=1 world.num_test=1 world.duration_s=1.0"
 TRAINING = "supervised.steps=4 self_training.steps=3 labels.train_ratio=0.34"
-
-
-def main_of_compare(arguments: list[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["compare_runs.py", *arguments])
-        compare_runs.main()
 
 
 def make_demo(folder: Path, python: Path) -> str:
@@ -64,9 +58,9 @@ def test_again_everything_is_there(first: tuple[Path, str], warm_python: WarmPyt
 def test_runs_are_compared(first: tuple[Path, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = first[0] / "run"
     capsys.readouterr()
-    assert main_of_compare([str(root), str(root)]) is None
+    assert call(compare_runs.main, "compare_runs.py", str(root), str(root)) == 0
     table = capsys.readouterr().out
     assert "| round1 | few labels + pseudo labels | 7 |" in table
     assert "± 0.0" in table
     with pytest.raises(UserError, match=r"summary\.json"):
-        main_of_compare([str(tmp_path)])
+        call(compare_runs.main, "compare_runs.py", str(tmp_path))

@@ -42,7 +42,7 @@ def test_same_command_same_weights_with_mixed_sampling_and_two_workers(dataset: 
 
 
 @pytest.mark.parametrize("sampling", ["random", "stream"])
-def test_training_and_evaluation(dataset: Path, tmp_path: Path, sampling: str) -> None:
+def test_training_goes_on(dataset: Path, tmp_path: Path, sampling: str) -> None:
     out = tmp_path / "run"
     train = (
         *SMALL, f"dataset.path={dataset}", f"output.dir={out}", f"dataset.train.sampling={sampling}",
@@ -61,6 +61,8 @@ def test_training_and_evaluation(dataset: Path, tmp_path: Path, sampling: str) -
     assert run("train.py", *train, "training.max_steps=5", "validation.limit_val_batches=1") == 0
     assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 5
 
+
+def test_evaluation(made_once: MadeOnce, dataset: Path, tmp_path: Path) -> None:
     figures = {}
     for name, more in {
         "plain": (),
@@ -70,7 +72,7 @@ def test_training_and_evaluation(dataset: Path, tmp_path: Path, sampling: str) -
     }.items():
         target = tmp_path / f"{name}.json"
         status = run(
-            "val.py", *SMALL, f"dataset.path={dataset}", f"checkpoint={out / 'last.ckpt'}", "use_test_set=1",
+            "val.py", *SMALL, f"dataset.path={dataset}", f"checkpoint={made_once.teacher()}", "use_test_set=1",
             f"save_json={target}", *more,
         )  # fmt: skip
         assert status == 0
