@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests.helpers.bad_inputs import PAGE_AND_SOURCES
 from tests.helpers.commands import SMALL, run
-from tests.helpers.made_once import MadeOnce, shared_folder
 from tests.helpers.slurm_cluster import missing_programs
-from tests.helpers.warm_python import WarmPython
 
-torch.set_num_threads(1)
-# The first backward pass decides whether processes forked later can make one; torch.export, which some tests use,
-# would let it start threads.
-torch.ones(1, requires_grad=True).sum().backward()
+if TYPE_CHECKING:  # imported where they are used: the process that gives tests to workers needs none of the libraries
+    from tests.helpers.made_once import MadeOnce
+    from tests.helpers.warm_python import WarmPython
+
 # The same examples in every run; HYPOTHESIS_PROFILE=default looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
@@ -38,6 +35,18 @@ GIB_OF_A_WORKER = 3
 
 COMMANDS = ("tests.helpers.commands", "tests.helpers.stopped_training", "tests.helpers.forked_processes")
 """Helpers that run whole commands: a file that uses a function of theirs holds no unit tests."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make torch ready in a process that runs tests."""
+    if session.config.getoption("numprocesses", None):
+        return
+    import torch
+
+    torch.set_num_threads(1)
+    # The first backward pass decides whether processes forked later can make one; torch.export, which some tests use,
+    # would let it start threads.
+    torch.ones(1, requires_grad=True).sum().backward()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -89,6 +98,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeOnce]:
     """Data and detectors that all workers share, for reading."""
+    from tests.helpers.made_once import MadeOnce, shared_folder
+
     made = MadeOnce(shared_folder(tmp_path_factory))
     yield made
     made.check()
@@ -104,6 +115,8 @@ def warm(made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def warm_python(warm: None) -> Iterator[WarmPython]:
     """A Python for other programs to start, without the seconds that a start takes."""
+    from tests.helpers.warm_python import WarmPython
+
     with WarmPython() as python:
         yield python
 

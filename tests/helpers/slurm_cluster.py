@@ -17,6 +17,9 @@ from types import TracebackType
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sinfo")
 
+POLL_S = 0.3
+"""Seconds between two questions to SLURM, each of which starts a program."""
+
 CONFIG = """\
 ClusterName=mini
 SlurmctldHost={host}(127.0.0.1)
@@ -187,14 +190,14 @@ class MiniCluster:
             if facts["JobState"] in states and int(facts["Restarts"]) >= restarts:
                 return facts
             assert time.monotonic() < end, f"job {job}: {facts}, not {states} {restarts}\n{self.logs()}"
-            time.sleep(0.2)
+            time.sleep(POLL_S)
 
     def wait_for(self, condition: Callable[[], object], what: str, limit_s: float = 400.0) -> None:
         """Wait until something is so."""
         end = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < end, f"waited in vain for {what}\n{self.logs()}"
-            time.sleep(0.1)
+            time.sleep(POLL_S)
 
     def stop(self) -> None:
         """End all jobs and daemons."""

@@ -45,8 +45,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-SOAK = {"test_conf0.001", "val_conf0.1", "ratio0.5", "ratio0.5_tta"}
-"""Rows whose way through the program is that of others: thresholds, splits, and labelling as evaluation with views."""
+SOAK = {"test_conf0.001", "test_tta", "val_conf0.1", "ratio0.5", "ratio0.5_tta"}
+"""Rows that go the way of others, with other thresholds, splits or views, and the four views, which take minutes."""
 
 
 def rows(table: dict[str, tuple[str, ...]]) -> list[Any]:
