@@ -23,7 +23,8 @@ def parsed(name: str) -> Any:
 
 
 PAGE = read("CONTRIBUTING.md")
-BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+"""For developers; the commands of tests/README.md are theirs, too."""
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE + read("tests/README.md"), flags=re.DOTALL | re.MULTILINE)
 COMMANDS = [re.sub(r"\s+#.*$", "", line) for block in BLOCKS for line in block.splitlines()]
 QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", PAGE, flags=re.DOTALL | re.MULTILINE))
 PLACEHOLDER = re.compile(r"NAME|VERSION|[=*() ]")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slurm
 
 def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> None:
     dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
-    settings = (*TINY, "training.max_steps=60", "validation.val_check_interval=30", f"dataset.path={dataset}")
+    settings = (*TINY, "training.max_steps=40", "validation.val_check_interval=20", f"dataset.path={dataset}")
     launcher = ("gpus_per_node=null", "cpus_per_task=1", "partition=normal", "timeout_min=60")
     command = (
         *("train.py", "--multirun", "hydra/launcher=slurm", *(f"hydra.launcher.{key}" for key in launcher)),
