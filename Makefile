@@ -5,9 +5,8 @@ PYTHON ?= python3
 ENV := .venv
 RUN := $(ENV)/bin/python
 STAMP := $(ENV)/.installed
-# A file of tests stays with one worker; long ones begin first. The allocator keeps memory that it would get anew from
-# the system for every large tensor: a sixth of the processor's time.
-TESTS = MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296 $(RUN) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+# A file of tests stays with one worker; long ones begin first.
+TESTS = $(RUN) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 ROOMS := config data models modules utils
 ORDER := fixed
 # Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1

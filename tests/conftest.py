@@ -48,6 +48,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # would let it start threads.
     torch.ones(1, requires_grad=True).sum().backward()
 
+    from hydra._internal.hydra import Hydra
+
+    # Asked for its mode, Hydra composes the whole configuration once more, for a key (hydra.mode) that we never set.
+    Hydra.get_mode = lambda *arguments, **more: None
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

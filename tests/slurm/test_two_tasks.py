@@ -62,6 +62,7 @@ def uneven(cluster: MiniCluster, dataset: Path, folder: Path, *options: str) -> 
         cluster.run("scancel", job.id, check=False)
 
 
+@pytest.mark.soak
 def test_time_limit_of_two_uneven_tasks(
     undisturbed: dict[str, str], cluster: MiniCluster, dataset: Path, tmp_path: Path
 ) -> None:
