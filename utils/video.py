@@ -119,7 +119,9 @@ class VideoWriter:
         context.color_range = ColorRange.MPEG
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.thread_count = _ENCODER_THREADS
-        stream.options = {"crf": str(self._quality), "preset": "medium", "tune": "animation"}
+        # x264's macroblock tree reads memory that nobody wrote: bytes would follow what lay there before.
+        same_bytes = {"x264-params": "mbtree=0"}
+        stream.options = {"crf": str(self._quality), "preset": "medium", "tune": "animation", **same_bytes}
         return stream
 
     def write(self, image: Image) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -7,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.helpers.commands import REPOSITORY
 from utils.drawing import DARK
 from utils.errors import UserError
 from utils.overlay import theme_palette
@@ -51,6 +55,14 @@ def test_same_images_give_the_same_bytes(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         write(tmp_path / name, 5, 64, 64, 20)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_bytes_do_not_follow_what_the_memory_held_before(tmp_path):
+    program = "import sys, pathlib, tests.utils.test_video as t; t.write(pathlib.Path(sys.argv[1]), 5, 64, 64, 20)"
+    for fill in ("0", "1", "7"):  # glibc gives new memory filled with this byte
+        command = [sys.executable, "-c", program, str(tmp_path / f"{fill}.mp4")]
+        subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "MALLOC_PERTURB_": fill}, check=True)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_colours_come_back_and_the_file_says_how(tmp_path):
