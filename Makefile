@@ -5,8 +5,9 @@ PYTHON ?= python3
 ENV := .venv
 RUN := $(ENV)/bin/python
 STAMP := $(ENV)/.installed
-# A file of tests stays with one worker; long ones begin first.
-TESTS = $(RUN) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+# A file of tests stays with one worker; long ones begin first. Compiled files are kept, also where Python is told not to:
+# each worker, and each program that a test starts, would else compile all of ours again.
+TESTS = PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 ROOMS := config data models modules utils
 ORDER := fixed
 # Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class MadeOnce:
         self.folder.mkdir(exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that could not make it
                 folder.mkdir()
                 make(folder)
                 whole.write_text(digest(folder))
