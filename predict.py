@@ -15,7 +15,7 @@ from config.resolvers import register_resolvers
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.pseudo_labeler import PseudoLabeler
-from modules.utils.fetch import check_class_ids, check_frame_size, fetch_data_module, fetch_model_module, plain
+from modules.utils.fetch import check_class_ids, check_frame_size, fetch_data_module, fetch_model_module
 from modules.utils.processes import Process, run_in_processes
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset
@@ -24,6 +24,7 @@ from utils.atomic import write_json
 from utils.cli import hydra_entry
 from utils.errors import UserError
 from utils.processes import process_rank
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()

@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from modules.utils.build import evaluator_from_config
-from modules.utils.fetch import plain
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.quality import evaluate_pseudo_labels, source_split_of
 from modules.utils.quality_steps import evaluate_steps
 from utils.cli import hydra_entry
 from utils.errors import UserError
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()

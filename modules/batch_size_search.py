@@ -15,10 +15,11 @@ from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.object_labels import ObjectLabels
 from modules.detection import Module
 from modules.optim import build_optimizer
-from modules.utils.fetch import data_module_config, plain
+from modules.utils.fetch import data_module_config
 from modules.utils.hardware import chosen_device
 from utils.errors import UserError
 from utils.out_of_memory import is_out_of_memory
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from modules.callbacks_loss import BadLoss, OnBadLoss, check_on_bad_loss
 from modules.callbacks_pictures import Pictures, PictureSettings
 from modules.callbacks_speed import FetchTimer, Speed
 from modules.health import Health, HealthSettings
-from modules.utils.sections import section
 from utils.errors import UserError
+from utils.settings import section
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from data.augmentation.config import AugmentationConfig
 from data.genx_utils.config import DataModuleConfig
@@ -16,16 +16,9 @@ from modules.detection import Module
 from modules.utils.build import describe_size, start_from_pretrained
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The composed configuration as plain containers, everything derived and resolved."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    if not isinstance(container, dict):
-        raise TypeError("the composed config is a mapping")
-    return {str(key): value for key, value in container.items()}
 
 
 def data_module_config(config: dict[str, Any]) -> DataModuleConfig:

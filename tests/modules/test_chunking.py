@@ -19,10 +19,11 @@ from models.rnn_states import LstmStates
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.utils.evaluation import StreamingEvaluation
-from modules.utils.fetch import data_module_config, plain
+from modules.utils.fetch import data_module_config
 from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.cli import CONFIG_DIR
+from utils.settings import plain
 
 
 class RawBoxes:

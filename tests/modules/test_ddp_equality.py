@@ -19,11 +19,11 @@ from modules.detection import Module
 from modules.utils import fetch
 from modules.utils.batch_norm import CpuSyncBatchNorm, SyncedBatchNorm2d
 from modules.utils.build import detector_config
-from modules.utils.fetch import plain
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import run_together, together
 from tests.helpers.made_once import MadeOnce
 from utils.cli import CONFIG_DIR
+from utils.settings import plain
 
 STEPS = 4
 HEAD = ("model.head.bbox_loss_weighting=objxcls", "model.head.use_l1=true")

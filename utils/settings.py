@@ -36,3 +36,11 @@ _NAMES = {
     "logging.health": ("every_n_steps", "gradient_range", "state_range"),
     "logging.pictures": ("train_every_n_steps", "validation"),
 }
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The composed configuration as plain containers, everything derived and resolved."""
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    if not isinstance(container, dict):
+        raise TypeError("the composed config is a mapping")
+    return {str(key): value for key, value in container.items()}
