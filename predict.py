@@ -21,9 +21,9 @@ from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset
 from modules.utils.trainer import build_trainer, set_seed_and_threads
 from utils.atomic import write_json
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
+from utils.commands.processes import process_rank
 from utils.errors import UserError
-from utils.processes import process_rank
 from utils.settings import plain
 
 log = logging.getLogger(__name__)

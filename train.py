@@ -22,10 +22,10 @@ from modules.stopping import parse_duration
 from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_text
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
+from utils.commands.processes import process_rank
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
-from utils.processes import process_rank
-from utils.run_lock import RunLock
 
 log = logging.getLogger(__name__)
 register_resolvers()

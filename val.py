@@ -11,7 +11,7 @@ from modules.utils.fetch import check_data, fetch_data_module, fetch_model_modul
 from modules.utils.report import figures_table
 from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_json
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

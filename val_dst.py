@@ -12,7 +12,7 @@ from modules.utils.build import evaluator_from_config
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.quality import evaluate_pseudo_labels, source_split_of
 from modules.utils.quality_steps import evaluate_steps
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.settings import plain
 

@@ -9,7 +9,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from config.resolvers import register_resolvers
-from utils.config_errors import CONFIG_DIR, explain
+from utils.commands.config_errors import CONFIG_DIR, explain
 
 
 def compose(overrides: Sequence[str], name: str = "train") -> dict[str, Any]:

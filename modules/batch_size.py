@@ -16,9 +16,9 @@ from pytorch_lightning.callbacks import Callback
 
 from modules.batch_size_search import KEY, BatchSizeRange, free_memory, largest_that_fits, step_fits
 from utils.atomic import write_json
+from utils.commands.out_of_memory import is_out_of_memory
+from utils.commands.processes import process_rank
 from utils.errors import UserError
-from utils.out_of_memory import is_out_of_memory
-from utils.processes import process_rank
 from utils.settings import section
 
 log = logging.getLogger(__name__)

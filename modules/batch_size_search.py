@@ -17,8 +17,8 @@ from modules.detection import Module
 from modules.optim import build_optimizer
 from modules.utils.fetch import data_module_config
 from modules.utils.hardware import chosen_device
+from utils.commands.out_of_memory import is_out_of_memory
 from utils.errors import UserError
-from utils.out_of_memory import is_out_of_memory
 from utils.settings import plain
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from utils.atomic import atomic_path
+from utils.commands.run_lock import folder_error
 from utils.errors import UserError
-from utils.run_lock import folder_error
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"

@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from utils.atomic import atomic_path
-from utils.run_lock import folder_error
+from utils.commands.run_lock import folder_error
 
 
 class _Writer(ExperimentWriter):

@@ -13,8 +13,8 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from modules.csv_log import ContinuedCSVLogger
 from utils.atomic import write_text
+from utils.commands.processes import process_rank
 from utils.errors import UserError
-from utils.processes import process_rank
 
 log = logging.getLogger(__name__)
 

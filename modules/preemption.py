@@ -14,7 +14,7 @@ import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 
-from utils.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
+from utils.commands.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
 from utils.slurm import current_job
 
 

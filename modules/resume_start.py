@@ -12,8 +12,8 @@ from modules.checkpoint_search import find_newest
 from modules.checkpointing import load_checkpoint_file
 from modules.scratch import checkpoint_folder, copy_checkpoints
 from utils.atomic import write_json
+from utils.commands.processes import process_rank
 from utils.errors import UserError
-from utils.processes import process_rank
 
 DONE = "done.json"
 """Exists in the folder of a finished run."""

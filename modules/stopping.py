@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
+from utils.commands.signals import CommandStopped
 from utils.errors import UserError
-from utils.signals import CommandStopped
 
 TRY_AGAIN = 75
 """Exit status of a run that stopped before its end and goes on with the same command (EX_TEMPFAIL of sysexits.h)."""

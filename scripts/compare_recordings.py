@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data.events.compare import compare
 from data.events.open import open_recording
 from data.events.recording import Recording
-from utils.cli import run_command
+from utils.commands.cli import run_command
 
 
 def describe(path: Path, recording: Recording) -> str:

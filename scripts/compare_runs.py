@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.rounds.summary import quality_rows
 from utils.atomic import write_text
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 Summary = dict[str, Any]

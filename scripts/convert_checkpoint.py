@@ -22,7 +22,7 @@ from models.weight_names import describe, in_words
 from models.weights import strip_prefix
 from modules.utils.inert_pickle import read_inert, tensors_within
 from utils.atomic import atomic_path
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from config.compose import compose
 from modules.utils.inference import StreamingDetector
 from modules.utils.onnx_export import check_packages, export_onnx, largest_differences
 from utils.atomic import atomic_path
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.video import check_writable
 

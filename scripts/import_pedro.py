@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from config.resolvers import register_resolvers
 from data.preprocessing.pedro import import_samples
 from scripts.preprocess_dataset import build_config
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 
 register_resolvers()
 

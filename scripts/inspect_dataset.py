@@ -17,7 +17,7 @@ from data.inspection.picture import check_suffix, save_picture
 from data.inspection.text import report_text
 from data.representations.factory import make_representation
 from utils.atomic import write_json
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

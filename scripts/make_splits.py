@@ -21,7 +21,7 @@ from data.genx_utils.split_files import (
     weak_split,
     write_split,
 )
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from data.synthetic.dataset import Job, make_dataset
 from data.synthetic.preview import preview
 from data.synthetic.statistics import measure_folder
 from utils.atomic import atomic_path
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from config.resolvers import register_resolvers
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.verify import verify_dataset
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 
 register_resolvers()
 

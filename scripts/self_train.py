@@ -18,7 +18,7 @@ from scripts.rounds.settings import check_settings
 from scripts.rounds.stopping import guarded
 from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
-from utils.cli import hydra_entry
+from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.slurm_steps import submit_steps
 from utils.steps import Step, run_steps

@@ -19,7 +19,7 @@ from modules.utils.playback import EventSource, RecordingSource
 from modules.utils.playback_boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
 from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.drawing import THEMES
 from utils.errors import UserError
 from utils.overlay import theme_palette

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.types import Batch, BatchSpec
-from utils.dead_workers import explain_dead_worker
+from utils.commands.dead_workers import explain_dead_worker
+from utils.commands.signals import shield_worker
 from utils.errors import UserError
-from utils.signals import shield_worker
 
 logger = logging.getLogger(__name__)
 

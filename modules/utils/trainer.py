@@ -24,8 +24,8 @@ from modules.scratch import checkpoint_folder
 from modules.stopping import StopAfter, parse_duration
 from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
 from modules.utils.launcher import leave_process_group
+from utils.commands.processes import process_rank
 from utils.errors import UserError
-from utils.processes import process_rank
 
 __all__ = ["build_trainer", "chosen_device", "resolve_accelerator", "set_seed_and_threads"]
 

@@ -10,7 +10,7 @@ import torch
 
 from scripts.benchmark.measure import PRECISIONS, write_section
 from scripts.benchmark.subjects import DEFAULT_OVERRIDES, QUICK_OVERRIDES, Subject
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from scripts.benchmark.measure import device_name, write_section
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 SECTIONS = {

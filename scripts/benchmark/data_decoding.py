@@ -25,7 +25,7 @@ from data.events.evt_write import write_evt
 from data.events.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 HEIGHT, WIDTH = 720, 1280

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.benchmark.measure import write_section
 from utils.boxes import BBOX_DTYPE
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.evaluation.coco import FASTER_COCO_EVAL, CocoBackend
 from utils.evaluation.prophesee import PropheseeEvaluator

@@ -29,7 +29,7 @@ from scripts.benchmark import command, measure
 from scripts.benchmark.gpu_report import Case, Checks, Result, first_line
 from scripts.benchmark.gpu_subject import Bench
 from utils.atomic import write_text
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 NAME = "gpu_check"

@@ -31,7 +31,7 @@ from scripts.rounds.ablation_report import collect, markdown, save_picture
 from scripts.rounds.ablation_settings import AblationSettings, Supervision
 from scripts.rounds.settings import check_settings
 from utils.atomic import write_json, write_text
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.steps import run_steps
 

@@ -29,10 +29,10 @@ import torch
 from modules.checkpoint_search import find_newest
 from modules.checkpointing import LAST, load_checkpoint_file
 from utils.atomic import write_text
-from utils.cli import run_command
+from utils.commands.cli import run_command
+from utils.commands.run_lock import LOCK
 from utils.errors import UserError
 from utils.progress import track
-from utils.run_lock import LOCK
 from utils.steps import Step, run_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]

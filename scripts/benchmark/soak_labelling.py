@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.benchmark.soak import TINY, make_data
 from scripts.benchmark.soak_labelling_report import Kill, kill_table, memory_table, save_picture
 from utils.atomic import write_text
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.progress import track
 from utils.steps import Step, run_steps

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from scripts.benchmark.measure import write_section
-from utils.cli import run_command
+from utils.commands.cli import run_command
 
 FRAME_HW = (240, 304)
 

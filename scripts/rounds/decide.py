@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.rounds.stopping import precision
 from utils.atomic import write_json
-from utils.cli import run_command
+from utils.commands.cli import run_command
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import per_class, register_resolvers
-from utils.cli import CONFIG_DIR, explain
+from utils.commands.cli import CONFIG_DIR, explain
 from utils.errors import UserError
 
 register_resolvers()

@@ -16,7 +16,7 @@ from data.representations.mixed_density import MixedDensityStack
 from data.representations.stacked_histogram import StackedHistogram
 from data.representations.voxel_grid import VoxelGrid
 from tests.helpers.golden_files import load_golden
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError
 
 WINDOWS = ("random", "empty", "single", "same_t", "hot", "uneven", "boundaries")

@@ -16,8 +16,8 @@ from data.augmentation.config import AugmentationConfig, MixConfig
 from data.genx_utils.loader import PlanLoader
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import batch_hash, make_dataset, small_config
-from utils.cli import run_command
-from utils.dead_workers import explain_dead_worker
+from utils.commands.cli import run_command
+from utils.commands.dead_workers import explain_dead_worker
 from utils.errors import UserError
 
 SAMPLING = ("random", "stream", "mixed")

@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.helpers.golden_files import GOLDEN, load_golden, pack
 from utils.atomic import atomic_path
-from utils.cli import run_command
+from utils.commands.cli import run_command
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

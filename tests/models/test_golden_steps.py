@@ -18,7 +18,7 @@ from data.genx_utils.labels import BatchedLabels, ObjectLabels
 from modules.detection import Module
 from modules.optim import build_optimizer, build_scheduler
 from tests.helpers.float32_rounding import golden_dtype
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 
 from .conftest import GOLDEN, assert_near, load_golden
 

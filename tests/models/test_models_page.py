@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from config.resolvers import register_resolvers
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from modules.utils.build import detector_config
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 
 PAGE = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text(encoding="utf-8")
 PAPERS = {"tiny": "4.4", "small": "9.9", "base": "18.5"}

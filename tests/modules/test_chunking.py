@@ -22,7 +22,7 @@ from modules.utils.evaluation import StreamingEvaluation
 from modules.utils.fetch import data_module_config
 from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import write_tiny_dataset
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.settings import plain
 
 

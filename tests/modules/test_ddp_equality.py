@@ -22,7 +22,7 @@ from modules.utils.build import detector_config
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import run_together, together
 from tests.helpers.made_once import MadeOnce
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.settings import plain
 
 STEPS = 4

@@ -17,7 +17,7 @@ from modules.detection import Module
 from modules.utils.inference import StreamingDetector
 from tests.helpers.commands import SMALL
 from tests.modules.test_weights_module import reference_file
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError
 
 

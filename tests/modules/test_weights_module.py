@@ -14,7 +14,7 @@ from config.resolvers import register_resolvers
 from modules.checkpointing import load_checkpoint_file
 from modules.detection import Module
 from scripts.convert_checkpoint import convert, main
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError
 
 

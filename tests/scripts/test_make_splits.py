@@ -14,7 +14,7 @@ from data.genx_utils.split_files import LabelledFrames, semi_split, split_text, 
 from modules.utils.fetch import fetch_data_module
 from tests.helpers.commands import failure, run
 from tests.helpers.golden_files import golden_dataset
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError
 
 register_resolvers()

@@ -20,7 +20,7 @@ from scripts.rounds.stopping import guarded
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.steps import Step
 
 ROUNDS = (

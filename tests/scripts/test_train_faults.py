@@ -18,8 +18,8 @@ from tests.helpers.commands import failure, run
 from tests.helpers.forked_processes import together
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
-from utils.run_lock import RunLock
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
 from tests.helpers.training_faults import Batch, at_batch, gpu_memory_with, out_of_gpu_memory
+from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
 from utils.errors import UserError
-from utils.out_of_memory import explain_out_of_memory, is_out_of_memory
 
 DYNAMIC = "training.dynamic_batch_size.enabled=true"
 

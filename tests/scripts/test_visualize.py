@@ -21,7 +21,7 @@ from scripts import visualize
 from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import write_tiny_sequence
 from utils.boxes import BBOX_DTYPE
-from utils.cli import CONFIG_DIR
+from utils.commands.cli import CONFIG_DIR
 from utils.drawing import DARK
 from utils.video import probe_video
 

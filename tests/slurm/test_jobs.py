@@ -48,7 +48,7 @@ def test_a_command_without_state(cluster: MiniCluster, tmp_path: Path) -> None:
     program = tmp_path / "sleeper.py"
     program.write_text(
         f"import sys, time\nsys.path.insert(0, {str(REPOSITORY)!r})\n"
-        "from utils.cli import run_command\n"
+        "from utils.commands.cli import run_command\n"
         "run_command(lambda: (print('ready', flush=True), time.sleep(300)))\n"
     )
     job = Job(cluster, tmp_path, "--requeue", script=script_of(tmp_path, '"$PYTHON"', str(program)))

@@ -22,7 +22,7 @@ TWO_TASKS = "--ntasks-per-node=2"
 FAILS = """
 import os, pathlib, sys, time
 sys.path.insert(0, {repository!r})
-from utils.cli import run_command
+from utils.commands.cli import run_command
 handles_signals, ready = sys.argv[1] == "True", pathlib.Path(sys.argv[2])
 def work():
     ready.touch()

@@ -9,8 +9,8 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from utils import dead_workers
-from utils.dead_workers import explain_dead_worker
+from utils.commands import dead_workers
+from utils.commands.dead_workers import explain_dead_worker
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from utils.commands.run_lock import LOCK, RunLock
 from utils.errors import UserError
-from utils.run_lock import LOCK, RunLock
 
 
 def hold(folder: Path, held: Path, child: bool) -> None:

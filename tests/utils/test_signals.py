@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import utils.slurm
-from utils.cli import run_command, stoppable
-from utils.signals import STOP_SIGNALS, raise_on_stop, shield_worker
+from utils.commands.cli import run_command, stoppable
+from utils.commands.signals import STOP_SIGNALS, raise_on_stop, shield_worker
 from utils.steps import Step, run_steps
 
 

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from utils.errors import UserError
 
-CONFIG_DIR = Path(__file__).resolve().parents[1] / "config"
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 """What composition and access raise when a command or a YAML file is wrong."""

@@ -18,12 +18,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from utils.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
-from utils.dead_workers import explain_dead_worker
+from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
+from utils.commands.dead_workers import explain_dead_worker
+from utils.commands.out_of_memory import explain_out_of_memory
+from utils.commands.processes import process_rank
+from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.errors import UserError
-from utils.out_of_memory import explain_out_of_memory
-from utils.processes import process_rank
-from utils.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.slurm import current_job, leave_job
 
 _NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
