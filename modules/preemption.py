@@ -15,7 +15,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 
 from utils.commands.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
-from utils.slurm import current_job
+from utils.jobs.slurm import current_job
 
 
 class Preemption(Checkpoint):

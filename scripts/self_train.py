@@ -20,8 +20,8 @@ from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
-from utils.slurm_steps import submit_steps
-from utils.steps import Step, run_steps
+from utils.jobs.slurm_steps import submit_steps
+from utils.jobs.steps import Step, run_steps
 
 log = logging.getLogger(__name__)
 register_resolvers()

@@ -33,7 +33,7 @@ from scripts.rounds.settings import check_settings
 from utils.atomic import write_json, write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError
-from utils.steps import run_steps
+from utils.jobs.steps import run_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

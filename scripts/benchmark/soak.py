@@ -32,8 +32,8 @@ from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.commands.run_lock import LOCK
 from utils.errors import UserError
+from utils.jobs.steps import Step, run_steps
 from utils.progress import track
-from utils.steps import Step, run_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORLD = ("world.height=128", "world.width=160", "world.duration_s=2.0", "world.num_train=2", "world.num_val=1")

@@ -30,8 +30,8 @@ from scripts.benchmark.soak_labelling_report import Kill, kill_table, memory_tab
 from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError
+from utils.jobs.steps import Step, run_steps
 from utils.progress import track
-from utils.steps import Step, run_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELLER = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.rounds.ablation_settings import AblationSettings, Supervision
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands
 from scripts.rounds.plan import Arm
-from utils.steps import Step
+from utils.jobs.steps import Step
 
 ARMS = {
     "baseline": "few labels",

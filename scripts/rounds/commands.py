@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.steps import Step
+from utils.jobs.steps import Step
 
 LAST = "last.ckpt"
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands
 from scripts.rounds.stopping import decide
 from utils.errors import UserError
-from utils.steps import Step
+from utils.jobs.steps import Step
 
 log = logging.getLogger(__name__)
 

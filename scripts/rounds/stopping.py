@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from utils.steps import Step
+from utils.jobs.steps import Step
 
 FOLDER = Path(__file__).resolve().parent
 

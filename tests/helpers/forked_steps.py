@@ -14,7 +14,7 @@ from typing import IO, Any
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-import utils.steps
+import utils.jobs.steps
 from tests.helpers.commands import run
 
 
@@ -72,4 +72,4 @@ FORKING = SimpleNamespace(Popen=ForkedProcess, STDOUT=subprocess.STDOUT, DEVNULL
 @pytest.fixture
 def forked_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``run_steps`` fork."""
-    monkeypatch.setattr(utils.steps, "subprocess", FORKING)
+    monkeypatch.setattr(utils.jobs.steps, "subprocess", FORKING)

@@ -21,7 +21,7 @@ from tests.helpers.commands import failure, run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
 from utils.commands.cli import CONFIG_DIR
-from utils.steps import Step
+from utils.jobs.steps import Step
 
 ROUNDS = (
     "experiment_name=synthetic/demo", "rounds=2", "supervised.steps=40", "supervised.learning_rate=0.005",

@@ -10,8 +10,8 @@ import pytest
 
 from tests.helpers.commands import REPOSITORY
 from tests.helpers.slurm_cluster import MiniCluster
-from utils.slurm_steps import submit_steps
-from utils.steps import Step
+from utils.jobs.slurm_steps import submit_steps
+from utils.jobs.steps import Step
 
 pytestmark = pytest.mark.slurm
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import utils.slurm
+import utils.jobs.slurm
 from utils.commands.cli import run_command, stoppable
 from utils.commands.signals import STOP_SIGNALS, raise_on_stop, shield_worker
-from utils.steps import Step, run_steps
+from utils.jobs.steps import Step, run_steps
 
 
 @pytest.mark.parametrize("signum", STOP_SIGNALS)
@@ -84,7 +84,7 @@ def test_steps_under_way_may_save(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    monkeypatch.setattr(utils.slurm, "_POLL_S", 0.0)
+    monkeypatch.setattr(utils.jobs.slurm, "_POLL_S", 0.0)
     step = Step("a", (sys.executable, "-c", STEP, str(tmp_path)), tmp_path / "result")
     with pytest.raises(SystemExit) as stop:
         run_command(lambda: run_steps([step], log_dir=tmp_path, parallel=1))

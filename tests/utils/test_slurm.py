@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import utils.slurm
-from utils.slurm import SlurmJob, current_job, leave_job
+import utils.jobs.slurm
+from utils.jobs.slurm import SlurmJob, current_job, leave_job
 
 SCONTROL = """#!{python}
 import pathlib, sys
@@ -33,7 +33,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(SCONTROL.format(python=sys.executable, folder=str(tmp_path)))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(utils.slurm, "_POLL_S", 0.0)
+    monkeypatch.setattr(utils.jobs.slurm, "_POLL_S", 0.0)
     return tmp_path
 
 
@@ -96,7 +96,7 @@ def test_slurm_refuses(slurm: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_without_scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(utils.slurm, "_POLL_S", 0.0)
+    monkeypatch.setattr(utils.jobs.slurm, "_POLL_S", 0.0)
     leave_job(SlurmJob("12"))
     assert "does not answer" in caplog.text
 

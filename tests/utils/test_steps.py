@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
-from utils.steps import Step, run_steps
+from utils.jobs.steps import Step, run_steps
 
 
 def touch(name: str, folder: Path, *needs: str, needs_file: str | None = None) -> Step:

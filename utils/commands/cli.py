@@ -24,7 +24,7 @@ from utils.commands.out_of_memory import explain_out_of_memory
 from utils.commands.processes import process_rank
 from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.errors import UserError
-from utils.slurm import current_job, leave_job
+from utils.jobs.slurm import current_job, leave_job
 
 _NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
 _NOISY += ("pytorch_lightning", "lightning_fabric", "faster_coco_eval")

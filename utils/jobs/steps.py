@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.slurm import without_slurm
+from utils.jobs.slurm import without_slurm
 
 log = logging.getLogger(__name__)
 

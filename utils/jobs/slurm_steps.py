@@ -11,8 +11,8 @@ from pathlib import Path
 
 from utils.atomic import write_json
 from utils.errors import UserError
-from utils.slurm import SlurmJob, without_slurm
-from utils.steps import Step
+from utils.jobs.slurm import SlurmJob, without_slurm
+from utils.jobs.steps import Step
 
 log = logging.getLogger(__name__)
 

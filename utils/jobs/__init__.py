@@ -1,0 +1,1 @@
+"""Steps of longer jobs, here or on SLURM."""
