@@ -19,9 +19,9 @@ from modules.detection import Module
 from modules.utils.playback_boxes import class_name
 from modules.utils.playback_sequence import event_counts
 from utils.boxes import IGNORE_LABEL
-from utils.drawing import DARK, Image, draw_events, scale_events
 from utils.errors import UserError
-from utils.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption
+from utils.pictures.drawing import DARK, Image, draw_events, scale_events
+from utils.pictures.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class Pictures(Callback):
         detections: npt.NDArray[Any],
         name: str,
     ) -> None:
-        from utils.video import save_png  # FFmpeg's libraries; most runs draw no pictures
+        from utils.pictures.video import save_png  # FFmpeg's libraries; most runs draw no pictures
 
         labels = batch["labels"].at(t, lane)
         frame = batch["frames"][t, lane].cpu().numpy()

@@ -24,7 +24,7 @@ from modules.utils.onnx_export import check_packages, export_onnx, largest_diffe
 from utils.atomic import atomic_path
 from utils.commands.cli import run_command
 from utils.errors import UserError
-from utils.video import check_writable
+from utils.pictures.video import check_writable
 
 log = logging.getLogger("export_onnx")
 

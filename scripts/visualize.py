@@ -20,11 +20,11 @@ from modules.utils.playback_boxes import Detections, FrameDetector, LabelTrack, 
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
 from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
 from utils.commands.cli import run_command
-from utils.drawing import THEMES
 from utils.errors import UserError
-from utils.overlay import theme_palette
+from utils.pictures.drawing import THEMES
+from utils.pictures.overlay import theme_palette
+from utils.pictures.video import VideoWriter, check_writable, save_png, video_format
 from utils.progress import track
-from utils.video import VideoWriter, check_writable, save_png, video_format
 
 log = logging.getLogger("visualize")
 

@@ -13,7 +13,7 @@ from data.events.types import Events
 from data.synthetic.config import STEP_US
 from data.synthetic.render import render
 from data.synthetic.scene import Scene, gather_cast
-from utils.drawing import DARK, Image, Theme, contact_sheet, count_events, draw_events
+from utils.pictures.drawing import DARK, Image, Theme, contact_sheet, count_events, draw_events
 
 
 def event_picture(

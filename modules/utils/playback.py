@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from data.events.recording import Recording
 from data.representations.factory import make_representation
-from utils.drawing import count_events
+from utils.pictures.drawing import count_events
 
 Int64Array = npt.NDArray[np.int64]
 

@@ -16,7 +16,7 @@ from modules.utils.playback import EventSource, FrameFormat, Int64Array
 from modules.utils.playback_sequence import find_representation, sequence_paths, sequence_times
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
-from utils.overlay import BoxKind, DrawnBox
+from utils.pictures.overlay import BoxKind, DrawnBox
 
 _FADED = 0.35
 """Strength of a label at the end of the time it is held."""

@@ -20,8 +20,8 @@ from tests.helpers.commands import failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.boxes import BBOX_DTYPE
-from utils.drawing import DARK
 from utils.errors import UserError
+from utils.pictures.drawing import DARK
 
 WATCHED = (
     "logging.pictures.train_every_n_steps=2", "logging.pictures.validation=1", "logging.health.every_n_steps=2",

@@ -14,9 +14,9 @@ from modules.utils.playback_boxes import Detections, LabelTrack, find_labels, lo
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
 from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, moments, plan_time
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
-from utils.drawing import DARK
 from utils.errors import UserError
-from utils.overlay import BoxKind
+from utils.pictures.drawing import DARK
+from utils.pictures.overlay import BoxKind
 
 NAME = "stacked_histogram_dt=50_nbins=2"
 

@@ -12,7 +12,7 @@ from scripts import compare_runs
 from tests.helpers.commands import REPOSITORY, call
 from tests.helpers.warm_python import WarmPython
 from utils.errors import UserError
-from utils.video import probe_video
+from utils.pictures.video import probe_video
 
 WORLD = "world.num_train=3 world.num_val=1 world.num_test=1 world.duration_s=1.5"
 TRAINING = "supervised.steps=4 self_training.steps=3 labels.train_ratio=0.34"

@@ -22,8 +22,8 @@ from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import write_tiny_sequence
 from utils.boxes import BBOX_DTYPE
 from utils.commands.cli import CONFIG_DIR
-from utils.drawing import DARK
-from utils.video import probe_video
+from utils.pictures.drawing import DARK
+from utils.pictures.video import probe_video
 
 NAME = "stacked_histogram_dt=50_nbins=2"
 HEIGHT, WIDTH = 61, 81

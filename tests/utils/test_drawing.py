@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.drawing import (
+from utils.pictures.drawing import (
     DARK,
     LIGHT,
     THEMES,

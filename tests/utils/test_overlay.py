@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.drawing import DARK, LIGHT, THEMES, event_table
-from utils.overlay import (
+from utils.pictures.drawing import DARK, LIGHT, THEMES, event_table
+from utils.pictures.overlay import (
     BoxKind,
     DrawnBox,
     draw_boxes,

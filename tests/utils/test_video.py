@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import REPOSITORY
-from utils.drawing import DARK
 from utils.errors import UserError
-from utils.overlay import theme_palette
-from utils.video import VideoWriter, check_writable, probe_video, save_png
+from utils.pictures.drawing import DARK
+from utils.pictures.overlay import theme_palette
+from utils.pictures.video import VideoWriter, check_writable, probe_video, save_png
 
 
 def images(count, height, width):

@@ -13,7 +13,7 @@ from enum import Enum
 
 import cv2
 
-from utils.drawing import Colour, Image, Theme, event_table, mix
+from utils.pictures.drawing import Colour, Image, Theme, event_table, mix
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 LEGEND_MIN_HEIGHT, LEGEND_MIN_WIDTH = 200, 260
