@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from data.events.dat import read_dat
+from data.events.formats.dat import read_dat
 from data.synthetic.config import SPLITS, WorldConfig, world_config
 from data.synthetic.dataset import Job, make_dataset
 from data.synthetic.preview import preview

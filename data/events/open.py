@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.events.aedat4 import aedat4_source
 from data.events.chunked import ChunkedRecording, ChunkSource
-from data.events.csv_dialect import SNIFFED_BYTES, looks_like_table
-from data.events.csv_text import csv_source
-from data.events.dat import DatSource
-from data.events.evt import EvtSource
-from data.events.evt_header import names_evt
-from data.events.hdf5 import hdf5_source
-from data.events.numpy_files import npy_source, npz_source
+from data.events.formats.aedat4 import aedat4_source
+from data.events.formats.csv_dialect import SNIFFED_BYTES, looks_like_table
+from data.events.formats.csv_text import csv_source
+from data.events.formats.dat import DatSource
+from data.events.formats.evt import EvtSource
+from data.events.formats.evt_header import names_evt
+from data.events.formats.hdf5 import hdf5_source
+from data.events.formats.numpy_files import npy_source, npz_source
 from data.events.problems import damaged
 from data.events.recording import Recording
 from utils.errors import UserError

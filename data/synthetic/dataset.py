@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.synthetic.config import SPLITS, WorldConfig
 from data.synthetic.recording import simulate
 from utils.atomic import write_json

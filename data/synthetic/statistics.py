@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.events.dat import read_dat
+from data.events.formats.dat import read_dat
 from data.events.types import Events
 from data.synthetic.config import CLASS_NAMES, STEP_US
 

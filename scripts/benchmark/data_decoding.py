@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import hdf5plugin
 import numpy as np
 
-from data.events.csv_text import write_csv
-from data.events.dat import write_dat
-from data.events.evt_write import write_evt
-from data.events.hdf5 import write_hdf5
+from data.events.formats.csv_text import write_csv
+from data.events.formats.dat import write_dat
+from data.events.formats.evt_write import write_evt
+from data.events.formats.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
 from utils.commands.cli import run_command

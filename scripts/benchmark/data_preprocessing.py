@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.events.types import Events
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.job import Failure, run_job

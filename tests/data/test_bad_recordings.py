@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-import data.events.evt as evt_module
-from data.events.dat import RECORD
-from data.events.evt_write import write_evt
-from data.events.hdf5 import ECF_FILTER, write_hdf5
+import data.events.formats.evt as evt_module
+from data.events.formats.dat import RECORD
+from data.events.formats.evt_write import write_evt
+from data.events.formats.hdf5 import ECF_FILTER, write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
 from tests.helpers.recording_files import aedat4_bytes, random_events

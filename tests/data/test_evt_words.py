@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import data.events.evt as evt_module
+import data.events.formats.evt as evt_module
 from data.events.chunked import concatenate
-from data.events.evt_header import read_evt_header
-from data.events.evt_write import write_evt
+from data.events.formats.evt_header import read_evt_header
+from data.events.formats.evt_write import write_evt
 from data.events.open import open_recording
 from data.events.types import Events
 from tests.helpers.recording_files import assert_same

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.genx_utils.sequence_writer import SequenceWriter
 from data.preprocessing import folder as folder_module
 from data.preprocessing.config import PreprocessConfig

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import data.events.dat as dat_module
+import data.events.formats.dat as dat_module
 from data.events.chunked import ChunkedRecording, concatenate
-from data.events.dat import RECORD, write_dat
+from data.events.formats.dat import RECORD, write_dat
 from data.events.open import open_recording
 from data.events.types import Events
 from tests.helpers.recording_files import FIELDS, aedat4_bytes, assert_same

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import data.events.columns as columns_module
-import data.events.csv_text as csv_module
-import data.events.dat as dat_module
-import data.events.evt as evt_module
+import data.events.formats.columns as columns_module
+import data.events.formats.csv_text as csv_module
+import data.events.formats.dat as dat_module
+import data.events.formats.evt as evt_module
 from data.events.chunked import concatenate
-from data.events.csv_text import write_csv
-from data.events.dat import write_dat
-from data.events.evt_kernels import MOST_EVENTS
-from data.events.evt_write import write_evt
-from data.events.hdf5 import write_hdf5
+from data.events.formats.csv_text import write_csv
+from data.events.formats.dat import write_dat
+from data.events.formats.evt_kernels import MOST_EVENTS
+from data.events.formats.evt_write import write_evt
+from data.events.formats.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
 from tests.helpers.recording_files import FIELDS, aedat4_bytes, assert_same, ordered_events, random_events

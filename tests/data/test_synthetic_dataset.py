@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data.events.dat import read_dat
+from data.events.formats.dat import read_dat
 from data.events.types import Events
 from data.synthetic import dataset
 from data.synthetic.config import TrafficConfig, WorldConfig

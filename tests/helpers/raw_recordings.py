@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.events.types import Events
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from utils.boxes import BBOX_DTYPE

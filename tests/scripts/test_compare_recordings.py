@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data.events.chunked import ChunkedRecording
-from data.events.dat import write_dat
-from data.events.evt_write import write_evt
+from data.events.formats.dat import write_dat
+from data.events.formats.evt_write import write_evt
 from data.events.types import Events
 from scripts.benchmark.data_decoding import WRITERS, rows
 from tests.helpers.commands import failure, run

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data.events.bbox import RAW_BBOX_DTYPE, write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.events.types import Events
 from tests.helpers.commands import REPOSITORY, run
 

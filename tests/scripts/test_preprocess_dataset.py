@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.events.types import Events
 from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
 from scripts import import_pedro, preprocess_dataset

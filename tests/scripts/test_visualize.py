@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from config.resolvers import register_resolvers
 from data.events.bbox import write_bbox_npy
-from data.events.dat import write_dat
+from data.events.formats.dat import write_dat
 from data.events.types import Events
 from data.genx_utils.layout import SequenceWriter, StoredLabels
 from modules.detection import Module

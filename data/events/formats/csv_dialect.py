@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.events.columns import NAMES
-from data.events.csv_kernels import IGNORED
+from data.events.formats.columns import NAMES
+from data.events.formats.csv_kernels import IGNORED
 from data.events.problems import bad_value
 
 SNIFFED_BYTES = 1 << 16

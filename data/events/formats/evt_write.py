@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from data.events.evt_header import WORD_BYTES
+from data.events.formats.evt_header import WORD_BYTES
 from data.events.types import Events
 from utils.atomic import atomic_path
 from utils.errors import UserError

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from data.events.columns import ColumnSource, one_length, require_columns, require_numbers
+from data.events.formats.columns import ColumnSource, one_length, require_columns, require_numbers
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.chunked import CHUNK, ChunkSource
-from data.events.evt_header import WORD_BYTES, read_evt_header
-from data.events.evt_kernels import (
+from data.events.formats.evt_header import WORD_BYTES, read_evt_header
+from data.events.formats.evt_kernels import (
     FIRST_UNKNOWN,
     MOST_EVENTS,
     UNDATED,

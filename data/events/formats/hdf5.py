@@ -16,7 +16,7 @@ import hdf5plugin  # noqa: F401 - registers the filters
 import numpy as np
 import numpy.typing as npt
 
-from data.events.columns import ColumnSource, one_length, require_columns, require_numbers
+from data.events.formats.columns import ColumnSource, one_length, require_columns, require_numbers
 from data.events.problems import bad_value, damaged
 from data.events.types import Events
 from utils.atomic import atomic_path

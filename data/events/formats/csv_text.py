@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.events import csv_kernels as kernels
-from data.events.columns import ColumnSource
-from data.events.csv_dialect import Dialect, read_dialect
+from data.events.formats import csv_kernels as kernels
+from data.events.formats.columns import ColumnSource
+from data.events.formats.csv_dialect import Dialect, read_dialect
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
 from data.events.types import Events

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.events.aedat4_header import check_header
-from data.events.columns import ColumnSource
+from data.events.formats.aedat4_header import check_header
+from data.events.formats.columns import ColumnSource
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
 from data.events.types import Events

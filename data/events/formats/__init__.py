@@ -1,0 +1,1 @@
+"""File formats of event recordings: one reader each, and the writers."""
