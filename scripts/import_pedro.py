@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from data.preprocessing.pedro import import_samples
+from data.importers.pedro import import_samples
 from scripts.preprocess_dataset import build_config
 from utils.commands.cli import hydra_entry
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data.genx_utils.layout import FrameReader, SequencePaths, list_sequences, read_labels
+from data.importers.pedro import LABEL_TIME_US, import_samples, read_yolo_boxes
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
-from data.preprocessing.pedro import LABEL_TIME_US, import_samples, read_yolo_boxes
 from utils.errors import UserError
 
 HW = (52, 70)

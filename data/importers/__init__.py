@@ -1,0 +1,1 @@
+"""Boxes and recordings of other projects' datasets, brought into ours."""
