@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from data.genx_utils.labels import BatchedLabels
-from data.genx_utils.object_labels import ObjectLabels
+from data.labels.batched_labels import BatchedLabels
+from data.labels.object_labels import ObjectLabels
 from modules.detection import Module
 from modules.optim import build_optimizer
 from modules.utils.fetch import data_module_config

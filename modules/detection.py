@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from data.genx_utils.labels import BatchedLabels
+from data.labels.batched_labels import BatchedLabels
 from models.detection.yolox.utils.boxes import postprocess
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import LstmStates, RNNStates, first_dimensions

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.augmentation.state import AugmentationState
-from data.genx_utils.box_ops import zoom_window_hw
+from data.labels.box_ops import zoom_window_hw
 
 Frames = npt.NDArray[Any]
 _OUTSIDE = -1

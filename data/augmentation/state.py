@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data.augmentation.config import AugmentationConfig
-from data.genx_utils import box_ops
+from data.labels import box_ops
 
 Size = tuple[int, int]
 Zoom = Literal["none", "in", "out"]

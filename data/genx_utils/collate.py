@@ -16,10 +16,10 @@ from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.intensity import jitter, overlay, sample_intensity
 from data.augmentation.state import AugmentationState, apply_to_labels, sample_state
 from data.genx_utils.frame_reader import UnreadableFrames
-from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.mixing import SampleLabels, mix_labels
 from data.genx_utils.sequence import EventSequence, LaneLabels
 from data.genx_utils.types import PADDING_LANE, Batch, BatchSpec, LaneSpec, PartnerSpec
+from data.labels.batched_labels import BatchedLabels
 from utils.errors import UserError
 
 Frames = np.ndarray[Any, np.dtype[Any]]

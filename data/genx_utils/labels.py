@@ -1,8 +1,6 @@
-"""Boxes in memory: ``ObjectLabels`` of one frame (or one lane) and ``BatchedLabels`` of a whole batch."""
+"""Door to ``data.labels`` under the name that published programs use."""
 
-from __future__ import annotations
-
-from data.genx_utils.batched_labels import BatchedLabels
-from data.genx_utils.object_labels import LabelFormat, ObjectLabels, yolox_rows
+from data.labels.batched_labels import BatchedLabels
+from data.labels.object_labels import LabelFormat, ObjectLabels, yolox_rows
 
 __all__ = ["BatchedLabels", "LabelFormat", "ObjectLabels", "yolox_rows"]

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.genx_utils.labels import BatchedLabels
 from data.genx_utils.types import AugmentSpec, PartnerSpec
+from data.labels.batched_labels import BatchedLabels
 
 PARTNER_WORD = 11
 """Last word of the entropy of a partner's augmentation."""

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 
 from torch import Tensor
 
-from data.genx_utils.labels import BatchedLabels
+from data.labels.batched_labels import BatchedLabels
 
 LaneKind = Literal["random", "stream"]
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.labels import BatchedLabels, ObjectLabels
+from data.labels.batched_labels import BatchedLabels
+from data.labels.object_labels import ObjectLabels
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 

@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from config.resolvers import register_resolvers
-from data.genx_utils.labels import BatchedLabels, ObjectLabels
+from data.labels.batched_labels import BatchedLabels
+from data.labels.object_labels import ObjectLabels
 from modules.detection import Module
 from modules.optim import build_optimizer, build_scheduler
 from tests.helpers.float32_rounding import golden_dtype

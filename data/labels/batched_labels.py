@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.genx_utils.object_labels import ObjectLabels, yolox_rows
+from data.labels.object_labels import ObjectLabels, yolox_rows
 from utils.boxes import LABEL_COLUMNS
 
 

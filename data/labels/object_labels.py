@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.genx_utils import box_ops
+from data.labels import box_ops
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, LABEL_COLUMNS, PROPHESEE_DTYPE
 from utils.errors import UserError
 

@@ -1,0 +1,1 @@
+"""Boxes in memory: of a frame, of a lane, of a whole batch."""
