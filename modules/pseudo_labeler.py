@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.genx_utils.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from data.labels.batched_labels import BatchedLabels
+from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.utils.pseudo_config import PseudoLabelerConfig
 from modules.utils.pseudo_dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.utils.pseudo_labels import EventSeqData, FloatArray, detections_to_labels

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data.events.open import open_recording
 from data.events.recording import recording_name
-from data.genx_utils.layout import EV_DIR, list_sequences
+from data.sequences.layout import EV_DIR, list_sequences
 from modules.utils.playback import EventSource, RecordingSource
 from modules.utils.playback_boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths

@@ -15,11 +15,11 @@ from data.augmentation.config import AugmentationConfig
 from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.intensity import jitter, overlay, sample_intensity
 from data.augmentation.state import AugmentationState, apply_to_labels, sample_state
-from data.genx_utils.frame_reader import UnreadableFrames
 from data.genx_utils.mixing import SampleLabels, mix_labels
-from data.genx_utils.sequence import EventSequence, LaneLabels
 from data.genx_utils.types import PADDING_LANE, Batch, BatchSpec, LaneSpec, PartnerSpec
 from data.labels.batched_labels import BatchedLabels
+from data.sequences.frame_reader import UnreadableFrames
+from data.sequences.sequence import EventSequence, LaneLabels
 from utils.errors import UserError
 
 Frames = np.ndarray[Any, np.dtype[Any]]

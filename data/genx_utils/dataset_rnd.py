@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.sequence import EventSequence, boxes_per_class
+from data.sequences.sequence import EventSequence, boxes_per_class
 from utils.errors import UserError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.sequence import EventSequence
+from data.sequences.sequence import EventSequence
 
 
 @dataclass(frozen=True)

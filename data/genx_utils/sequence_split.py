@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.sequence import EventSequence
+from data.sequences.sequence import EventSequence
 from utils.errors import UserError
 
 

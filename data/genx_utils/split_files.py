@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import SequencePaths, list_sequences, read_labels
 from data.genx_utils.sequence_split import evenly_spread, weak_indices
+from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from utils.atomic import write_text
 from utils.errors import UserError
 from utils.progress import track

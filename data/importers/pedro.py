@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.open import open_recording
-from data.genx_utils.layout import StoredLabels
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import finish
 from data.preprocessing.filters import filter_boxes
@@ -26,10 +25,11 @@ from data.preprocessing.folder import exclusive
 from data.preprocessing.job import Outcome, attempt
 from data.preprocessing.manifest import check_settings
 from data.preprocessing.pool import run_jobs
-from data.preprocessing.record import SequenceCounts, counts_of_record, has_all_files, read_record
 from data.preprocessing.recordings import SPLITS
 from data.preprocessing.sequence import NO_LABEL, count_repairs, write_sequence
 from data.preprocessing.timing import WindowPlan
+from data.sequences.layout import StoredLabels
+from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 from utils.progress import track

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import h5py
 
-from data.genx_utils.layout import EV_DIR, SequencePaths, list_sequences
-from data.genx_utils.stored_labels import LABEL_DIR
+from data.sequences.layout import EV_DIR, SequencePaths, list_sequences
+from data.sequences.stored_labels import LABEL_DIR
 from utils.errors import UserError
 
 SPLITS = ("train", "val", "test")

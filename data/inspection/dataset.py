@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.genx_utils.layout import list_sequences
 from data.inspection.config import Expectation, complete
 from data.inspection.findings import Finding, Findings
 from data.inspection.sequence import inspect_sequence
 from data.inspection.summary import SplitSummary
+from data.sequences.layout import list_sequences
 from utils.progress import track
 
 SPLITS_FIX = "preprocess or download this split, or name those that there should be, e.g. splits=[train,val]"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import EV_DIR, FrameReader, SequencePaths
 from data.inspection.config import Expectation
 from data.inspection.findings import Finding
+from data.sequences.layout import EV_DIR, FrameReader, SequencePaths
 from utils.arrays import load_indices
 from utils.errors import UserError
 

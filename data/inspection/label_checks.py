@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import StoredLabels
 from data.inspection.findings import Finding
+from data.sequences.layout import StoredLabels
 from utils.boxes import IGNORE_LABEL
 
 TIME_TOLERANCE_US = 2000

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import SequencePaths, StoredLabels, read_labels
 from data.inspection.config import Expectation
 from data.inspection.findings import Finding
 from data.inspection.frame_checks import FrameFacts, inspect_frames
 from data.inspection.label_checks import check_labels
-from data.preprocessing.record import read_record
+from data.sequences.layout import SequencePaths, StoredLabels, read_labels
+from data.sequences.record import read_record
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 

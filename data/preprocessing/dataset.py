@@ -12,8 +12,8 @@ from data.preprocessing.folder import cannot_write, exclusive
 from data.preprocessing.job import Failure, Outcome, finished, run_job
 from data.preprocessing.manifest import MANIFEST, check_settings, write_manifest
 from data.preprocessing.pool import run_jobs
-from data.preprocessing.record import SequenceCounts
 from data.preprocessing.recordings import SPLITS, Job, find_recordings
+from data.sequences.record import SequenceCounts
 from utils.errors import UserError
 from utils.progress import track
 

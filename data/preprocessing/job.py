@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from data.events.open import open_recording
-from data.genx_utils.layout import SequencePaths, read_labels
 from data.preprocessing.filters import filter_boxes
 from data.preprocessing.folder import cannot_write, no_more_writing
 from data.preprocessing.raw_boxes import read_raw_boxes
-from data.preprocessing.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
 from data.preprocessing.recordings import Job
 from data.preprocessing.sequence import NO_LABEL, count_repairs, keep_label_times, preprocess_recording, skipped
+from data.sequences.layout import SequencePaths, read_labels
+from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
 from utils.errors import UserError
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.preprocessing.record import RECORD_FILE, file_sum, read_record
 from data.preprocessing.recordings import SPLITS
+from data.sequences.record import RECORD_FILE, file_sum, read_record
 from utils.atomic import write_text
 from utils.differences import differences
 from utils.errors import UserError

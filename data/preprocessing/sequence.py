@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.recording import Recording
-from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import filter_and_count
-from data.preprocessing.record import SequenceCounts, write_record
 from data.preprocessing.timing import WindowPlan, infer_base_step_us, plan_windows, select_label_times
+from data.sequences.layout import SequenceWriter, StoredLabels
+from data.sequences.record import SequenceCounts, write_record
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from data.inspection.sequence import inspect_sequence
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.manifest import MANIFEST, manifest_text, read_manifest, sequence_folders
 from data.preprocessing.pool import run_jobs
-from data.preprocessing.record import file_sum, files_below
 from data.preprocessing.recordings import SPLITS
+from data.sequences.record import file_sum, files_below
 from utils.differences import differences
 from utils.errors import UserError
 from utils.progress import track

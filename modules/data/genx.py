@@ -17,9 +17,9 @@ from data.genx_utils.load_sequences import load_sequences
 from data.genx_utils.loader import PlanLoader
 from data.genx_utils.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
 from data.genx_utils.plan_labelling import LabelPlan
-from data.genx_utils.sequence import EventSequence
 from data.genx_utils.sequence_ranges import training_ranges, whole_range
 from data.genx_utils.types import Batch
+from data.sequences.sequence import EventSequence
 
 logger = logging.getLogger(__name__)
 

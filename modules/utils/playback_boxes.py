@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.bbox import read_bbox_npy
-from data.genx_utils.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
+from data.sequences.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
 from modules.utils.playback import EventSource, FrameFormat, Int64Array
 from modules.utils.playback_sequence import find_representation, sequence_paths, sequence_times
 from utils.boxes import IGNORE_LABEL

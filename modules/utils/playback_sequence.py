@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import EV_DIR, FrameReader, SequencePaths
 from data.representations.names import known_kind
+from data.sequences.layout import EV_DIR, FrameReader, SequencePaths
 from modules.utils.playback import FrameFormat, Int64Array, regular_ticks
 from utils.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data.genx_utils.layout import SequencePaths, StoredLabels, list_sequences, read_labels
+from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from utils.atomic import write_json
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError

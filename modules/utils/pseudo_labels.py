@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import SequencePaths, StoredLabels, write_label_sequence
+from data.sequences.layout import SequencePaths, StoredLabels, write_label_sequence
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.tta import NMS_THRESHOLD, hflip_labels, merge_labels

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.layout import SequencePaths, StoredLabels, list_sequences, read_labels
+from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.utils.matching import Pairs, match_one_to_one, pair_boxes
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.quality_report import QualityReport

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data.genx_utils.layout import SequencePaths, list_sequences, read_labels
+from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.pseudo_dataset import KEPT_VIEWS_DIR, MANIFEST
 from modules.utils.pseudo_labels import EventSeqData, FloatArray, rows_to_records

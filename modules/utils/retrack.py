@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from data.genx_utils.layout import SequencePaths, list_sequences, read_labels
+from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.utils.pseudo_config import PseudoLabelerConfig
 from modules.utils.pseudo_dataset import complete_dataset, prepare_dataset
 from modules.utils.pseudo_labels import EventSeqData, records_to_rows

@@ -15,8 +15,8 @@ import numpy as np
 
 from data.augmentation.config import AugmentationConfig, CropConfig, IntensityConfig, MixConfig, ZoomConfig
 from data.genx_utils.config import DataModuleConfig, Sampling
-from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.genx_utils.types import Batch
+from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.data.genx import DataModule
 from utils.boxes import BBOX_DTYPE
 

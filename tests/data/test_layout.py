@@ -10,8 +10,8 @@ import hdf5plugin  # noqa: F401
 import numpy as np
 import pytest
 
-import data.genx_utils.frame_reader as frame_reader_module
-from data.genx_utils.layout import (
+import data.sequences.frame_reader as frame_reader_module
+from data.sequences.layout import (
     FrameReader,
     SequencePaths,
     SequenceWriter,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.genx_utils.layout import FrameReader, SequencePaths, list_sequences, read_labels
 from data.importers.pedro import LABEL_TIME_US, import_samples, read_yolo_boxes
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
+from data.sequences.layout import FrameReader, SequencePaths, list_sequences, read_labels
 from utils.errors import UserError
 
 HW = (52, 70)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from data.events.bbox import write_bbox_npy
 from data.events.recording import ArrayRecording
 from data.events.types import Events
-from data.genx_utils.layout import FrameReader, SequencePaths, list_sequences, read_labels
 from data.preprocessing import job as job_module
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.sequence import plan_sequence, preprocess_recording
 from data.preprocessing.timing import plan_windows, select_label_times
+from data.sequences.layout import FrameReader, SequencePaths, list_sequences, read_labels
 from tests.helpers.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
 from utils.errors import UserError
 

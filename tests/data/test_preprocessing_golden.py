@@ -7,10 +7,10 @@ import pytest
 
 from data.events.recording import ArrayRecording
 from data.events.types import Events
-from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.filters import filter_boxes
 from data.preprocessing.sequence import group_labels, plan_sequence, preprocess_recording
+from data.sequences.layout import FrameReader, SequencePaths, read_labels
 from tests.helpers.golden_files import golden_keys, load_golden
 from utils.boxes import to_bbox_array
 

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.events.bbox import write_bbox_npy
-from data.genx_utils.layout import SequencePaths, read_labels
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.folder import exclusive
 from data.preprocessing.manifest import MANIFEST, OLDER_SETTINGS
-from data.preprocessing.record import RECORD_FILE, files_below
 from data.preprocessing.verify import verify_dataset
+from data.sequences.layout import SequencePaths, read_labels
+from data.sequences.record import RECORD_FILE, files_below
 from tests.helpers.golden_files import golden_dataset
 from tests.helpers.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
 from utils.errors import UserError

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from config.resolvers import register_resolvers
 from data.events.types import Events
-from data.genx_utils.stored_labels import EV_DIR, SequencePaths
 from data.representations.factory import make_representation
 from data.representations.mixed_density import MixedDensityStack
 from data.representations.stacked_histogram import StackedHistogram
 from data.representations.voxel_grid import VoxelGrid
+from data.sequences.stored_labels import EV_DIR, SequencePaths
 from tests.helpers.golden_files import load_golden
 from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError

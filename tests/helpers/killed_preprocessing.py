@@ -19,10 +19,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from data.genx_utils.sequence_writer import SequenceWriter
 from data.preprocessing.dataset import preprocess_dataset
-from data.preprocessing.record import file_sum, read_record
 from data.preprocessing.verify import verify_dataset
+from data.sequences.record import file_sum, read_record
+from data.sequences.writer import SequenceWriter
 from tests.helpers.raw_recordings import config, content, make_raw
 
 STEPS: list[tuple[Any, str]] = [

@@ -21,9 +21,9 @@ from data.augmentation.config import (
 )
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.layout import SequenceWriter, StoredLabels
 from data.genx_utils.types import Batch, BatchSpec, LaneSpec
 from data.labels.batched_labels import BatchedLabels
+from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.data.genx import DataModule
 from tests.helpers.golden_files import GOLDEN, golden_dataset
 from utils.boxes import BBOX_DTYPE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.genx_utils.layout import SequenceWriter, StoredLabels
+from data.sequences.layout import SequenceWriter, StoredLabels
 from utils.boxes import BBOX_DTYPE
 
 REPR_NAME = "stacked_histogram_dt=50_nbins=10"

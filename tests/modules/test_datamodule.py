@@ -163,9 +163,9 @@ import sys
 from pathlib import Path
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.loader import PlanLoader
-from data.genx_utils.layout import SequencePaths
+from data.sequences.layout import SequencePaths
 from data.genx_utils.plan import EvalPlan, PlanSampler
-from data.genx_utils.sequence import EventSequence
+from data.sequences.sequence import EventSequence
 from data.genx_utils.sequence_ranges import whole_range
 from tests.helpers.sampled_dataset import REPR
 

@@ -8,7 +8,7 @@ import pytest
 from data.events.bbox import write_bbox_npy
 from data.events.recording import ArrayRecording
 from data.events.types import Events
-from data.genx_utils.layout import EV_DIR, SequencePaths, SequenceWriter, StoredLabels
+from data.sequences.layout import EV_DIR, SequencePaths, SequenceWriter, StoredLabels
 from modules.utils.playback import RecordingSource, regular_ticks
 from modules.utils.playback_boxes import Detections, LabelTrack, find_labels, load_labels
 from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths

@@ -9,9 +9,9 @@ import pytest
 
 from data.events.recording import ArrayRecording
 from data.events.types import Events
-from data.genx_utils.layout import SequencePaths
 from data.preprocessing.config import RepresentationConfig
 from data.preprocessing.sequence import preprocess_recording
+from data.sequences.layout import SequencePaths
 from modules.utils.playback_sequence import SequenceSource
 from tests.helpers.raw_recordings import HW, boxes_at, config
 

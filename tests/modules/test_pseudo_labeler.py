@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.layout import SequencePaths, SequenceWriter, StoredLabels, read_labels
+from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, read_labels
 from modules.data.genx import DataModule
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig

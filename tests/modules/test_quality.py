@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.layout import SequencePaths, SequenceWriter, StoredLabels, write_label_sequence
+from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, write_label_sequence
 from modules.utils.matching import match_one_to_one, pair_boxes
 from modules.utils.pseudo_config import ScoreThresholds
 from modules.utils.pseudo_labels import rows_to_records

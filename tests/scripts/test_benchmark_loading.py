@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.genx_utils.layout import FrameReader, list_sequences
+from data.sequences.layout import FrameReader, list_sequences
 from scripts.benchmark.data_loading import rows, write_dataset
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.genx_utils.layout import SequencePaths, read_labels
+from data.sequences.layout import SequencePaths, read_labels
 from tests.helpers.commands import run
 from tests.helpers.golden_files import GOLDEN, golden_dataset, load_golden
 

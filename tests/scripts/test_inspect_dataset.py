@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.layout import SequencePaths
-from data.genx_utils.sequence import EventSequence
 from data.inspection.config import Expectation
 from data.inspection.dataset import inspect_dataset
+from data.sequences.layout import SequencePaths
+from data.sequences.sequence import EventSequence
 from tests.helpers.bad_inputs import BadInput, check, command, content, time_limit
 from tests.helpers.commands import run
 from tests.helpers.tiny_dataset import FRAMES, REPR_NAME, write_tiny_dataset

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.genx_utils.layout import SequencePaths, read_labels
+from data.sequences.layout import SequencePaths, read_labels
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.tiny_dataset import REPR_NAME

@@ -11,7 +11,7 @@ import pytest
 from data.events.bbox import write_bbox_npy
 from data.events.formats.dat import write_dat
 from data.events.types import Events
-from data.genx_utils.layout import FrameReader, SequencePaths, read_labels
+from data.sequences.layout import FrameReader, SequencePaths, read_labels
 from scripts import import_pedro, preprocess_dataset
 from tests.helpers.commands import SMALL
 from tests.helpers.commands import run as run_program

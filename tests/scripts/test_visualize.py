@@ -15,7 +15,7 @@ from config.resolvers import register_resolvers
 from data.events.bbox import write_bbox_npy
 from data.events.formats.dat import write_dat
 from data.events.types import Events
-from data.genx_utils.layout import SequenceWriter, StoredLabels
+from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.detection import Module
 from scripts import visualize
 from tests.helpers.commands import SMALL

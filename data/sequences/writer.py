@@ -13,8 +13,8 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.frame_reader import DATASET_NAME
-from data.genx_utils.stored_labels import SequencePaths, StoredLabels
+from data.sequences.frame_reader import DATASET_NAME
+from data.sequences.stored_labels import SequencePaths, StoredLabels
 from utils.atomic import atomic_dir
 from utils.boxes import to_bbox_array
 from utils.errors import UserError

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.genx_utils.frame_reader import FrameReader
-from data.genx_utils.sequence_writer import SequenceWriter, write_label_sequence
-from data.genx_utils.stored_labels import EV_DIR, LABEL_DIR, SequencePaths, StoredLabels, read_labels
+from data.sequences.frame_reader import FrameReader
+from data.sequences.stored_labels import EV_DIR, LABEL_DIR, SequencePaths, StoredLabels, read_labels
+from data.sequences.writer import SequenceWriter, write_label_sequence
 from utils.errors import UserError
 
 __all__ = [

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.genx_utils.layout import FrameReader, SequencePaths, StoredLabels, read_labels
 from data.labels.object_labels import ObjectLabels
+from data.sequences.layout import FrameReader, SequencePaths, StoredLabels, read_labels
 from utils.arrays import load_npy
 
 Int64Array = npt.NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""The dataset layout on disk: paths, stored labels, frames, reading and writing."""
