@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from data.genx_utils.sequence_split import read_split
-from data.genx_utils.split_files import (
+from data.supervision.rules import read_split
+from data.supervision.split_files import (
     LabelledFrames,
     Split,
     differences,

@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 
 from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.sequence_split import evenly_spread, hide_by_file, hide_sequences, hide_weakly
 from data.sequences.frame_reader import UnreadableFrames
 from data.sequences.layout import SequencePaths, list_sequences
 from data.sequences.sequence import EventSequence
+from data.supervision.rules import evenly_spread, hide_by_file, hide_sequences, hide_weakly
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)

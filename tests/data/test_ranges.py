@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.genx_utils.dataset_streaming import deal
 from data.genx_utils.sequence_ranges import range_indices
-from data.genx_utils.sequence_split import evenly_spread, weak_indices
+from data.supervision.rules import evenly_spread, weak_indices
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from config.resolvers import register_resolvers
-from data.genx_utils.split_files import LabelledFrames, semi_split, split_text, weak_split
+from data.supervision.split_files import LabelledFrames, semi_split, split_text, weak_split
 from modules.utils.fetch import fetch_data_module
 from tests.helpers.commands import failure, run
 from tests.helpers.golden_files import golden_dataset

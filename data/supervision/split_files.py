@@ -1,6 +1,6 @@
 """Make split files: which labelled frames (weak) or sequences (semi) may be used, as JSON.
 
-The rules are those that ``ratio`` and ``train_ratio`` apply on the fly, see ``data.genx_utils.sequence_split``; a file
+The rules are those that ``ratio`` and ``train_ratio`` apply on the fly, see ``data.supervision.rules``; a file
 pins their result, so that it stays the same whatever the sequence length and whichever sequences are there.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.sequence_split import evenly_spread, weak_indices
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
+from data.supervision.rules import evenly_spread, weak_indices
 from utils.atomic import write_text
 from utils.errors import UserError
 from utils.progress import track

@@ -1,0 +1,1 @@
+"""Which labels count: sub-sampling of labels and the files that list it."""
