@@ -16,8 +16,9 @@ from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.intensity import jitter, overlay, sample_intensity
 from data.augmentation.state import AugmentationState, apply_to_labels, sample_state
 from data.genx_utils.mixing import SampleLabels, mix_labels
-from data.genx_utils.types import PADDING_LANE, Batch, BatchSpec, LaneSpec, PartnerSpec
+from data.genx_utils.types import Batch
 from data.labels.batched_labels import BatchedLabels
+from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec, PartnerSpec
 from data.sequences.frame_reader import UnreadableFrames
 from data.sequences.sequence import EventSequence, LaneLabels
 from utils.errors import UserError

@@ -13,7 +13,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.types import Batch, BatchSpec
+from data.genx_utils.types import Batch
+from data.sampling.specs import BatchSpec
 from utils.commands.dead_workers import explain_dead_worker
 from utils.commands.signals import shield_worker
 from utils.errors import UserError

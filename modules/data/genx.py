@@ -12,13 +12,13 @@ import torch
 
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.dataset_rnd import RandomItems
 from data.genx_utils.load_sequences import load_sequences
 from data.genx_utils.loader import PlanLoader
-from data.genx_utils.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
-from data.genx_utils.plan_labelling import LabelPlan
-from data.genx_utils.sequence_ranges import training_ranges, whole_range
 from data.genx_utils.types import Batch
+from data.sampling.labelling_plan import LabelPlan
+from data.sampling.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
+from data.sampling.random_items import RandomItems
+from data.sampling.ranges import training_ranges, whole_range
 from data.sequences.sequence import EventSequence
 
 logger = logging.getLogger(__name__)

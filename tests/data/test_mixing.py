@@ -12,7 +12,7 @@ import torch
 
 from data.augmentation.config import AugmentationConfig, MixConfig
 from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.types import LaneSpec
+from data.sampling.specs import LaneSpec
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import WILD, make_dataset, small_config
 from utils.boxes import IGNORE_LABEL

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data.augmentation.config import AugmentationConfig
-from data.genx_utils.plan import PlanSampler, StreamLanes
-from data.genx_utils.sequence_ranges import StreamRange
-from data.genx_utils.types import LaneSpec
+from data.sampling.plan import PlanSampler, StreamLanes
+from data.sampling.ranges import StreamRange
+from data.sampling.specs import LaneSpec
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import WILD, make_dataset, small_config
 from utils.errors import UserError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.plan_labelling import LabelPlan
-from data.genx_utils.sequence_ranges import StreamRange
-from data.genx_utils.types import BatchSpec
+from data.sampling.labelling_plan import LabelPlan
+from data.sampling.ranges import StreamRange
+from data.sampling.specs import BatchSpec
 
 LENGTH = 4
 

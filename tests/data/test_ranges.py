@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.dataset_streaming import deal
-from data.genx_utils.sequence_ranges import range_indices
+from data.sampling.ranges import range_indices
+from data.sampling.stream_lanes import deal
 from data.supervision.rules import evenly_spread, weak_indices
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.dataset_rnd import RandomItems
-from data.genx_utils.plan import EvalPlan, RandomLanes, TrainPlan
-from data.genx_utils.sequence_ranges import StreamRange
+from data.sampling.plan import EvalPlan, RandomLanes, TrainPlan
+from data.sampling.random_items import RandomItems
+from data.sampling.ranges import StreamRange
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import small_config, with_rank
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.plan import TrainPlan
+from data.sampling.plan import TrainPlan
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import WILD, batch_hash, small_config
 

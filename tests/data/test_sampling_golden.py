@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from data.augmentation.config import AugmentationConfig
-from data.genx_utils.sequence_ranges import range_indices
-from data.genx_utils.types import AugmentSpec, LaneSpec
+from data.sampling.ranges import range_indices
+from data.sampling.specs import AugmentSpec, LaneSpec
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import assert_same, golden_config, golden_json, lane_record, records
 

@@ -21,8 +21,9 @@ from data.augmentation.config import (
 )
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.types import Batch, BatchSpec, LaneSpec
+from data.genx_utils.types import Batch
 from data.labels.batched_labels import BatchedLabels
+from data.sampling.specs import BatchSpec, LaneSpec
 from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.data.genx import DataModule
 from tests.helpers.golden_files import GOLDEN, golden_dataset

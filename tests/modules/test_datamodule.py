@@ -164,9 +164,9 @@ from pathlib import Path
 from data.genx_utils.collate import PlannedDataset
 from data.genx_utils.loader import PlanLoader
 from data.sequences.layout import SequencePaths
-from data.genx_utils.plan import EvalPlan, PlanSampler
+from data.sampling.plan import EvalPlan, PlanSampler
 from data.sequences.sequence import EventSequence
-from data.genx_utils.sequence_ranges import whole_range
+from data.sampling.ranges import whole_range
 from tests.helpers.sampled_dataset import REPR
 
 sequences = [EventSequence(SequencePaths(p, REPR), (16, 20)) for p in sorted(Path(sys.argv[1], "train").iterdir())]

@@ -18,10 +18,10 @@ from typing import Protocol
 
 from torch.utils.data import Sampler
 
-from data.genx_utils.dataset_streaming import StreamLane, deal, longest_first
-from data.genx_utils.plan_lanes import RandomLanes, StreamLanes
-from data.genx_utils.sequence_ranges import StreamRange
-from data.genx_utils.types import PADDING_LANE, BatchSpec, LaneSpec
+from data.sampling.ranges import StreamRange
+from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec
+from data.sampling.stream_lanes import StreamLane, deal, longest_first
+from data.sampling.training_lanes import RandomLanes, StreamLanes
 from utils.errors import UserError
 
 __all__ = ["BatchPlan", "EvalPlan", "PlanSampler", "RandomLanes", "StreamLanes", "TrainPlan"]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from data.genx_utils.dataset_rnd import RandomItems
-from data.genx_utils.dataset_streaming import StreamLane
-from data.genx_utils.mixing import PARTNER_WORD, Partner, choose_other
-from data.genx_utils.sequence_ranges import StreamRange
-from data.genx_utils.types import AugmentSpec, LaneSpec
+from data.sampling.partners import PARTNER_WORD, Partner, choose_other
+from data.sampling.random_items import RandomItems
+from data.sampling.ranges import StreamRange
+from data.sampling.specs import AugmentSpec, LaneSpec
+from data.sampling.stream_lanes import StreamLane
 from utils.errors import UserError
 
 _ORDER, _STREAM, _RANDOM, _FLIP, _MIX_RANDOM, _MIX_STREAM = (

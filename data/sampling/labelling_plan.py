@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.genx_utils.dataset_streaming import StreamLane, longest_first
-from data.genx_utils.sequence_ranges import StreamRange
-from data.genx_utils.types import BatchSpec
+from data.sampling.ranges import StreamRange
+from data.sampling.specs import BatchSpec
+from data.sampling.stream_lanes import StreamLane, longest_first
 
 
 class LabelPlan:

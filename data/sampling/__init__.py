@@ -1,0 +1,1 @@
+"""The sampling plan: which frames every batch holds, decided before any file is read."""
