@@ -10,11 +10,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.load_sequences import load_sequences
-from data.genx_utils.loader import PlanLoader
-from data.genx_utils.types import Batch
+from data.batches.batch import Batch
+from data.batches.config import DataModuleConfig
+from data.batches.load_sequences import load_sequences
+from data.batches.loader import PlanLoader
+from data.batches.planned_dataset import PlannedDataset
 from data.sampling.labelling_plan import LabelPlan
 from data.sampling.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
 from data.sampling.random_items import RandomItems

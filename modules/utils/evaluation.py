@@ -65,7 +65,7 @@ class StreamingEvaluation:
 
         Args:
             detector: in evaluation mode.
-            batch: see ``data.genx_utils.types.Batch``, frames on the detector's device.
+            batch: see ``data.batches.batch.Batch``, frames on the detector's device.
             dataloader_idx: 0 for the stream with the labels; others hold further views of the same sequences.
         """
         store = self.states.setdefault(dataloader_idx, RNNStates())

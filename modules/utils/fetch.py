@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from data.augmentation.config import AugmentationConfig
-from data.genx_utils.config import DataModuleConfig
+from data.batches.config import DataModuleConfig
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.utils.build import describe_size, start_from_pretrained

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from data.augmentation.config import AugmentationConfig, CropConfig, IntensityConfig, MixConfig, ZoomConfig
-from data.genx_utils.config import DataModuleConfig, Sampling
-from data.genx_utils.types import Batch
+from data.batches.batch import Batch
+from data.batches.config import DataModuleConfig, Sampling
 from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.data.genx import DataModule
 from utils.boxes import BBOX_DTYPE
@@ -82,7 +82,7 @@ def rows(frames: int, repeats: int) -> list[dict[str, Any]]:
         ("random, 0 workers, flips and zooms as on Gen1", "random", 0, PAPER),
         ("random, 0 workers, crop, intensity and mixing half of the time too", "random", 0, ALL),
     ]
-    logging.getLogger("data.genx_utils.load_sequences").setLevel(logging.WARNING)
+    logging.getLogger("data.batches.load_sequences").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder), frames)
         return [

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from data.augmentation.config import AugmentationConfig, MixConfig
-from data.genx_utils.collate import PlannedDataset
+from data.batches.planned_dataset import PlannedDataset
 from data.sampling.specs import LaneSpec
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import WILD, make_dataset, small_config

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.genx_utils.collate import PlannedDataset
+from data.batches.planned_dataset import PlannedDataset
 from data.sampling.plan import TrainPlan
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import WILD, batch_hash, small_config

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from data.augmentation.config import AugmentationConfig, MixConfig
-from data.genx_utils.loader import PlanLoader
+from data.batches.loader import PlanLoader
 from modules.data.genx import DataModule
 from tests.helpers.sampled_dataset import batch_hash, make_dataset, small_config
 from utils.commands.cli import run_command

@@ -19,9 +19,9 @@ from data.augmentation.config import (
     RotationConfig,
     ZoomConfig,
 )
-from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.config import DataModuleConfig
-from data.genx_utils.types import Batch
+from data.batches.batch import Batch
+from data.batches.config import DataModuleConfig
+from data.batches.planned_dataset import PlannedDataset
 from data.labels.batched_labels import BatchedLabels
 from data.sampling.specs import BatchSpec, LaneSpec
 from data.sequences.layout import SequenceWriter, StoredLabels

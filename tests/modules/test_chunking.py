@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from config.resolvers import register_resolvers
-from data.genx_utils.config import DataModuleConfig
+from data.batches.config import DataModuleConfig
 from models.rnn_states import LstmStates
 from modules.data.genx import DataModule
 from modules.detection import Module

@@ -161,8 +161,8 @@ def test_split_file_of_sequence_names(root: Path, tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.loader import PlanLoader
+from data.batches.planned_dataset import PlannedDataset
+from data.batches.loader import PlanLoader
 from data.sequences.layout import SequencePaths
 from data.sampling.plan import EvalPlan, PlanSampler
 from data.sequences.sequence import EventSequence

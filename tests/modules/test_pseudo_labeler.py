@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.genx_utils.config import DataModuleConfig
+from data.batches.config import DataModuleConfig
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, read_labels
 from modules.data.genx import DataModule
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig

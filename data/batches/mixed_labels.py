@@ -1,11 +1,4 @@
-"""Mixing of two sequences: which frames of the partner are laid over a lane, and which labels then count.
-
-The plan aligns the two at a frame that is labelled in both, and keeps that alignment for a whole item or streamed
-range, so that a recurrent state sees one continuous scene. Where the partner ends, the lane goes on alone.
-
-A mixed frame counts as labelled only where both recordings are labelled: the objects of the other would otherwise be
-taught as background.
-"""
+"""Labels of two sequences that are laid over each other."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from data.augmentation.config import AugmentationConfig
 from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.intensity import jitter, overlay, sample_intensity
 from data.augmentation.state import AugmentationState, apply_to_labels, sample_state
-from data.genx_utils.mixing import SampleLabels, mix_labels
-from data.genx_utils.types import Batch
+from data.batches.batch import Batch
+from data.batches.mixed_labels import SampleLabels, mix_labels
 from data.labels.batched_labels import BatchedLabels
 from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec, PartnerSpec
 from data.sequences.frame_reader import UnreadableFrames

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from data.genx_utils.collate import PlannedDataset
-from data.genx_utils.types import Batch
+from data.batches.batch import Batch
+from data.batches.planned_dataset import PlannedDataset
 from data.sampling.specs import BatchSpec
 from utils.commands.dead_workers import explain_dead_worker
 from utils.commands.signals import shield_worker

@@ -1,4 +1,4 @@
-"""What passes between plan, dataset and model: lane specifications and batches."""
+"""A batch: what the loader hands to the model."""
 
 from __future__ import annotations
 

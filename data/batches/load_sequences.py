@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from data.genx_utils.config import DataModuleConfig
+from data.batches.config import DataModuleConfig
 from data.sequences.frame_reader import UnreadableFrames
 from data.sequences.layout import SequencePaths, list_sequences
 from data.sequences.sequence import EventSequence

@@ -1,0 +1,1 @@
+"""Batches: what is in one, and the loader that makes them from the plan."""
