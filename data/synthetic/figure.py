@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.synthetic.motion import Track
-from data.synthetic.sprites import Sprite
+from data.synthetic.objects.sprites import Sprite
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from data.synthetic.objects.sprites import LEVELS
 from data.synthetic.scene import Cast, Scene, pose_all
 from data.synthetic.scenery import FAR_M, GROUND_LEVELS, GROUND_SIZE, GROUND_TEXELS_PER_M
-from data.synthetic.sprites import LEVELS
 from data.synthetic.textures import FloatImage
 
 _SOLID = 0.5

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from data.synthetic.config import WorldConfig
 from data.synthetic.figure import NO_LABEL, Figure, Floats
 from data.synthetic.motion import CameraPath
+from data.synthetic.objects.sprites import Atlas, Sprite, build_atlas
 from data.synthetic.scenery import Scenery
-from data.synthetic.sprites import Atlas, Sprite, build_atlas
 
 POSE_COLUMNS = 6
 """Numbers of a pose: pivot column and row in pixels, cosine and sine of the turn, texels a pixel, mirror sign."""

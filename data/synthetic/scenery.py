@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data.synthetic.sprites import pyramid
+from data.synthetic.objects.sprites import pyramid
 from data.synthetic.textures import DARKEST, FloatImage, fractal_noise, random_luminance
 
 FAR_M = 60.0

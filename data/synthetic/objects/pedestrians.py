@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.synthetic.figure import Floats, Part
-from data.synthetic.sprites import Canvas, Sprite
+from data.synthetic.objects.sprites import Canvas, Sprite
 from data.synthetic.textures import random_luminance, random_texture
 
 REFERENCE_HEIGHT_M = 1.72

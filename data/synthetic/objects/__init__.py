@@ -1,0 +1,1 @@
+"""What moves and stands in the synthetic street."""
