@@ -6,18 +6,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from models.detection.config import (
-    AttentionConfig,
-    BackboneConfig,
-    CompileConfig,
-    DetectorConfig,
-    FpnConfig,
-    HeadConfig,
-    LstmConfig,
-)
+from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
+from models.detection.recurrent_backbone.config import BackboneConfig, CompileConfig
+from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
-from models.detection.timm_config import TimmBackboneConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.layers.config import AttentionConfig, LstmConfig
 from modules.utils.weight_files import load_pretrained
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator
@@ -93,7 +87,8 @@ def start_from_pretrained(detector: YoloXDetector, config: Mapping[str, Any]) ->
 def describe_size(detector: YoloXDetector) -> str:
     """Parameters of the parts in words.
 
-    >>> from models.detection.config import BackboneConfig, HeadConfig
+    >>> from models.detection.recurrent_backbone.config import BackboneConfig
+    >>> from models.detection.config import HeadConfig
     >>> backbone = BackboneConfig(embed_dim=32, in_res_hw=(64, 64), partition_size=(2, 2))
     >>> config = DetectorConfig(backbone=backbone, fpn=FpnConfig(depth=0.33), head=HeadConfig(num_classes=2))
     >>> describe_size(YoloXDetector(config))

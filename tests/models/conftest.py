@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
+from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
+from models.detection.recurrent_backbone.config import BackboneConfig
+from models.layers.config import AttentionConfig
 from tests.helpers.golden_files import GOLDEN, load_golden
 
 __all__ = ["GOLDEN", "assert_near", "load_golden", "pad_frames", "tiny_config", "tiny_weights"]

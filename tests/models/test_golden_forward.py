@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig
+from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
+from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.layers.config import AttentionConfig
 from tests.helpers.float32_rounding import golden_dtype
 
 from .conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.detection.config import AttentionConfig, LstmConfig
 from models.layers import attention
 from models.layers.attention import AttentionBlock, PartitionAttention
+from models.layers.config import AttentionConfig, LstmConfig
 from models.layers.lstm import ConvLstm
 from models.layers.small_window import SmallWindowAttention
 

@@ -8,20 +8,15 @@ import pytest
 import torch
 
 from models import compilation
-from models.detection.config import (
-    AttentionConfig,
-    BackboneConfig,
-    CompileConfig,
-    DetectorConfig,
-    FpnConfig,
-    HeadConfig,
-    LstmConfig,
-)
+from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
 from models.detection.cuda_graph import GraphedStep, graphed, record_cuda_graph
 from models.detection.recurrent_backbone.base import BaseDetector
-from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector, attend_frames
+from models.detection.recurrent_backbone.config import BackboneConfig, CompileConfig
+from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
+from models.detection.recurrent_backbone.maxvit_stage import attend_frames
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.attention import DropPath
+from models.layers.config import AttentionConfig, LstmConfig
 from utils.errors import UserError
 
 PLAIN = BackboneConfig(

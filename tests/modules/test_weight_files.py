@@ -6,10 +6,12 @@ import pytest
 import timm
 import torch
 
-from models.detection.config import AttentionConfig, BackboneConfig, DetectorConfig, FpnConfig, HeadConfig, LstmConfig
+from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
+from models.detection.recurrent_backbone.config import BackboneConfig
+from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
-from models.detection.timm_config import TimmBackboneConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.layers.config import AttentionConfig, LstmConfig
 from models.weight_names import describe, model_name
 from models.weights import load_tensors
 from modules.utils.weight_files import load_pretrained, load_weights, read_state_dict

@@ -16,7 +16,7 @@ from models.layers.attention import AttentionBlock, PartitionAttention
 from models.layers.lstm import ConvLstm, LstmState
 
 if TYPE_CHECKING:
-    from models.detection.recurrent_backbone.maxvit_rnn import RNNDetectorStage
+    from models.detection.recurrent_backbone.maxvit_stage import RNNDetectorStage
 
 
 def plain_stage(

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.detection.config import STAGE_STRIDES
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
-from models.detection.timm_config import TimmBackboneConfig
+from models.detection.recurrent_backbone.config import STAGE_STRIDES
+from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.layers.config import LstmConfig
 from models.layers.gru import ConvGru
 from models.layers.lstm import ConvLstm

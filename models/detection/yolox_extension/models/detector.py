@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.detection.config import BackboneConfig, DetectorConfig
+from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
+from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
+from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
-from models.detection.timm_config import TimmBackboneConfig
 from models.detection.yolox.models.yolo_head import YOLOXHead
 from models.detection.yolox_extension.models.yolo_pafpn import YOLOPAFPN
 
