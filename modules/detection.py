@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
-from models.detection.yolox.utils.boxes import postprocess
+from models.detection.yolox.postprocess import postprocess
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import LstmStates, RNNStates, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors

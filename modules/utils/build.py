@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
+from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.config import BackboneConfig, CompileConfig
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.config import AttentionConfig, LstmConfig
 from modules.utils.weight_files import load_pretrained
@@ -88,7 +89,7 @@ def describe_size(detector: YoloXDetector) -> str:
     """Parameters of the parts in words.
 
     >>> from models.detection.recurrent_backbone.config import BackboneConfig
-    >>> from models.detection.config import HeadConfig
+    >>> from models.detection.yolox.config import HeadConfig
     >>> backbone = BackboneConfig(embed_dim=32, in_res_hw=(64, 64), partition_size=(2, 2))
     >>> config = DetectorConfig(backbone=backbone, fpn=FpnConfig(depth=0.33), head=HeadConfig(num_classes=2))
     >>> describe_size(YoloXDetector(config))

@@ -15,7 +15,7 @@ from data.events.types import Events
 from data.representations.factory import make_representation
 from models.detection.cuda_graph import GraphedStep, Step
 from models.detection.streaming import StreamingStep
-from models.detection.yolox.utils.boxes import postprocess
+from models.detection.yolox.postprocess import postprocess
 from models.weights import load_tensors, strip_prefix
 from modules.checkpointing import load_checkpoint_file
 from modules.detection import Module

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.detection.yolox.utils.boxes import postprocess
+from models.detection.yolox.postprocess import postprocess
 from models.layers import cudnn
 from models.layers.attention import MAX_WINDOWS, attend
 from models.layers.config import LstmConfig

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.detection.yolox.models import assignment
-from models.detection.yolox.models.anchors import Anchors, make_anchors
-from models.detection.yolox.models.assignment import Boxes, assign, near_anchors
+from models.detection.yolox import assignment
+from models.detection.yolox.anchors import Anchors, make_anchors
+from models.detection.yolox.assignment import Boxes, assign, near_anchors
 
 from .conftest import load_golden
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.detection.yolox.models import losses as losses_module
-from models.detection.yolox.models.assignment import assign
+from models.detection.yolox import losses as losses_module
+from models.detection.yolox.assignment import assign
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from tests.helpers.float32_rounding import golden_dtype
 

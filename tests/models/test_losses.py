@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.detection.config import HeadConfig
-from models.detection.yolox.models.anchors import make_anchors
-from models.detection.yolox.models.assignment import Assignment
-from models.detection.yolox.models.losses import confident_background, detection_losses, split_targets
-from models.detection.yolox.models.yolo_head import YOLOXHead
+from models.detection.yolox.anchors import make_anchors
+from models.detection.yolox.assignment import Assignment
+from models.detection.yolox.config import HeadConfig
+from models.detection.yolox.head import YOLOXHead
+from models.detection.yolox.losses import confident_background, detection_losses, split_targets
 
 ANCHORS = make_anchors(((8, 12), (4, 6), (2, 3)), (8, 16, 32), torch.float32, torch.device("cpu"))
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.detection.yolox.utils.boxes import postprocess
+from models.detection.yolox.postprocess import postprocess
 
 from .conftest import load_golden
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.detection.config import HeadConfig
-from models.detection.yolox.models.anchors import make_anchors
-from models.detection.yolox.models.losses import detection_losses
-from models.detection.yolox.models.yolo_head import YOLOXHead
+from models.detection.yolox.anchors import make_anchors
+from models.detection.yolox.config import HeadConfig
+from models.detection.yolox.head import YOLOXHead
+from models.detection.yolox.losses import detection_losses
 from utils.errors import UserError
 
 ANCHORS = make_anchors(((8, 12), (4, 6), (2, 3)), (8, 16, 32), torch.float32, torch.device("cpu"))

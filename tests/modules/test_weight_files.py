@@ -6,10 +6,11 @@ import pytest
 import timm
 import torch
 
-from models.detection.config import DetectorConfig, FpnConfig, HeadConfig
+from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.config import AttentionConfig, LstmConfig
 from models.weight_names import describe, model_name

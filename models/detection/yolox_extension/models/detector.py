@@ -12,8 +12,8 @@ from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
-from models.detection.yolox.models.yolo_head import YOLOXHead
-from models.detection.yolox_extension.models.yolo_pafpn import YOLOPAFPN
+from models.detection.yolox.head import YOLOXHead
+from models.detection.yolox.pafpn import YOLOPAFPN
 
 
 def build_backbone(cfg: BackboneConfig | TimmBackboneConfig) -> BaseDetector:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.detection.yolox.models.anchors import Anchors
+from models.detection.yolox.anchors import Anchors
 
 CENTRE_RADIUS = 1.5
 """An anchor is a candidate for a box when its centre lies within this many strides of the box's centre."""

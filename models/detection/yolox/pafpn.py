@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detection.config import FpnConfig
-from models.detection.yolox.models.network_blocks import BaseConv, CSPLayer, spatial_conv
+from models.detection.yolox.blocks import BaseConv, CSPLayer, spatial_conv
+from models.detection.yolox.config import FpnConfig
 
 
 def _upsample(x: Tensor) -> Tensor:

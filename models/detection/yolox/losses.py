@@ -7,9 +7,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.detection.config import HeadConfig
-from models.detection.yolox.models.anchors import Anchors
-from models.detection.yolox.models.assignment import Assignment, Boxes, assign
+from models.detection.yolox.anchors import Anchors
+from models.detection.yolox.assignment import Assignment, Boxes, assign
+from models.detection.yolox.config import HeadConfig
 
 IOU_LOSS_WEIGHT = 5.0
 FOCAL_ALPHA = 0.25

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.detection.config import HeadConfig
-from models.detection.yolox.models.anchors import Anchors, make_anchors
-from models.detection.yolox.models.losses import detection_losses
-from models.detection.yolox.models.network_blocks import BaseConv, spatial_conv
+from models.detection.yolox.anchors import Anchors, make_anchors
+from models.detection.yolox.blocks import BaseConv, spatial_conv
+from models.detection.yolox.config import HeadConfig
+from models.detection.yolox.losses import detection_losses
 
 PRIOR_PROBABILITY = 0.01
 
@@ -110,7 +110,7 @@ class YOLOXHead(nn.Module):
 
         Returns:
             predictions [N, A, 5 + classes] as of :meth:`decode` (float32) and the losses of
-            :func:`models.detection.yolox.models.losses.detection_losses`, None without targets.
+            :func:`models.detection.yolox.losses.detection_losses`, None without targets.
         """
         raw, anchors = self.raw_outputs(features)
         with torch.autocast(raw.device.type, enabled=False):

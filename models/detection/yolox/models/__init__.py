@@ -1,1 +1,0 @@
-"""YOLOX convolution blocks, detection head, SimOTA assignment and losses."""

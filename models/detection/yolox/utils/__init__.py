@@ -1,1 +1,0 @@
-"""Box helpers of the YOLOX head."""
