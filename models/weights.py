@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from models.weight_names import describe, in_words
+from models.detection.rnndet.weight_names import describe, in_words
 from utils.errors import UserError
 
 PREFIX = "mdl."

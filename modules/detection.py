@@ -13,12 +13,12 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
+from models.detection.rnndet.build import detector_config
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.postprocess import postprocess
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import LstmStates, RNNStates, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.optim import build_optimizer, build_scheduler
-from modules.utils.build import detector_config
 from modules.utils.evaluation import StreamingEvaluation
 from modules.utils.weight_files import load_weights
 from utils.padding import pad_bottom_right, padding_mask

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from models.weight_names import describe, in_words
+from models.detection.rnndet.weight_names import describe, in_words
 from models.weights import strip_prefix
 from modules.utils.inert_pickle import read_inert, tensors_within
 from utils.atomic import atomic_path

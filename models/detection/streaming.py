@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.detection.rnndet.detector import YoloXDetector
 
 
 class StreamingStep(nn.Module):

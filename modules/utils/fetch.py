@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 
 from data.augmentation.config import AugmentationConfig
 from data.batches.config import DataModuleConfig
+from models.detection.rnndet.build import describe_size
 from modules.data.genx import DataModule
 from modules.detection import Module
-from modules.utils.build import describe_size, start_from_pretrained
+from modules.utils.build import start_from_pretrained
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
 from utils.settings import plain

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.weight_names import describe, in_words, model_name
+from models.detection.rnndet.weight_names import describe, in_words, model_name
 from utils.errors import UserError
 
 HEADS = {"RVT-T": 32, "RVT-S": 24, "RVT-B": 32, "RVT-S deep": 24, "RVT-B deep": 32}

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from config.compose import compose
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
-from models.detection.yolox_extension.models.detector import YoloXDetector
-from modules.utils.build import detector_config
+from models.detection.rnndet.build import detector_config
+from models.detection.rnndet.detector import YoloXDetector
 from utils.errors import UserError
 from utils.padding import padded_size
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.config import BackboneConfig
+from models.detection.rnndet.config import DetectorConfig
 from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.layers.config import AttentionConfig
 from tests.helpers.golden_files import GOLDEN, load_golden

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.detection import cuda_graph
-from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.detection.rnndet.detector import YoloXDetector
 from tests.models.conftest import tiny_config
 
 

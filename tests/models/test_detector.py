@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.base import BaseDetector
 from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
+from models.detection.rnndet.config import DetectorConfig
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.config import AttentionConfig, LstmConfig
 from utils.errors import UserError
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.streaming import StreamingStep
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers import attention, cudnn
 from models.layers.config import LstmConfig
 from models.layers.gru import ConvGru

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.config import BackboneConfig
+from models.detection.rnndet.config import DetectorConfig
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.config import AttentionConfig
 from tests.helpers.float32_rounding import golden_dtype
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox import losses as losses_module
 from models.detection.yolox.assignment import assign
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from tests.helpers.float32_rounding import golden_dtype
 
 from .conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config

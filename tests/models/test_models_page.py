@@ -11,8 +11,8 @@ import torch
 from omegaconf import OmegaConf
 
 from config.resolvers import register_resolvers
-from models.detection.yolox_extension.models.detector import YoloXDetector
-from modules.utils.build import detector_config
+from models.detection.rnndet.build import detector_config
+from models.detection.rnndet.detector import YoloXDetector
 from utils.commands.cli import CONFIG_DIR
 
 PAGE = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text(encoding="utf-8")

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from models import compilation
-from models.detection.config import DetectorConfig
 from models.detection.cuda_graph import GraphedStep, graphed, record_cuda_graph
 from models.detection.recurrent_backbone.base import BaseDetector
 from models.detection.recurrent_backbone.config import BackboneConfig, CompileConfig
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
 from models.detection.recurrent_backbone.maxvit_stage import attend_frames
+from models.detection.rnndet.config import DetectorConfig
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.attention import DropPath
 from models.layers.config import AttentionConfig, LstmConfig
 from utils.errors import UserError

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.base import BaseDetector
 from models.detection.recurrent_backbone.timm_config import RECURRENCES, TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.rnndet.config import DetectorConfig
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.rnn_states import RNNStates
 from utils.errors import UserError
 

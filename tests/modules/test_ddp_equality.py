@@ -14,11 +14,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from config.resolvers import register_resolvers
-from models.detection.yolox_extension.models.detector import YoloXDetector
+from models.detection.rnndet.build import detector_config
+from models.detection.rnndet.detector import YoloXDetector
 from modules.detection import Module
 from modules.utils import fetch
 from modules.utils.batch_norm import CpuSyncBatchNorm, SyncedBatchNorm2d
-from modules.utils.build import detector_config
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import run_together, together
 from tests.helpers.made_once import MadeOnce

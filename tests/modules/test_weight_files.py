@@ -6,14 +6,14 @@ import pytest
 import timm
 import torch
 
-from models.detection.config import DetectorConfig
 from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.rnndet.config import DetectorConfig
+from models.detection.rnndet.detector import YoloXDetector
+from models.detection.rnndet.weight_names import describe, model_name
 from models.detection.yolox.config import FpnConfig, HeadConfig
-from models.detection.yolox_extension.models.detector import YoloXDetector
 from models.layers.config import AttentionConfig, LstmConfig
-from models.weight_names import describe, model_name
 from models.weights import load_tensors
 from modules.utils.weight_files import load_pretrained, load_weights, read_state_dict
 from utils.errors import UserError

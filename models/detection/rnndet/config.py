@@ -1,8 +1,4 @@
-"""Checked settings of the detector and its three parts.
-
-Plain frozen dataclasses: the model code knows no config framework. Every dataclass checks its fields when it is
-made and raises :class:`utils.errors.UserError` with the name of the field.
-"""
+"""Checked settings of the whole detector."""
 
 from __future__ import annotations
 
