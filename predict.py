@@ -15,11 +15,11 @@ from config.resolvers import register_resolvers
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.pseudo_labeler import PseudoLabeler
+from modules.training.trainer import build_trainer, set_seed_and_threads
 from modules.utils.fetch import check_class_ids, check_frame_size, fetch_data_module, fetch_model_module
 from modules.utils.processes import Process, run_in_processes
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset
-from modules.utils.trainer import build_trainer, set_seed_and_threads
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank

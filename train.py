@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 import logging
-import math
 from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
-from modules.averaging import check_averaging, check_decay
-from modules.batch_size import fits_memory, range_of, settle
-from modules.callbacks import checked_settings, progress_display
-from modules.checkpointing import LAST, Retention
+from modules.checkpointing import LAST
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.resume import KEY, is_finished, points_of
 from modules.resume_start import DONE, check_schedule, is_done, resume_point, write_done
-from modules.stopping import parse_duration
+from modules.training.averaging import check_averaging
+from modules.training.batch_size import fits_memory, settle
+from modules.training.checks import check_training
+from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
-from modules.utils.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from utils.atomic import write_text
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
-from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 register_resolvers()
-
-NUMBERS = (
-    ("training.learning_rate", 1e-12, math.inf),
-    ("training.weight_decay", 0, math.inf),
-    ("training.gradient_clip_val", 0, math.inf),
-    ("training.lr_scheduler.pct_start", 0, 1),
-    ("training.lr_scheduler.div_factor", 1e-12, math.inf),
-    ("training.lr_scheduler.final_div_factor", 1e-12, math.inf),
-    ("logging.data_wait_warning", 0, math.inf),
-)
-"""Keys that are numbers, with the least and the largest."""
-
-
-def check_training(cfg: DictConfig) -> None:
-    """Check numbers that nothing else would catch before the first step.
-
-    Raises:
-        UserError: a count that is not positive, a rate that is no number, or another setting out of its range.
-    """
-    for key in ("training.max_steps", "batch_size.train", "batch_size.eval", "training.accumulate_grad_batches"):
-        value = OmegaConf.select(cfg, key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(expected="a whole number from 1", got=str(value), where=key, fix=f"set {key}=N")
-    for key, least, most in NUMBERS:
-        value = OmegaConf.select(cfg, key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-            raise UserError(
-                expected=f"a number from {least:g}" + (f" to {most:g}" if most < math.inf else ""),
-                got=repr(value),
-                where=key,
-                fix=f"set {key}=X",
-            )
-    parse_duration(cfg.training.max_time, "training.max_time")
-    check_decay(cfg.training.ema_decay)
-    Retention(**cfg.checkpointing)
-    range_of(cfg)
-    checked_settings(cfg)
-    progress_display(cfg, in_terminal=False, training=True)
 
 
 def build_parts(cfg: DictConfig) -> tuple[DataModule, Module]:

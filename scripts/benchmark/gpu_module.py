@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from config.compose import compose
-from modules.batch_size_search import empty_batch
 from modules.detection import Module
+from modules.training.batch_size_search import empty_batch
 from modules.utils.inference import StreamingDetector
 from modules.utils.tta import hflip_lanes
 from scripts.benchmark import measure

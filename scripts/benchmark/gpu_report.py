@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from modules.stopping import TRY_AGAIN
+from modules.training.stopping import TRY_AGAIN
 from utils.atomic import write_json
 from utils.errors import UserError
 

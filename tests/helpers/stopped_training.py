@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 import modules.checkpointing
-import modules.utils.trainer
+import modules.training.trainer
 import utils.atomic
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import together
@@ -83,7 +83,7 @@ class _Stopper(Callback):
 
 def train_here(at: StopAt | None, arguments: Sequence[str]) -> int:
     """Run train.py in this process, stopped somewhere; returns its exit status."""
-    build = modules.utils.trainer.build_trainer
+    build = modules.training.trainer.build_trainer
 
     def with_stopper(*positional: Any, **named: Any) -> pl.Trainer:
         trainer = build(*positional, **named)
@@ -91,7 +91,7 @@ def train_here(at: StopAt | None, arguments: Sequence[str]) -> int:
             trainer.callbacks.append(_Stopper(at))  # type: ignore[attr-defined]
         return trainer
 
-    modules.utils.trainer.build_trainer = with_stopper
+    modules.training.trainer.build_trainer = with_stopper
     return run("train.py", *arguments)
 
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import train
 from modules.data.genx import DataModule
-from modules.preemption import Preemption
+from modules.training.preemption import Preemption
 
 LATE_S = 0.3
 AWAY_AT = 6

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from modules.callbacks import ProgressLines, progress_display
+from modules.callbacks import ProgressLines
 from modules.callbacks_pictures import PictureSettings, picture
+from modules.training.watchers import progress_display
 from tests.helpers.commands import failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.preemption import Preemption
+from modules.training.preemption import Preemption
 from tests.helpers.forked_processes import together
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train_here

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from modules.stopping import TRY_AGAIN
+from modules.training.stopping import TRY_AGAIN
 from scripts.benchmark import gpu_report
 from scripts.benchmark.gpu_report import FAILED, NOT_REACHED, PASSED, Case, Checks, Result
 from tests.helpers.commands import failure, run

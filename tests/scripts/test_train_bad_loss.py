@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-import modules.utils.trainer
+import modules.training.trainer
 from modules.callbacks_loss import MOST_IN_A_ROW, all_finite, describe_batch
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_processes import together
@@ -39,14 +39,14 @@ def finite(checkpoint: dict[str, Any]) -> bool:
 
 
 def with_callback(monkeypatch: pytest.MonkeyPatch, callback: Callback) -> None:
-    build = modules.utils.trainer.build_trainer
+    build = modules.training.trainer.build_trainer
 
     def with_one_more(*arguments: Any, **more: Any) -> pl.Trainer:
         trainer = build(*arguments, **more)
         trainer.callbacks.append(callback)  # type: ignore[attr-defined] # set by a connector
         return trainer
 
-    monkeypatch.setattr(modules.utils.trainer, "build_trainer", with_one_more)
+    monkeypatch.setattr(modules.training.trainer, "build_trainer", with_one_more)
 
 
 def test_the_batch_is_named_and_the_last_good_checkpoint_kept(

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-import modules.utils.trainer
+import modules.training.trainer
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_processes import together
 from tests.helpers.stopped_training import TINY
@@ -41,14 +41,14 @@ class At(Callback):
 
 
 def after(monkeypatch: pytest.MonkeyPatch, step: int, action: Any) -> None:
-    build = modules.utils.trainer.build_trainer
+    build = modules.training.trainer.build_trainer
 
     def with_action(*positional: Any, **named: Any) -> pl.Trainer:
         trainer = build(*positional, **named)
         trainer.callbacks.append(At(step, action))  # type: ignore[attr-defined]
         return trainer
 
-    monkeypatch.setattr(modules.utils.trainer, "build_trainer", with_action)
+    monkeypatch.setattr(modules.training.trainer, "build_trainer", with_action)
 
 
 def steps(checkpoint: Path) -> int:

@@ -11,8 +11,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from config.compose import compose
-from modules.batch_size import FILE, StepDown, fits_memory
-from modules.batch_size_search import BatchSizeRange, largest_that_fits
+from modules.training.batch_size import FILE, StepDown, fits_memory
+from modules.training.batch_size_search import BatchSizeRange, largest_that_fits
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.stopping import TRY_AGAIN
+from modules.training.stopping import TRY_AGAIN
 from tests.helpers.commands import run
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train

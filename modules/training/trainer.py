@@ -12,16 +12,16 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ProgressBar
 
-from modules.averaging import AveragedWeights, check_decay
-from modules.callbacks import progress_display, watchers
 from modules.callbacks_speed import FetchTimer
 from modules.checkpointing import AtomicCheckpointIO, Retention
 from modules.loggers import build_logger
-from modules.preemption import Preemption, cluster_plugins
 from modules.resume import ResumePoints, save_resume_point
 from modules.resume_loops import make_resumable
 from modules.scratch import checkpoint_folder
-from modules.stopping import StopAfter, parse_duration
+from modules.training.averaging import AveragedWeights, check_decay
+from modules.training.preemption import Preemption, cluster_plugins
+from modules.training.stopping import StopAfter, parse_duration
+from modules.training.watchers import progress_display, watchers
 from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
 from modules.utils.launcher import leave_process_group
 from utils.commands.processes import process_rank

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
-from modules.batch_size_search import KEY, BatchSizeRange, free_memory, largest_that_fits, step_fits
+from modules.training.batch_size_search import KEY, BatchSizeRange, free_memory, largest_that_fits, step_fits
 from utils.atomic import write_json
 from utils.commands.out_of_memory import is_out_of_memory
 from utils.commands.processes import process_rank
