@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ProgressBar
 
-from modules.callbacks_speed import FetchTimer
+from modules.callbacks.speed import FetchTimer
 from modules.checkpointing import AtomicCheckpointIO, Retention
 from modules.loggers import build_logger
 from modules.resume import ResumePoints, save_resume_point

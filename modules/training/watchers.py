@@ -7,11 +7,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar, TQDMProgressBar
 
-from modules.callbacks import ProgressLines
-from modules.callbacks_loss import BadLoss, OnBadLoss, check_on_bad_loss
-from modules.callbacks_pictures import Pictures, PictureSettings
-from modules.callbacks_speed import FetchTimer, Speed
-from modules.health import Health, HealthSettings
+from modules.callbacks.bad_loss import BadLoss, OnBadLoss, check_on_bad_loss
+from modules.callbacks.health import Health, HealthSettings
+from modules.callbacks.pictures import Pictures, PictureSettings
+from modules.callbacks.progress import ProgressLines
+from modules.callbacks.speed import FetchTimer, Speed
 from modules.training.batch_size import StepDown
 from utils.errors import UserError
 from utils.settings import section

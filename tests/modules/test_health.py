@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from models.rnn_states import RNNStates
-from modules.health import Health, HealthSettings, hidden_and_cell, mean_and_max
+from modules.callbacks.health import Health, HealthSettings, hidden_and_cell, mean_and_max
 from utils.errors import UserError
 
 SETTINGS = HealthSettings(every_n_steps=2, gradient_range=[1e-6, 10.0], state_range=[1e-6, 10.0])

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from modules.callbacks import ProgressLines
-from modules.callbacks_pictures import PictureSettings, picture
+from modules.callbacks.pictures import PictureSettings, picture
+from modules.callbacks.progress import ProgressLines
 from modules.training.watchers import progress_display
 from tests.helpers.commands import failure, run
 from tests.helpers.stopped_training import TINY

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from modules.callbacks_speed import FILE, FetchTimer, Speed
+from modules.callbacks.speed import FILE, FetchTimer, Speed
 from modules.csv_log import ContinuedCSVLogger
 
 FETCH = "[ResumableEpochLoop].train_dataloader_next"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from modules.health import mean_and_max
+from modules.callbacks.health import mean_and_max
 from modules.optim import build_optimizer
 
 RATES = {"learning_rate": 1e-3, "weight_decay": 0.0}

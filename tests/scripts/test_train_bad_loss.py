@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 import modules.training.trainer
-from modules.callbacks_loss import MOST_IN_A_ROW, all_finite, describe_batch
+from modules.callbacks.bad_loss import MOST_IN_A_ROW, all_finite, describe_batch
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_processes import together
 from tests.helpers.stopped_training import TINY
@@ -116,7 +116,7 @@ def test_within_an_accumulation_the_whole_step_is_left_out(
 def test_nothing_but_such_batches_ends_the_run(
     start: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modules.callbacks_loss.MOST_IN_A_ROW", 1)
+    monkeypatch.setattr("modules.callbacks.bad_loss.MOST_IN_A_ROW", 1)
     for number in range(4):
         at_batch(monkeypatch, number, not_a_number)
     assert "batch number 2 of such ones in a row" in failure(capsys, "train.py", *start, f"output.dir={tmp_path}", SKIP)

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from modules.callbacks_speed import Speed
+from modules.callbacks.speed import Speed
 
 log = logging.getLogger(__name__)
 

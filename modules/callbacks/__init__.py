@@ -1,0 +1,1 @@
+"""What watches over a training: losses, speed, health, pictures, progress."""
