@@ -9,11 +9,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
-from modules.checkpointing import LAST
+from modules.checkpoints.files import LAST
+from modules.checkpoints.resume_points import KEY, is_finished, points_of
+from modules.checkpoints.start import DONE, check_schedule, is_done, resume_point, write_done
 from modules.data.genx import DataModule
 from modules.detection import Module
-from modules.resume import KEY, is_finished, points_of
-from modules.resume_start import DONE, check_schedule, is_done, resume_point, write_done
 from modules.training.averaging import check_averaging
 from modules.training.batch_size import fits_memory, settle
 from modules.training.checks import check_training

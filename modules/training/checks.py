@@ -6,7 +6,7 @@ import math
 
 from omegaconf import DictConfig, OmegaConf
 
-from modules.checkpointing import Retention
+from modules.checkpoints.files import Retention
 from modules.training.averaging import check_decay
 from modules.training.batch_size import range_of
 from modules.training.stopping import parse_duration

@@ -17,7 +17,7 @@ from models.detection.cuda_graph import GraphedStep, Step
 from models.detection.streaming import StreamingStep
 from models.detection.yolox.postprocess import postprocess
 from models.weights import load_tensors, strip_prefix
-from modules.checkpointing import load_checkpoint_file
+from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
 from modules.utils.published import config_for
 from modules.utils.weight_files import read_state_dict

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from modules.checkpointing import LAST, load_checkpoint_file
+from modules.checkpoints.files import LAST, load_checkpoint_file
 from scripts.benchmark.data_loading import write_dataset
 from scripts.benchmark.gpu_report import Case, Result
 from scripts.benchmark.gpu_subject import Bench

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from modules.checkpoint_search import find_newest
-from modules.checkpointing import LAST, load_checkpoint_file
+from modules.checkpoints.files import LAST, load_checkpoint_file
+from modules.checkpoints.search import find_newest
 from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.commands.run_lock import LOCK

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-import modules.checkpointing
+import modules.checkpoints.files
 import modules.training.trainer
 import utils.atomic
 from tests.helpers.commands import SMALL, run
@@ -55,7 +55,7 @@ class _Stopper(Callback):
         self.left = at.count
         self.at = at
         if at.hook == "save":
-            modules.checkpointing.torch.save = self._write_half_first
+            modules.checkpoints.files.torch.save = self._write_half_first
         elif at.hook == "rename":
             utils.atomic.os.replace = self._rename
         else:

@@ -16,8 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.checkpoint_search import find_newest
-from modules.checkpointing import (
+from modules.checkpoints.files import (
     LAST,
     Retention,
     keep_copy,
@@ -25,6 +24,7 @@ from modules.checkpointing import (
     step_name,
     write_checkpoint,
 )
+from modules.checkpoints.search import find_newest
 from utils.errors import UserError
 
 

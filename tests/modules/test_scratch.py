@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.scratch import LINK, checkpoint_folder
+from modules.checkpoints.scratch import LINK, checkpoint_folder
 from tests.helpers.commands import failure, run
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train

@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from config.resolvers import register_resolvers
-from modules.checkpointing import load_checkpoint_file
+from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
 from scripts.convert_checkpoint import convert, main
 from utils.commands.cli import CONFIG_DIR

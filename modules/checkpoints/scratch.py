@@ -13,7 +13,7 @@ import os
 import shutil
 from pathlib import Path
 
-from modules.checkpointing import LAST
+from modules.checkpoints.files import LAST
 from utils.atomic import atomic_path, write_text
 from utils.errors import UserError
 

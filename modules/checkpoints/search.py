@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modules.checkpointing import BEST, LAST, DamagedCheckpoint, last_name, load_checkpoint_file
+from modules.checkpoints.files import BEST, LAST, DamagedCheckpoint, last_name, load_checkpoint_file
 from utils.atomic import remove_temporaries
 from utils.errors import UserError
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from modules.checkpoint_search import find_newest
-from modules.checkpointing import load_checkpoint_file
-from modules.scratch import checkpoint_folder, copy_checkpoints
+from modules.checkpoints.files import load_checkpoint_file
+from modules.checkpoints.scratch import checkpoint_folder, copy_checkpoints
+from modules.checkpoints.search import find_newest
 from utils.atomic import write_json
 from utils.commands.processes import process_rank
 from utils.errors import UserError

@@ -1,4 +1,4 @@
-"""Lightning's training loops with two exact places to stop and go on (see ``modules.resume``).
+"""Lightning's training loops with two exact places to stop and go on (see ``modules.checkpoints.resume_points``).
 
 Lightning saves in the middle of a step and mends its counters afterwards, by rules that skip validation or count it
 twice. Here checkpoints are written between steps only, so the counters in them are whole and need no mending; the two
@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loops.fit_loop import _FitLoop
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 
-from modules.resume import ResumePoints
+from modules.checkpoints.resume_points import ResumePoints
 
 
 class ResumableEpochLoop(_TrainingEpochLoop):

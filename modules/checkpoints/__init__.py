@@ -1,0 +1,1 @@
+"""Checkpoints and points of resumption: written, found, taken up again."""
