@@ -20,7 +20,7 @@ from models.rnn_states import LstmStates, RNNStates, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.optim import build_optimizer, build_scheduler
 from modules.utils.evaluation import StreamingEvaluation
-from modules.utils.weight_files import load_weights
+from modules.weights.files import load_weights
 from utils.padding import pad_bottom_right, padding_mask
 
 log = logging.getLogger(__name__)

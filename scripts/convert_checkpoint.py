@@ -1,6 +1,6 @@
 """Checkpoints with pickled objects become plain ones: ``python scripts/convert_checkpoint.py --help``.
 
-Nothing of the input is run: see ``modules/utils/inert_pickle.py``. The output holds the tensors (and the step count)
+Nothing of the input is run: see ``modules/weights/inert_pickle.py``. The output holds the tensors (and the step count)
 alone and loads everywhere with ``torch.load(weights_only=True)``.
 """
 
@@ -20,7 +20,7 @@ import torch
 
 from models.detection.rnndet.weight_names import describe, in_words
 from models.weights import strip_prefix
-from modules.utils.inert_pickle import read_inert, tensors_within
+from modules.weights.inert_pickle import read_inert, tensors_within
 from utils.atomic import atomic_path
 from utils.commands.cli import run_command
 from utils.errors import UserError

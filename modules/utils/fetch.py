@@ -14,7 +14,7 @@ from data.batches.config import DataModuleConfig
 from models.detection.rnndet.build import describe_size
 from modules.data.genx import DataModule
 from modules.detection import Module
-from modules.utils.build import start_from_pretrained
+from modules.weights.pretrained import start_from_pretrained
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
 from utils.settings import plain

@@ -19,8 +19,8 @@ from models.detection.yolox.postprocess import postprocess
 from models.weights import load_tensors, strip_prefix
 from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
-from modules.utils.published import config_for
-from modules.utils.weight_files import read_state_dict
+from modules.weights.files import read_state_dict
+from modules.weights.published import config_for
 from utils.errors import UserError
 from utils.padding import padded_size, window_size
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch import nn
 
-from modules.utils.inert_pickle import Placeholder, read_inert, tensors_within
-from modules.utils.weight_files import read_state_dict
+from modules.weights.files import read_state_dict
+from modules.weights.inert_pickle import Placeholder, read_inert, tensors_within
 from utils.errors import UserError
 
 

@@ -15,7 +15,7 @@ from models.detection.rnndet.weight_names import describe, model_name
 from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.layers.config import AttentionConfig, LstmConfig
 from models.weights import load_tensors
-from modules.utils.weight_files import load_pretrained, load_weights, read_state_dict
+from modules.weights.files import load_pretrained, load_weights, read_state_dict
 from utils.errors import UserError
 
 TIMM = TimmBackboneConfig(timm_name="resnet10t", embed_dim=8, input_channels=6, in_res_hw=(96, 64))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector, create_network
 from models.weights import LoadReport, load_tensors, strip_prefix
-from modules.utils.inert_pickle import Placeholder, read_inert, tensors_within
+from modules.weights.inert_pickle import Placeholder, read_inert, tensors_within
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     """Read the detector's tensors from a Lightning checkpoint or a plain state dict file.
 
     Files with other pickled objects beside the tensors (settings of RVT's and LEOD's training programs, for one) are
-    read without making these objects; see :mod:`modules.utils.inert_pickle`.
+    read without making these objects; see :mod:`modules.weights.inert_pickle`.
 
     Args:
         path: file written by ``torch.save``; a leading ``mdl.`` of the names is removed.

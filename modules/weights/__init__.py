@@ -1,0 +1,1 @@
+"""Weight files: of this project, published ones, pretrained backbones."""
