@@ -12,11 +12,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
+from modules.data.checks import check_class_ids, check_frame_size
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.pseudo_labeler import PseudoLabeler
 from modules.training.trainer import build_trainer, set_seed_and_threads
-from modules.utils.fetch import check_class_ids, check_frame_size, fetch_data_module, fetch_model_module
+from modules.utils.fetch import fetch_data_module, fetch_model_module
 from modules.utils.processes import Process, run_in_processes
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.retrack import retrack_dataset

@@ -12,13 +12,14 @@ from config.resolvers import register_resolvers
 from modules.checkpoints.files import LAST
 from modules.checkpoints.resume_points import KEY, is_finished, points_of
 from modules.checkpoints.start import DONE, check_schedule, is_done, resume_point, write_done
+from modules.data.checks import check_data
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.training.averaging import check_averaging
 from modules.training.batch_size import fits_memory, settle
 from modules.training.checks import check_training
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
+from modules.utils.fetch import fetch_data_module, fetch_model_module
 from utils.atomic import write_text
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank

@@ -7,8 +7,9 @@ import logging
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
+from modules.data.checks import check_data
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from modules.utils.fetch import check_data, fetch_data_module, fetch_model_module
+from modules.utils.fetch import fetch_data_module, fetch_model_module
 from modules.utils.report import figures_table
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry

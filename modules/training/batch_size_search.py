@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from data.labels.batched_labels import BatchedLabels
 from data.labels.object_labels import ObjectLabels
+from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.optim import build_optimizer
-from modules.utils.fetch import data_module_config
 from modules.utils.hardware import chosen_device
 from utils.commands.out_of_memory import is_out_of_memory
 from utils.errors import UserError

@@ -1,0 +1,61 @@
+"""Checks of a dataset against the config, before anything is computed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modules.data.genx import DataModule
+from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
+from utils.errors import UserError
+
+
+def check_data(data_module: DataModule, split: str, classes: Sequence[str]) -> None:
+    """Check what would otherwise only show after files were written: class ids, the size of frames, the training plan.
+
+    Raises:
+        UserError: labels of another class, frames of another size, or nothing to train on.
+    """
+    check_class_ids(data_module, split, classes)
+    check_frame_size(data_module, split)
+    if split == "train":
+        data_module.train_plan()
+
+
+def check_frame_size(data_module: DataModule, split: str) -> None:
+    """Compare the first readable file of frames with the configuration; others are compared when they are read.
+
+    Raises:
+        UserError: another height or width.
+    """
+    wanted = data_module.cfg.frame_hw
+    for sequence in data_module.sequences(split):
+        try:
+            size = sequence.reader.shape[-2:]
+        except UserError:
+            continue  # told, or left out, when its frames are needed
+        if size != wanted:
+            raise UserError(
+                expected=f"frames of {wanted[0]} x {wanted[1]} pixels",
+                got=f"{size[0]} x {size[1]}",
+                where=str(sequence.paths.h5),
+                fix="set dataset.sensor_hw and dataset.downsample_by_factor_2 as the files were made",
+            )
+        return
+
+
+def check_class_ids(data_module: DataModule, split: str, classes: Sequence[str]) -> None:
+    """Check that every label of a split belongs to one of the configured classes.
+
+    Raises:
+        UserError: a class id beyond the list, with its sequence.
+    """
+    for sequence in data_module.sequences(split):
+        ids = sequence.rows[:, LABEL_COLUMNS.index("class_id")]
+        beyond = ids[(ids >= len(classes)) & (ids != IGNORE_LABEL)]
+        if len(beyond):
+            raise UserError(
+                expected=f"class ids from 0 to {len(classes) - 1} ({', '.join(classes)})",
+                got=f"class id {int(beyond.max())}",
+                where=f"labels of {sequence.paths.root}, against dataset.classes",
+                fix="list all classes of the dataset in dataset.classes, or choose the dataset these files belong to",
+            )

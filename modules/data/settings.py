@@ -1,0 +1,49 @@
+"""Settings of the data module from the composed config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data.augmentation.config import AugmentationConfig
+from data.batches.config import DataModuleConfig
+
+
+def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
+    """Settings of the data module.
+
+    Args:
+        config: the composed configuration as plain containers.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+    dataset, train = config["dataset"], config["dataset"]["train"]
+    return DataModuleConfig(
+        path=str(dataset["path"]),
+        ev_repr_name=dataset["representation"]["name"],
+        sensor_hw=tuple(dataset["sensor_hw"]),
+        num_classes=len(dataset["classes"]),
+        sequence_length=dataset["sequence_length"],
+        downsample_by_factor_2=bool(dataset["downsample_by_factor_2"]),
+        train_sampling=str(train["sampling"]).lower(),  # type: ignore[arg-type] # checked by the dataclass
+        w_random=train["w_random"],
+        w_stream=train["w_stream"],
+        weighted_sampling=bool(train["weighted_sampling"]),
+        num_stream_groups=train["num_stream_groups"],
+        batch_size_train=config["batch_size"]["train"],
+        batch_size_eval=config["batch_size"]["eval"],
+        num_workers_train=config["hardware"]["num_workers"]["train"],
+        num_workers_eval=config["hardware"]["num_workers"]["eval"],
+        ratio=dataset["ratio"],
+        ratio_offset=dataset["ratio_offset"],
+        train_ratio=dataset["train_ratio"],
+        split_file=dataset["split_file"],
+        use_label_every=config["model"]["label"]["use_label_every"],
+        tflip_offset=dataset["tflip_offset"],
+        eval_reverse=bool(config.get("reverse", False)),
+        eval_both_directions=bool(config["tta"]["enable"] and config["tta"]["tflip"]),
+        augmentation_random=AugmentationConfig.from_settings(dataset["augmentation"]["random"]),
+        augmentation_stream=AugmentationConfig.from_settings(dataset["augmentation"]["stream"]),
+        seed=config["reproduce"]["seed_everything"] or 0,
+        on_bad_sequence=config["training"]["on_bad_sequence"],
+    )
