@@ -8,9 +8,9 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from modules.data.checks import check_data
+from modules.evaluation.table import figures_table
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
-from modules.utils.report import figures_table
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from modules.utils.build import evaluator_from_config
+from modules.evaluation.evaluator import evaluator_from_config
 from modules.utils.pseudo_config import pseudo_labeler_config
 from modules.utils.quality import evaluate_pseudo_labels, source_split_of
 from modules.utils.quality_steps import evaluate_steps

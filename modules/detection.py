@@ -18,8 +18,8 @@ from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.postprocess import postprocess
 from models.rnn_states import LstmStates, RNNStates, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors
+from modules.evaluation.streams import StreamingEvaluation
 from modules.optim import build_optimizer, build_scheduler
-from modules.utils.evaluation import StreamingEvaluation
 from modules.weights.files import load_weights
 from utils.padding import pad_bottom_right, padding_mask
 

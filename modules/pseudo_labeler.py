@@ -20,10 +20,10 @@ from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
 from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
+from modules.evaluation.views import hflip_lanes
 from modules.utils.pseudo_config import PseudoLabelerConfig
 from modules.utils.pseudo_dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.utils.pseudo_labels import EventSeqData, FloatArray, detections_to_labels
-from modules.utils.tta import hflip_lanes
 from utils.atomic import atomic_path
 from utils.progress import track
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modules.evaluation.views import NMS_THRESHOLD
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.linear import TrackerConfig
-from modules.utils.tta import NMS_THRESHOLD
 from utils.errors import UserError
 from utils.thresholds import per_class
 

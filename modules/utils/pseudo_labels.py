@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data.sequences.layout import SequencePaths, StoredLabels, write_label_sequence
+from modules.evaluation.views import NMS_THRESHOLD, hflip_labels, merge_labels
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from modules.utils.pseudo_config import ScoreThresholds
-from modules.utils.tta import NMS_THRESHOLD, hflip_labels, merge_labels
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, LABEL_COLUMNS
 
 FloatArray = npt.NDArray[np.float32]

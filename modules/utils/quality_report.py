@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modules.utils.report import figures_table
+from modules.evaluation.table import figures_table
 from utils.atomic import atomic_path, write_json
 
 _RATES = ("precision", "recall", "f1")

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from config.compose import compose
 from modules.detection import Module
+from modules.evaluation.views import hflip_lanes
 from modules.training.batch_size_search import empty_batch
 from modules.utils.inference import StreamingDetector
-from modules.utils.tta import hflip_lanes
 from scripts.benchmark import measure
 from scripts.benchmark.gpu_report import Case, Result
 from scripts.benchmark.gpu_subject import LAUNCHES, Bench, launches, milliseconds, synchronisations

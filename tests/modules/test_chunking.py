@@ -19,7 +19,7 @@ from models.rnn_states import LstmStates
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
 from modules.detection import Module
-from modules.utils.evaluation import StreamingEvaluation
+from modules.evaluation.streams import StreamingEvaluation
 from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import write_tiny_dataset
 from utils.commands.cli import CONFIG_DIR

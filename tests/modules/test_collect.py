@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from modules.utils.collect import DetectionCollector
+from modules.evaluation.collector import DetectionCollector
 from tests.helpers.forked_processes import together
 from utils.boxes import BBOX_DTYPE
 from utils.evaluation.prophesee import PropheseeEvaluator

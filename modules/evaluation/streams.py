@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from models.rnn_states import LstmStates, RNNStates
-from modules.utils.build import evaluator_from_config
-from modules.utils.collect import DetectionCollector, FrameKey, hflip_detections
-from modules.utils.tta import hflip_lanes
+from modules.evaluation.collector import DetectionCollector, FrameKey, hflip_detections
+from modules.evaluation.evaluator import evaluator_from_config
+from modules.evaluation.views import hflip_lanes
 
 
 class StreamDetector(Protocol):

@@ -1,4 +1,4 @@
-"""From the composed configuration (plain containers) to the checked settings of each part."""
+"""The evaluator that a config describes."""
 
 from __future__ import annotations
 

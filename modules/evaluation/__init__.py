@@ -1,0 +1,1 @@
+"""Streaming evaluation: views, detections collected, figures, their table."""
