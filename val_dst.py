@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from modules.evaluation.evaluator import evaluator_from_config
+from modules.label_quality.figures import evaluate_pseudo_labels, source_split_of
+from modules.label_quality.steps import evaluate_steps
 from modules.utils.pseudo_config import pseudo_labeler_config
-from modules.utils.quality import evaluate_pseudo_labels, source_split_of
-from modules.utils.quality_steps import evaluate_steps
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.settings import plain

@@ -1,0 +1,1 @@
+"""How good pseudo labels are: matching against hidden labels, figures, report."""
