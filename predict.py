@@ -15,12 +15,12 @@ from config.resolvers import register_resolvers
 from modules.data.checks import check_class_ids, check_frame_size
 from modules.data.genx import DataModule
 from modules.detection import Module
+from modules.labelling.config import pseudo_labeler_config
+from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler
 from modules.training.trainer import build_trainer, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
 from modules.utils.processes import Process, run_in_processes
-from modules.utils.pseudo_config import pseudo_labeler_config
-from modules.utils.retrack import retrack_dataset
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank

@@ -11,7 +11,7 @@ from config.resolvers import register_resolvers
 from modules.evaluation.evaluator import evaluator_from_config
 from modules.label_quality.figures import evaluate_pseudo_labels, source_split_of
 from modules.label_quality.steps import evaluate_steps
-from modules.utils.pseudo_config import pseudo_labeler_config
+from modules.labelling.config import pseudo_labeler_config
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.settings import plain

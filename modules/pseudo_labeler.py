@@ -21,9 +21,9 @@ from torch import Tensor
 from data.labels.batched_labels import BatchedLabels
 from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.evaluation.views import hflip_lanes
-from modules.utils.pseudo_config import PseudoLabelerConfig
-from modules.utils.pseudo_dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
-from modules.utils.pseudo_labels import EventSeqData, FloatArray, detections_to_labels
+from modules.labelling.config import PseudoLabelerConfig
+from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
+from modules.labelling.sequence_boxes import EventSeqData, FloatArray, detections_to_labels
 from utils.atomic import atomic_path
 from utils.progress import track
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.label_quality.matching import Pairs, match_one_to_one, pair_boxes
 from modules.label_quality.report import QualityReport
-from modules.utils.pseudo_config import ScoreThresholds
+from modules.labelling.config import ScoreThresholds
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator

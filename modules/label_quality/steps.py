@@ -12,9 +12,9 @@ import numpy as np
 
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.label_quality.figures import Records, compare_boxes, hidden_frames
-from modules.utils.pseudo_config import ScoreThresholds
-from modules.utils.pseudo_dataset import KEPT_VIEWS_DIR, MANIFEST
-from modules.utils.pseudo_labels import EventSeqData, FloatArray, rows_to_records
+from modules.labelling.config import ScoreThresholds
+from modules.labelling.dataset import KEPT_VIEWS_DIR, MANIFEST
+from modules.labelling.sequence_boxes import EventSeqData, FloatArray, rows_to_records
 from utils.atomic import atomic_path
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.progress import track

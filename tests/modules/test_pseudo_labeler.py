@@ -11,10 +11,10 @@ import torch
 from data.batches.config import DataModuleConfig
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, read_labels
 from modules.data.genx import DataModule
+from modules.labelling.config import ScoreThresholds
+from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
-from modules.utils.pseudo_config import ScoreThresholds
-from modules.utils.retrack import retrack_dataset
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 

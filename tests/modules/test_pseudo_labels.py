@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from modules.evaluation.collector import hflip_detections, merge_detections
 from modules.evaluation.views import hflip_labels, hflip_lanes, merge_labels
+from modules.labelling.config import ScoreThresholds
+from modules.labelling.sequence_boxes import EventSeqData, crop_boxes, detections_to_labels, rows_to_records
 from modules.tracking.filter import TrackFilterConfig
-from modules.utils.pseudo_config import ScoreThresholds
-from modules.utils.pseudo_labels import EventSeqData, crop_boxes, detections_to_labels, rows_to_records
 from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError

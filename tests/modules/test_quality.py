@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, write_label_sequence
 from modules.label_quality.figures import compare_boxes, evaluate_pseudo_labels, source_split_of
 from modules.label_quality.matching import match_one_to_one, pair_boxes
-from modules.utils.pseudo_config import ScoreThresholds
-from modules.utils.pseudo_labels import rows_to_records
+from modules.labelling.config import ScoreThresholds
+from modules.labelling.sequence_boxes import rows_to_records
 from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from data.sequences.layout import SequencePaths, StoredLabels, write_label_sequence
 from modules.evaluation.views import NMS_THRESHOLD, hflip_labels, merge_labels
+from modules.labelling.config import ScoreThresholds
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
-from modules.utils.pseudo_config import ScoreThresholds
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, LABEL_COLUMNS
 
 FloatArray = npt.NDArray[np.float32]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
-from modules.utils.pseudo_config import PseudoLabelerConfig
-from modules.utils.pseudo_dataset import complete_dataset, prepare_dataset
-from modules.utils.pseudo_labels import EventSeqData, records_to_rows
+from modules.labelling.config import PseudoLabelerConfig
+from modules.labelling.dataset import complete_dataset, prepare_dataset
+from modules.labelling.sequence_boxes import EventSeqData, records_to_rows
 from utils.boxes import IGNORE_LABEL
 from utils.progress import track
 

@@ -1,0 +1,1 @@
+"""From detections to a dataset of pseudo labels."""
