@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from config.compose import compose
-from modules.utils.inference import StreamingDetector
-from modules.utils.onnx_export import check_packages, export_onnx, largest_differences
+from modules.live.onnx import check_packages, export_onnx, largest_differences
+from modules.live.streaming_detector import StreamingDetector
 from utils.atomic import atomic_path
 from utils.commands.cli import run_command
 from utils.errors import UserError

@@ -152,7 +152,7 @@ def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> Frame
     import torch  # slow to import, and only needed here
 
     from config.compose import compose
-    from modules.utils.inference import StreamingDetector
+    from modules.live.streaming_detector import StreamingDetector
 
     device = args.device
     if device == "auto":

@@ -12,8 +12,8 @@ from torch import Tensor
 from config.compose import compose
 from modules.detection import Module
 from modules.evaluation.views import hflip_lanes
+from modules.live.streaming_detector import StreamingDetector
 from modules.training.batch_size_search import empty_batch
-from modules.utils.inference import StreamingDetector
 from scripts.benchmark import measure
 from scripts.benchmark.gpu_report import Case, Result
 from scripts.benchmark.gpu_subject import LAUNCHES, Bench, launches, milliseconds, synchronisations

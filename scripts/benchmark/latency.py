@@ -23,7 +23,7 @@ import torch
 
 from models.detection.cuda_graph import graphed
 from models.detection.streaming import StreamingStep
-from modules.utils.onnx_export import OnnxStream, check_packages, export_onnx
+from modules.live.onnx import OnnxStream, check_packages, export_onnx
 from scripts.benchmark import command, measure
 from scripts.benchmark.subjects import Subject, plain_arithmetic
 

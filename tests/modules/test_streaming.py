@@ -14,7 +14,7 @@ from data.events.types import Events
 from data.representations.factory import make_representation
 from models.detection.streaming import StreamingStep, flatten_states
 from modules.detection import Module
-from modules.utils.inference import StreamingDetector
+from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import SMALL
 from tests.modules.test_weights_module import reference_file
 from utils.commands.cli import CONFIG_DIR

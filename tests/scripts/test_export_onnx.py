@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from models.detection.streaming import StreamingStep
-from modules.utils import onnx_export
-from modules.utils.inference import StreamingDetector
-from modules.utils.onnx_export import OnnxStream
+from modules.live import onnx as onnx_export
+from modules.live.onnx import OnnxStream
+from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import failure, run
 from tests.modules.test_streaming import checkpoint_of, configured, sequence
 

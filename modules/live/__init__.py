@@ -1,0 +1,1 @@
+"""The detector outside training: frame by frame, and as an ONNX file."""
