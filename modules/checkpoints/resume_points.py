@@ -24,7 +24,7 @@ import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 from modules.checkpoints.files import BEST, LAST, AtomicCheckpointIO, Retention, keep_copy, step_name
-from modules.csv_log import ContinuedCSVLogger
+from modules.logs.csv_log import ContinuedCSVLogger
 from modules.rank_state import gather_states, random_states, set_random_states
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from modules.checkpoints.files import AtomicCheckpointIO, Retention
 from modules.checkpoints.loops import make_resumable
 from modules.checkpoints.resume_points import ResumePoints, save_resume_point
 from modules.checkpoints.scratch import checkpoint_folder
-from modules.loggers import build_logger
+from modules.logs.loggers import build_logger
 from modules.training.averaging import AveragedWeights, check_decay
 from modules.training.preemption import Preemption, cluster_plugins
 from modules.training.stopping import StopAfter, parse_duration

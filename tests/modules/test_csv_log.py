@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from modules.csv_log import ContinuedCSVLogger
+from modules.logs.csv_log import ContinuedCSVLogger
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

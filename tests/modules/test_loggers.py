@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-from modules.loggers import build_logger
+from modules.logs.loggers import build_logger
 from utils.errors import UserError
 
 

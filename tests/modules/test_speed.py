@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modules.callbacks.speed import FILE, FetchTimer, Speed
-from modules.csv_log import ContinuedCSVLogger
+from modules.logs.csv_log import ContinuedCSVLogger
 
 FETCH = "[ResumableEpochLoop].train_dataloader_next"
 BATCH = {"ev_idx": torch.zeros(5, 4, dtype=torch.int64)}

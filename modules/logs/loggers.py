@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from modules.csv_log import ContinuedCSVLogger
+from modules.logs.csv_log import ContinuedCSVLogger
 from utils.atomic import write_text
 from utils.commands.processes import process_rank
 from utils.errors import UserError
