@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.sequences.layout import EV_DIR, list_sequences
-from modules.utils.playback import EventSource, RecordingSource
-from modules.utils.playback_boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
-from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
-from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
+from modules.playback.boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
+from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
+from modules.playback.sources import EventSource, RecordingSource
+from modules.playback.video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.pictures.drawing import THEMES

@@ -16,8 +16,8 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from modules.detection import Module
-from modules.utils.playback_boxes import class_name
-from modules.utils.playback_sequence import event_counts
+from modules.playback.boxes import class_name
+from modules.playback.sequence import event_counts
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
 from utils.pictures.drawing import DARK, Image, draw_events, scale_events

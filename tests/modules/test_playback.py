@@ -9,10 +9,10 @@ from data.events.bbox import write_bbox_npy
 from data.events.recording import ArrayRecording
 from data.events.types import Events
 from data.sequences.layout import EV_DIR, SequencePaths, SequenceWriter, StoredLabels
-from modules.utils.playback import RecordingSource, regular_ticks
-from modules.utils.playback_boxes import Detections, LabelTrack, find_labels, load_labels
-from modules.utils.playback_sequence import SequenceSource, find_representation, sequence_paths
-from modules.utils.playback_video import Moment, Overlays, Painter, Sheet, moments, plan_time
+from modules.playback.boxes import Detections, LabelTrack, find_labels, load_labels
+from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
+from modules.playback.sources import RecordingSource, regular_ticks
+from modules.playback.video import Moment, Overlays, Painter, Sheet, moments, plan_time
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 from utils.pictures.drawing import DARK

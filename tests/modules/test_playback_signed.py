@@ -12,7 +12,7 @@ from data.events.types import Events
 from data.preprocessing.config import RepresentationConfig
 from data.preprocessing.sequence import preprocess_recording
 from data.sequences.layout import SequencePaths
-from modules.utils.playback_sequence import SequenceSource
+from modules.playback.sequence import SequenceSource
 from tests.helpers.raw_recordings import HW, boxes_at, config
 
 

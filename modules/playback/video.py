@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modules.utils.playback import EventSource, Int64Array, regular_ticks
-from modules.utils.playback_boxes import Detections, LabelTrack
+from modules.playback.boxes import Detections, LabelTrack
+from modules.playback.sources import EventSource, Int64Array, regular_ticks
 from utils.errors import UserError
 from utils.pictures.drawing import Image, Theme, contact_sheet, draw_events, scale_events, sheet_columns, sheet_gap
 from utils.pictures.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption, draw_legend, has_room

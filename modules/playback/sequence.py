@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from data.representations.names import known_kind
 from data.sequences.layout import EV_DIR, FrameReader, SequencePaths
-from modules.utils.playback import FrameFormat, Int64Array, regular_ticks
+from modules.playback.sources import FrameFormat, Int64Array, regular_ticks
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from data.events.bbox import read_bbox_npy
 from data.sequences.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
-from modules.utils.playback import EventSource, FrameFormat, Int64Array
-from modules.utils.playback_sequence import find_representation, sequence_paths, sequence_times
+from modules.playback.sequence import find_representation, sequence_paths, sequence_times
+from modules.playback.sources import EventSource, FrameFormat, Int64Array
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
 from utils.pictures.overlay import BoxKind, DrawnBox

@@ -1,0 +1,1 @@
+"""Recordings and sequences with boxes, frame by frame, for videos."""
