@@ -17,10 +17,10 @@ from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.labelling.config import pseudo_labeler_config
 from modules.labelling.retrack import retrack_dataset
+from modules.processes.shared_work import Process, run_in_processes
 from modules.pseudo_labeler import PseudoLabeler
 from modules.training.trainer import build_trainer, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
-from modules.utils.processes import Process, run_in_processes
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from modules.rank_state import gather_states
+from modules.processes.rank_state import gather_states
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

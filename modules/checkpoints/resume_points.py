@@ -25,7 +25,7 @@ from pytorch_lightning.callbacks import Callback
 
 from modules.checkpoints.files import BEST, LAST, AtomicCheckpointIO, Retention, keep_copy, step_name
 from modules.logs.csv_log import ContinuedCSVLogger
-from modules.rank_state import gather_states, random_states, set_random_states
+from modules.processes.rank_state import gather_states, random_states, set_random_states
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from modules.utils.gather import gather_arrays, share_figures
+from modules.processes.gather import gather_arrays, share_figures
 from utils.boxes import BBOX_DTYPE
 from utils.evaluation.convert import detections_to_boxes
 from utils.evaluation.prophesee import PropheseeEvaluator

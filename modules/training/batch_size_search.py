@@ -16,7 +16,7 @@ from data.labels.object_labels import ObjectLabels
 from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.optim import build_optimizer
-from modules.utils.hardware import chosen_device
+from modules.processes.hardware import chosen_device
 from utils.commands.out_of_memory import is_out_of_memory
 from utils.errors import UserError
 from utils.settings import plain

@@ -18,12 +18,12 @@ from modules.checkpoints.loops import make_resumable
 from modules.checkpoints.resume_points import ResumePoints, save_resume_point
 from modules.checkpoints.scratch import checkpoint_folder
 from modules.logs.loggers import build_logger
+from modules.processes.hardware import chosen_device, resolve_accelerator, trainer_hardware
+from modules.processes.launcher import leave_process_group
 from modules.training.averaging import AveragedWeights, check_decay
 from modules.training.preemption import Preemption, cluster_plugins
 from modules.training.stopping import StopAfter, parse_duration
 from modules.training.watchers import progress_display, watchers
-from modules.utils.hardware import chosen_device, resolve_accelerator, trainer_hardware
-from modules.utils.launcher import leave_process_group
 from utils.commands.processes import process_rank
 from utils.errors import UserError
 

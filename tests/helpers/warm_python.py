@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from hydra.core.global_hydra import GlobalHydra
 
-from modules.utils.launcher import PARENT
+from modules.processes.launcher import PARENT
 from tests.helpers.commands import run
 
 ASK = """#!{python} -SE

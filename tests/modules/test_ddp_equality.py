@@ -17,8 +17,8 @@ from config.resolvers import register_resolvers
 from models.detection.rnndet.build import detector_config
 from models.detection.rnndet.detector import YoloXDetector
 from modules.detection import Module
+from modules.processes.batch_norm import CpuSyncBatchNorm, SyncedBatchNorm2d
 from modules.utils import fetch
-from modules.utils.batch_norm import CpuSyncBatchNorm, SyncedBatchNorm2d
 from tests.helpers.commands import SMALL, run
 from tests.helpers.forked_processes import run_together, together
 from tests.helpers.made_once import MadeOnce

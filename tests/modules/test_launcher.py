@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modules.utils.launcher import ProcessLauncher
+from modules.processes.launcher import ProcessLauncher
 
 
 class _Ends:

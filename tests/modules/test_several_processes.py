@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from modules.utils.launcher import PARENT, same_command, watch_parent
+from modules.processes.launcher import PARENT, same_command, watch_parent
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
 from tests.helpers.forked_processes import run_together, started_by_slurm, together
 from tests.helpers.made_once import MadeOnce

@@ -14,8 +14,8 @@ from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from modules.utils.batch_norm import CpuSyncBatchNorm
-from modules.utils.launcher import ProcessLauncher
+from modules.processes.batch_norm import CpuSyncBatchNorm
+from modules.processes.launcher import ProcessLauncher
 from utils.errors import UserError
 
 _BACKENDS = ("nccl", "gloo")

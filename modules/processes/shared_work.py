@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytorch_lightning as pl
 import torch
 
-from modules.utils.launcher import leave_process_group
+from modules.processes.launcher import leave_process_group
 
 T = TypeVar("T")
 

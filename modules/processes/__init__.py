@@ -1,0 +1,1 @@
+"""Several processes: starting, talking, sharing work, their states."""
