@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scripts.rounds.ablation import ARMS, AblationBuilder, build_part
-from scripts.rounds.ablation_report import differences, markdown, shares
-from scripts.rounds.ablation_settings import AblationSettings, Supervision
+from scripts.ablation.report import differences, markdown, shares
+from scripts.ablation.settings import AblationSettings, Supervision
+from scripts.ablation.steps import ARMS, AblationBuilder, build_part
 from tests.helpers.commands import run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
 from utils.errors import UserError
 
-PROGRAM = "scripts/benchmark/label_efficiency.py"
+PROGRAM = "scripts/ablation/__main__.py"
 SETTINGS = AblationSettings("synthetic", "DATA", "synthetic/demo", 100, 40, 0.002, 0.001)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.rounds.ablation_settings import AblationSettings, Supervision
+from scripts.ablation.settings import AblationSettings, Supervision
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands
 from scripts.rounds.plan import Arm
 from utils.jobs.steps import Step

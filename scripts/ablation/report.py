@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from scripts.rounds.ablation import ARMS, Part
+from scripts.ablation.steps import ARMS, Part
 from utils.atomic import atomic_path
 
 _REFERENCE = {"round2": ("control2", "oracle2"), "oracle2": ("control2", "oracle2")}

@@ -7,11 +7,11 @@ again, the command goes on where it was; more seeds, supervisions or arms may be
 on val; --test evaluates on test as well, once.
 
 For example:
-  python scripts/benchmark/label_efficiency.py --dataset-path DATA --root RUNS
-  python scripts/benchmark/label_efficiency.py --dataset-path DATA --root RUNS --seeds 0 1 2 3 4 \
+  python scripts/ablation/__main__.py --dataset-path DATA --root RUNS
+  python scripts/ablation/__main__.py --dataset-path DATA --root RUNS --seeds 0 1 2 3 4 \
     --supervision semi:0.1 weak:0.02 --steps 2400 --more-steps 1600 --curve 600 1200 2400 4000
-  python scripts/benchmark/label_efficiency.py dataset.sequence_length=5 --dataset-path DATA --root RUNS
-  python scripts/benchmark/label_efficiency.py --dataset-path DATA --root RUNS --test
+  python scripts/ablation/__main__.py dataset.sequence_length=5 --dataset-path DATA --root RUNS
+  python scripts/ablation/__main__.py --dataset-path DATA --root RUNS --test
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.rounds.ablation import ARMS, AblationBuilder, build_part
-from scripts.rounds.ablation_report import collect, markdown, save_picture
-from scripts.rounds.ablation_settings import AblationSettings, Supervision
+from scripts.ablation.report import collect, markdown, save_picture
+from scripts.ablation.settings import AblationSettings, Supervision
+from scripts.ablation.steps import ARMS, AblationBuilder, build_part
 from scripts.rounds.settings import check_settings
 from utils.atomic import write_json, write_text
 from utils.commands.cli import run_command
@@ -139,7 +139,7 @@ def main() -> None:
     file = root / "results.json"
     before = json.loads(file.read_text(encoding="utf-8"))["seconds"] if file.exists() else {}
     results = {
-        "command": shlex.join(["python", "scripts/benchmark/label_efficiency.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "scripts/ablation/__main__.py", *sys.argv[1:]]),
         "settings": asdict(settings),
         "seeds": seeds,
         "splits": splits,
