@@ -16,7 +16,7 @@ from modules.checkpoints.files import LAST, load_checkpoint_file
 from scripts.benchmark.data_loading import write_dataset
 from scripts.benchmark.gpu_report import Case, Result
 from scripts.benchmark.gpu_subject import Bench
-from scripts.benchmark.soak import Training
+from scripts.soak.training import Training
 
 DETERMINISTIC = "reproduce.deterministic_flag=true"
 SETTINGS = (

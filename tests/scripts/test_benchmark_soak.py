@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.benchmark import soak
-from scripts.benchmark.soak import compare, report
+from scripts.soak import training as soak
+from scripts.soak.training import compare, report
 from tests.helpers.commands import call
 from tests.helpers.forked_steps import FORKING
 from tests.helpers.made_once import MadeOnce

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scripts.benchmark import soak_labelling
-from scripts.benchmark.soak_labelling_report import kill_table
+from scripts.soak import labelling as soak_labelling
+from scripts.soak.report import kill_table
 from tests.helpers.commands import call
 from tests.helpers.forked_steps import FORKING, forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce

@@ -5,9 +5,9 @@ or while the program starts) must end with the same files. Then the peak memory 
 sequences is measured, which must not grow.
 
 For example:
-  python scripts/benchmark/soak_labelling.py --kills 10
-  python scripts/benchmark/soak_labelling.py --kills 10 --processes 2 --memory
-  python scripts/benchmark/soak_labelling.py --kills 0 --memory 4 8 16 32 64 --report REPORT.md --picture MEMORY.png
+  python scripts/soak/labelling.py --kills 10
+  python scripts/soak/labelling.py --kills 10 --processes 2 --memory
+  python scripts/soak/labelling.py --kills 0 --memory 4 8 16 32 64 --report REPORT.md --picture MEMORY.png
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.benchmark.soak import TINY, make_data
-from scripts.benchmark.soak_labelling_report import Kill, kill_table, memory_table, save_picture
+from scripts.soak.report import Kill, kill_table, memory_table, save_picture
+from scripts.soak.training import TINY, make_data
 from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError

@@ -5,8 +5,8 @@ comes a random moment after a random step, or while the program starts; loader p
 ``--processes`` are not killed, but left to notice.
 
 For example:
-  python scripts/benchmark/soak.py --kills 20
-  python scripts/benchmark/soak.py --kills 20 --processes 2 dataset.train.sampling=stream
+  python scripts/soak/training.py --kills 20
+  python scripts/soak/training.py --kills 20 --processes 2 dataset.train.sampling=stream
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Long tests: trainings and labelling that are killed again and again."""
