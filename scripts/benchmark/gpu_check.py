@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from scripts.benchmark import command, measure
-from scripts.benchmark.gpu_report import Case, Checks, Result, first_line
-from scripts.benchmark.gpu_subject import Bench
+from scripts.benchmark.gpu.report import Case, Checks, Result, first_line
+from scripts.benchmark.gpu.subject import Bench
 from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError
@@ -62,27 +62,27 @@ def groups() -> Mapping[str, Group]:
     """Checks by name of their group, in order. What a group needs is loaded when its checks are listed."""
 
     def layers(bench: Bench) -> list[Case]:
-        from scripts.benchmark import gpu_layers
+        from scripts.benchmark.gpu import layers as gpu_layers
 
         return gpu_layers.cases(bench)
 
     def speed(bench: Bench) -> list[Case]:
-        from scripts.benchmark import gpu_speed
+        from scripts.benchmark.gpu import speed as gpu_speed
 
         return gpu_speed.cases(bench)
 
     def commands(bench: Bench) -> list[Case]:
-        from scripts.benchmark import gpu_module
+        from scripts.benchmark.gpu import module as gpu_module
 
         return gpu_module.cases(bench)
 
     def training(bench: Bench) -> list[Case]:
-        from scripts.benchmark import gpu_training
+        from scripts.benchmark.gpu import training as gpu_training
 
         return gpu_training.cases(bench)
 
     def compiled(bench: Bench) -> list[Case]:
-        from scripts.benchmark import gpu_speed
+        from scripts.benchmark.gpu import speed as gpu_speed
 
         return gpu_speed.compiled_cases(bench)
 

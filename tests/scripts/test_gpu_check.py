@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from modules.training.stopping import TRY_AGAIN
-from scripts.benchmark import gpu_report
-from scripts.benchmark.gpu_report import FAILED, NOT_REACHED, PASSED, Case, Checks, Result
+from scripts.benchmark.gpu import report as gpu_report
+from scripts.benchmark.gpu.report import FAILED, NOT_REACHED, PASSED, Case, Checks, Result
 from tests.helpers.commands import failure, run
 
 PROGRAM = "scripts/benchmark/gpu_check.py"

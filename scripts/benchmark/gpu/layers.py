@@ -18,8 +18,8 @@ from models.layers.attention import MAX_WINDOWS, attend
 from models.layers.config import LstmConfig
 from models.layers.lstm import ConvLstm
 from scripts.benchmark import measure
-from scripts.benchmark.gpu_report import Case, Result
-from scripts.benchmark.gpu_subject import Bench, milliseconds, synchronisations
+from scripts.benchmark.gpu.report import Case, Result
+from scripts.benchmark.gpu.subject import Bench, milliseconds, synchronisations
 
 TOLERANCES = {"32": 2e-5, "16": 5e-3, "bf16": 4e-2}
 """Of a hidden state, which lies within -1 and 1, against the loop in float32."""

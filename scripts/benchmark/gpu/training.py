@@ -14,8 +14,8 @@ import torch
 
 from modules.checkpoints.files import LAST, load_checkpoint_file
 from scripts.benchmark.data_loading import write_dataset
-from scripts.benchmark.gpu_report import Case, Result
-from scripts.benchmark.gpu_subject import Bench
+from scripts.benchmark.gpu.report import Case, Result
+from scripts.benchmark.gpu.subject import Bench
 from scripts.soak.training import Training
 
 DETERMINISTIC = "reproduce.deterministic_flag=true"

@@ -15,8 +15,8 @@ from modules.evaluation.views import hflip_lanes
 from modules.live.streaming_detector import StreamingDetector
 from modules.training.batch_size_search import empty_batch
 from scripts.benchmark import measure
-from scripts.benchmark.gpu_report import Case, Result
-from scripts.benchmark.gpu_subject import LAUNCHES, Bench, launches, milliseconds, synchronisations
+from scripts.benchmark.gpu.report import Case, Result
+from scripts.benchmark.gpu.subject import LAUNCHES, Bench, launches, milliseconds, synchronisations
 
 KEPT_BOXES = 100
 """Boxes of a frame above the threshold when labelling, about, before suppression."""

@@ -15,8 +15,8 @@ from torch import Tensor
 from models.detection.cuda_graph import graphed
 from models.detection.streaming import StreamingStep
 from scripts.benchmark import latency, measure
-from scripts.benchmark.gpu_report import Case, Result
-from scripts.benchmark.gpu_subject import LAUNCHES, Bench, launches, milliseconds, synchronisations
+from scripts.benchmark.gpu.report import Case, Result
+from scripts.benchmark.gpu.subject import LAUNCHES, Bench, launches, milliseconds, synchronisations
 from scripts.benchmark.subjects import plain_arithmetic
 from scripts.benchmark.throughput import Workload
 
