@@ -16,7 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.helpers.bad_inputs import PAGE_AND_SOURCES
 from tests.helpers.commands import SMALL, run
-from tests.helpers.slurm_cluster import missing_programs
+from tests.helpers.slurm.slurm_cluster import missing_programs
 
 if TYPE_CHECKING:  # imported where they are used: the process that gives tests to workers needs none of the libraries
     from tests.helpers.made_once import MadeOnce
@@ -65,8 +65,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def room_of(item: pytest.Item) -> int:
     """Place in ROOMS of the folder of tests that an item is from; doctests come last."""
-    folder = item.path.parent.name
-    return ROOMS.index(folder) if folder in ROOMS and item.path.name.startswith("test_") else len(ROOMS)
+    room = item.nodeid.removeprefix("tests/").partition("/")[0]
+    return ROOMS.index(room) if item.nodeid.startswith("tests/") and room in ROOMS else len(ROOMS)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -49,7 +49,7 @@ def test_the_words_are_those_that_the_test_looks_for(row: tuple[str, ...]) -> No
 def test_every_test_of_these_files_that_makes_a_fault_is_on_the_page() -> None:
     named = {row[-1] for row in ROWS}
     assert len(named) == len(ROWS) >= 35
-    for file in ("tests/scripts/test_train_faults.py", "tests/scripts/test_security.py"):
+    for file in ("tests/scripts/train/test_train_faults.py", "tests/scripts/test_security.py"):
         of_settings = ("settings_out_of_range", "the_payload_itself", "the_rules_find")
         missing = [
             name

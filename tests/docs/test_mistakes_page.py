@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from data.events.open import open_recording
-from tests.data.test_bad_recordings import BAD, SENSOR
+from tests.data.events.test_bad_recordings import BAD, SENSOR
 from tests.helpers.bad_inputs import MESSAGES, SOURCES, BadInput, check
 from tests.helpers.commands import REPOSITORY
 from utils.errors import UserError
@@ -38,7 +38,7 @@ folder in which the bad thing lies.
 
 
 def bad_recording(name: str, content: bytes) -> BadInput:
-    """A row of ``tests.data.test_bad_recordings``, which has its own test of what each message says."""
+    """A row of ``tests.data.events.test_bad_recordings``, which has its own test of what each message says."""
 
     def act(folder: Path) -> None:
         path = folder / "in" / "recording"

@@ -31,8 +31,8 @@ from tests.helpers.commands import run
 from utils.errors import UserError
 
 SOURCES = (
-    "tests.data.test_preprocessing_mistakes",
-    "tests.scripts.test_inspect_dataset",
+    "tests.data.preprocessing.test_preprocessing_mistakes",
+    "tests.scripts.datasets.test_inspect_dataset",
     "tests.scripts.test_bad_settings",
 )
 """Modules with a list ``CASES``, in the order of docs/MISTAKES.md."""

@@ -16,7 +16,7 @@ from models.detection.streaming import StreamingStep, flatten_states
 from modules.detection import Module
 from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import SMALL
-from tests.modules.test_weights_module import reference_file
+from tests.modules.weights.test_weights_module import reference_file
 from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError
 

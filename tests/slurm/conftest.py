@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_cluster import MiniCluster
 
 
 @pytest.fixture(scope="session")

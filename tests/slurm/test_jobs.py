@@ -8,8 +8,8 @@ import pytest
 
 from tests.helpers.commands import REPOSITORY
 from tests.helpers.made_once import MadeOnce
-from tests.helpers.slurm_cluster import MiniCluster
-from tests.helpers.slurm_job import Job, script_of
+from tests.helpers.slurm.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_job import Job, script_of
 from tests.helpers.stopped_training import TINY, everything, train
 
 pytestmark = pytest.mark.slurm

@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.commands import run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
-from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_cluster import MiniCluster
 from tests.helpers.stopped_training import everything
 from tests.helpers.tiny_dataset import write_tiny_dataset
 

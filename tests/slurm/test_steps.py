@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import REPOSITORY
-from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_cluster import MiniCluster
 from utils.jobs.slurm_steps import submit_steps
 from utils.jobs.steps import Step
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import REPOSITORY
-from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_cluster import MiniCluster
 from tests.helpers.stopped_training import TINY, everything, train
 from tests.helpers.tiny_dataset import write_tiny_dataset
 

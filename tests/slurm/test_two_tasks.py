@@ -10,8 +10,8 @@ import pytest
 
 from tests.helpers.commands import REPOSITORY
 from tests.helpers.made_once import MadeOnce
-from tests.helpers.slurm_cluster import MiniCluster
-from tests.helpers.slurm_job import Job, script_of
+from tests.helpers.slurm.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_job import Job, script_of
 from tests.helpers.stopped_training import TINY, everything, train
 
 pytestmark = pytest.mark.slurm
@@ -53,7 +53,7 @@ def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 def uneven(cluster: MiniCluster, dataset: Path, folder: Path, *options: str) -> Iterator[Job]:
     """Two processes, the second one slow; it awaits a signal with the first one in mid-step. Cancelled at the end."""
     settings = (*TRAINING, f"dataset.path={dataset}", f"output.dir={folder / 'run'}", "hardware.num_processes=2")
-    script = script_of(folder, '"$PYTHON"', "tests/helpers/uneven_train.py")
+    script = script_of(folder, '"$PYTHON"', "tests/helpers/slurm/uneven_train.py")
     job = Job(cluster, folder, TWO_TASKS, *options, script=script, arguments=settings)
     try:
         job.wait_for_checkpoint()

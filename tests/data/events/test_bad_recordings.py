@@ -18,7 +18,7 @@ from data.events.formats.evt_write import write_evt
 from data.events.formats.hdf5 import ECF_FILTER, write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
-from tests.helpers.recording_files import aedat4_bytes, random_events
+from tests.helpers.recordings.recording_files import aedat4_bytes, random_events
 from utils.errors import UserError
 
 EVENTS = random_events(100)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.events.chunked import concatenate
 from data.events.open import open_recording
 from data.events.types import Events
-from tests.helpers.recording_files import assert_same
+from tests.helpers.recordings.recording_files import assert_same
 
 EVENTS = Events.from_arrays([1_500_000, 1_500_001, 2_000_000], [3, 29, 0], [4, 0, 19], [1, 0, 1])
 

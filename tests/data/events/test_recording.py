@@ -12,7 +12,7 @@ from data.events.chunked import ChunkedRecording, concatenate
 from data.events.formats.dat import RECORD, write_dat
 from data.events.open import open_recording
 from data.events.types import Events
-from tests.helpers.recording_files import FIELDS, aedat4_bytes, assert_same
+from tests.helpers.recordings.recording_files import FIELDS, aedat4_bytes, assert_same
 from utils.errors import UserError
 
 

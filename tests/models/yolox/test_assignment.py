@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from models.detection.yolox import assignment
 from models.detection.yolox.anchors import Anchors, make_anchors
 from models.detection.yolox.assignment import Boxes, assign, near_anchors
-
-from .conftest import load_golden
+from tests.models.conftest import load_golden
 
 GOLDEN = load_golden("03_simota")
 CASES = sorted({key.split("/")[0] for key in GOLDEN})

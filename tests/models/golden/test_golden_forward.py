@@ -16,8 +16,7 @@ from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.layers.config import AttentionConfig
 from tests.helpers.float32_rounding import golden_dtype
-
-from .conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config
+from tests.models.conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config
 
 KEYS = json.loads(gzip.decompress((GOLDEN / "01_state_dict_keys.json.gz").read_bytes()))
 

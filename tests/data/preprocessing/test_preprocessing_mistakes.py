@@ -20,7 +20,7 @@ from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.verify import verify_dataset
 from data.sequences.writer import SequenceWriter
 from tests.helpers.bad_inputs import BadInput, check, command
-from tests.helpers.raw_recordings import HW, boxes_at, config, content, events_of, every_ms, make_raw
+from tests.helpers.recordings.raw_recordings import HW, boxes_at, config, content, events_of, every_ms, make_raw
 
 Change = Callable[[Path], object]
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.verify import verify_dataset
 from data.sequences.record import file_sum, read_record
 from data.sequences.writer import SequenceWriter
-from tests.helpers.raw_recordings import config, content, make_raw
+from tests.helpers.recordings.raw_recordings import config, content, make_raw
 
 STEPS: list[tuple[Any, str]] = [
     (os, "fsync"), (os, "replace"), (os, "mkdir"), (SequenceWriter, "append_frames"),

@@ -16,7 +16,7 @@ from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.sequence import plan_sequence, preprocess_recording
 from data.preprocessing.timing import plan_windows, select_label_times
 from data.sequences.layout import FrameReader, SequencePaths, list_sequences, read_labels
-from tests.helpers.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
+from tests.helpers.recordings.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
 from utils.errors import UserError
 
 NAME = "stacked_histogram_dt=50_nbins=2"

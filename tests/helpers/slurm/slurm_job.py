@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.helpers.commands import REPOSITORY
-from tests.helpers.slurm_cluster import MiniCluster
+from tests.helpers.slurm.slurm_cluster import MiniCluster
 
 ENDS = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 

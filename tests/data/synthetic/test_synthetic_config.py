@@ -11,7 +11,7 @@ from data.synthetic.motion import MOVING_BEFORE_STOP_S, Course, clock, draw_stop
 from data.synthetic.objects.silhouettes import label_indices
 from utils.errors import UserError
 
-CONFIG = Path(__file__).parents[2] / "config" / "world"
+CONFIG = Path(__file__).parents[3] / "config" / "world"
 
 
 def test_the_yaml_file_says_the_defaults_and_comments_every_key():

@@ -10,7 +10,7 @@ from data.events.formats.evt_write import write_evt
 from data.events.types import Events
 from scripts.benchmark.data_decoding import WRITERS, rows
 from tests.helpers.commands import failure, run
-from tests.helpers.recording_files import random_events
+from tests.helpers.recordings.recording_files import random_events
 
 EVENTS = random_events(300)
 

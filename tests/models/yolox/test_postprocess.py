@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.detection.yolox.postprocess import postprocess
-
-from .conftest import load_golden
+from tests.models.conftest import load_golden
 
 
 def as_set(rows):

@@ -13,7 +13,7 @@ from data.preprocessing.config import RepresentationConfig
 from data.preprocessing.sequence import preprocess_recording
 from data.sequences.layout import SequencePaths
 from modules.playback.sequence import SequenceSource
-from tests.helpers.raw_recordings import HW, boxes_at, config
+from tests.helpers.recordings.raw_recordings import HW, boxes_at, config
 
 
 @pytest.mark.parametrize("kind", ["mixed_density", "voxel_grid"])

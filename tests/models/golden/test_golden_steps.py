@@ -19,9 +19,8 @@ from data.labels.object_labels import ObjectLabels
 from modules.detection import Module
 from modules.optim import build_optimizer, build_scheduler
 from tests.helpers.float32_rounding import golden_dtype
+from tests.models.conftest import GOLDEN, assert_near, load_golden
 from utils.commands.cli import CONFIG_DIR
-
-from .conftest import GOLDEN, assert_near, load_golden
 
 RECORD = json.loads((GOLDEN / "03b_optim.json").read_text())
 STEPS = RECORD["steps_fp32"]

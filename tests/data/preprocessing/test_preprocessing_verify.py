@@ -20,7 +20,7 @@ from data.preprocessing.verify import verify_dataset
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import RECORD_FILE, files_below
 from tests.helpers.golden_files import golden_dataset
-from tests.helpers.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
+from tests.helpers.recordings.raw_recordings import boxes_at, config, content, events_of, every_ms, make_raw
 from utils.errors import UserError
 
 NAME = "stacked_histogram_dt=50_nbins=2"

@@ -24,7 +24,7 @@ from data.events.formats.evt_write import write_evt
 from data.events.formats.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
-from tests.helpers.recording_files import FIELDS, aedat4_bytes, assert_same, ordered_events, random_events
+from tests.helpers.recordings.recording_files import FIELDS, aedat4_bytes, assert_same, ordered_events, random_events
 from utils.errors import UserError
 
 HEIGHT, WIDTH = 720, 1280

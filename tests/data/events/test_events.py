@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.events.bbox import read_bbox_npy, write_bbox_npy
 from data.events.formats.dat import RECORD, read_dat, read_dat_header, write_dat
 from data.events.types import Events
-from tests.helpers.recording_files import assert_same
+from tests.helpers.recordings.recording_files import assert_same
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 

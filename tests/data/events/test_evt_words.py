@@ -11,7 +11,7 @@ from data.events.formats.evt_header import read_evt_header
 from data.events.formats.evt_write import write_evt
 from data.events.open import open_recording
 from data.events.types import Events
-from tests.helpers.recording_files import assert_same
+from tests.helpers.recordings.recording_files import assert_same
 from utils.errors import UserError
 
 HEADS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.test_unreadable import spoil
+from tests.data.batches.test_unreadable import spoil
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.tiny_dataset import write_tiny_dataset
 

@@ -12,8 +12,7 @@ from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox import losses as losses_module
 from models.detection.yolox.assignment import assign
 from tests.helpers.float32_rounding import golden_dtype
-
-from .conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config
+from tests.models.conftest import GOLDEN, assert_near, load_golden, pad_frames, tiny_config
 
 CASES = json.loads((GOLDEN / "03_train_loss.json").read_text())
 ARRAYS = load_golden("03_train_loss")
