@@ -8,10 +8,10 @@ import numpy as np
 
 from data.events.types import Events
 from data.synthetic.config import SPLITS, WorldConfig
-from data.synthetic.objects.population import random_scene
-from data.synthetic.objects.silhouettes import Labels, label
+from data.synthetic.population import random_scene
 from data.synthetic.scene import Scene, gather_cast
 from data.synthetic.sensor import record
+from data.synthetic.silhouettes import Labels, label
 
 
 @dataclass(frozen=True)

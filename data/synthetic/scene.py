@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.synthetic.config import WorldConfig
-from data.synthetic.figure import NO_LABEL, Figure, Floats
 from data.synthetic.motion import CameraPath
+from data.synthetic.objects.figure import NO_LABEL, Figure, Floats
 from data.synthetic.objects.sprites import Atlas, Sprite, build_atlas
 from data.synthetic.scenery import Scenery
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data.synthetic.figure import Floats, Part
+from data.synthetic.objects.figure import Floats, Part
 from data.synthetic.objects.sprites import Canvas
 from data.synthetic.textures import DARKEST, FloatImage, fractal_noise, random_luminance, random_texture
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.synthetic.figure import Floats, Part
+from data.synthetic.objects.figure import Floats, Part
 from data.synthetic.objects.sprites import Canvas, Sprite
 from data.synthetic.textures import random_luminance, random_texture
 

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from data.synthetic.config import STEP_US, WorldConfig, world_config
 from data.synthetic.motion import MOVING_BEFORE_STOP_S, Course, clock, draw_stops, follow, pace
-from data.synthetic.objects.silhouettes import label_indices
+from data.synthetic.silhouettes import label_indices
 from utils.errors import UserError
 
 CONFIG = Path(__file__).parents[3] / "config" / "world"

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from data.synthetic.config import CameraConfig, SensorConfig, TrafficConfig, WorldConfig
-from data.synthetic.figure import NO_LABEL, Figure
 from data.synthetic.motion import CameraPath, Course, follow
 from data.synthetic.objects.cars import side_view
+from data.synthetic.objects.figure import NO_LABEL, Figure
 from data.synthetic.objects.pedestrians import pedestrian
-from data.synthetic.objects.population import CAR, PEDESTRIAN
-from data.synthetic.objects.silhouettes import silhouettes
+from data.synthetic.population import CAR, PEDESTRIAN
 from data.synthetic.recording import draw_scene, film, simulate
 from data.synthetic.render import render
 from data.synthetic.scene import Scene, gather_cast, pose_all, render_times
 from data.synthetic.scenery import random_scenery
+from data.synthetic.silhouettes import silhouettes
 
 QUIET = SensorConfig(noise_hz=0, hot_pixel_share=0, threshold_spread=0, refractory_us=0)
 SMALL = WorldConfig(height=48, width=64, duration_s=0.5, sensor=QUIET, min_side_px=2.0)

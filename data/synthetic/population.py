@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.synthetic.config import Range, WorldConfig
-from data.synthetic.figure import NO_LABEL, Figure, Floats, Part
 from data.synthetic.motion import MOVING_BEFORE_STOP_S, CameraPath, Course, Track, camera_path, follow
 from data.synthetic.objects.cars import REFERENCE_LENGTH_M, end_view, side_view
 from data.synthetic.objects.clutter import foreground_thing, moving_thing, standing_thing
+from data.synthetic.objects.figure import NO_LABEL, Figure, Floats, Part
 from data.synthetic.objects.pedestrians import REFERENCE_HEIGHT_M, pedestrian
 from data.synthetic.scene import Scene, render_times
 from data.synthetic.scenery import random_scenery

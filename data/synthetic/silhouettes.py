@@ -10,7 +10,7 @@ from numba import njit
 
 from data.events.bbox import RAW_BBOX_DTYPE
 from data.synthetic.config import FIRST_LABEL_US, WorldConfig
-from data.synthetic.figure import NO_LABEL
+from data.synthetic.objects.figure import NO_LABEL
 from data.synthetic.render import cover
 from data.synthetic.scene import Cast, Poses, Scene, pose_all
 from data.synthetic.textures import FloatImage
