@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
+from models.registry import memory_knobs
 from modules.checkpoints.files import LAST
 from modules.checkpoints.resume_points import KEY, is_finished, points_of
 from modules.checkpoints.start import DONE, check_schedule, is_done, resume_point, write_done
@@ -24,6 +25,7 @@ from utils.atomic import write_text
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -43,7 +45,7 @@ def build_parts(cfg: DictConfig) -> tuple[DataModule, Module]:
     return data_module, module
 
 
-@hydra_entry("train")
+@hydra_entry("train", lambda cfg: memory_knobs(plain(cfg)["model"]))
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
     check_training(cfg)

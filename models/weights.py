@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from models.detection.rnndet.weight_names import describe, in_words
+from models.registry import spec_of
 from utils.errors import UserError
 
 PREFIX = "mdl."
@@ -54,7 +54,7 @@ def load_tensors(model: nn.Module, state: Mapping[str, Tensor], where: str, *, s
     """Load tensors by name into a detector.
 
     Args:
-        model: the detector (its names start with ``backbone.``, ``fpn.``, ``yolox_head.``).
+        model: the detector, whose ``family`` knows words for sizes.
         state: tensors by these names.
         where: names their source in errors.
         strict: every name and shape must fit; False loads what fits.
@@ -69,9 +69,9 @@ def load_tensors(model: nn.Module, state: Mapping[str, Tensor], where: str, *, s
     own = model.state_dict()
     report = _compare(state, own)
     if strict and (report.left_out or report.fresh):
-        raise _misfit(state, own, report, where)
+        raise _misfit(model, state, report, where)
     if not report.loaded:
-        raise _misfit(state, own, report, where)
+        raise _misfit(model, state, report, where)
     model.load_state_dict({name: state[name] for name in report.loaded}, strict=strict)
     return report
 
@@ -91,19 +91,20 @@ def _compare(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> LoadRepo
     return LoadReport(fits, left_out, fresh)
 
 
-def _misfit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], report: LoadReport, where: str) -> UserError:
+def _misfit(model: nn.Module, state: Mapping[str, Tensor], report: LoadReport, where: str) -> UserError:
     """Name the sizes where they differ, otherwise the tensors."""
-    theirs, ours = describe(state), describe(own)
+    spec, own = spec_of(model.family), model.state_dict()
+    theirs, ours = spec.describe_weights(state), spec.describe_weights(own)
     differ = any(ours.get(name) != size for name, size in theirs.items())
     fix = (
         "choose the dataset and model size of the weights, or other weights; train.py weight_strict=false loads a part"
     )
-    if differ or not theirs:
+    if ours and (differ or not theirs):
         channels = theirs.get("input_channels") != ours.get("input_channels")
-        built = in_words(ours, channels=channels).removesuffix(" classes")
+        built = spec.weights_in_words(ours, channels=channels).removesuffix(" classes")
         return UserError(
-            expected=f"weights of the configured model: {in_words(ours, channels=True)}",
-            got=f"this file is {in_words(theirs, channels=channels)}; the config builds {built}",
+            expected=f"weights of the configured model: {spec.weights_in_words(ours, channels=True)}",
+            got=f"this file is {spec.weights_in_words(theirs, channels=channels)}; the config builds {built}",
             where=where,
             fix=fix,
         )

@@ -13,21 +13,19 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
-from models.detection.rnndet.build import detector_config
-from models.detection.rnndet.detector import YoloXDetector
-from models.detection.yolox.postprocess import postprocess
-from models.rnn_states import LstmStates, RNNStates, first_dimensions
+from models.detection.interface import Detector, Features, FrameBoxes
+from models.registry import spec_of_section
+from models.rnn_states import RNNStates, States, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.evaluation.streams import StreamingEvaluation
 from modules.optim import build_optimizer, build_scheduler
 from modules.weights.files import load_weights
-from utils.padding import pad_bottom_right, padding_mask
 
 log = logging.getLogger(__name__)
 
 
 class Module(pl.LightningModule):
-    """Recurrent event-camera detector with per-worker LSTM states (RVT, CVPR 2023; LEOD, CVPR 2024).
+    """Event-camera detector of any family, with the states of its streams (RVT, CVPR 2023; LEOD, CVPR 2024).
 
     Args:
         config: the composed configuration as plain containers (it is stored in checkpoints).
@@ -39,9 +37,9 @@ class Module(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dict(config)})
         self.config = config
-        self.detector_config = detector_config(config["model"])
-        self.mdl = YoloXDetector(self.detector_config)
-        self.num_classes = self.detector_config.head.num_classes
+        network = spec_of_section(config["model"]).build(config["model"])
+        assert isinstance(network, Detector), "families of this task build detectors"
+        self.mdl = network
         self.train_states = RNNStates()
         self.evaluation = StreamingEvaluation(config)
 
@@ -87,34 +85,16 @@ class Module(pl.LightningModule):
             return
         self.train_states.load_state_dict(state["train_states"], device=self.device)
 
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        """Padded height and width that the network takes."""
-        height, width = self.detector_config.backbone.in_res_hw
-        return int(height), int(width)
+    def prepare(self, frames: Tensor) -> Any:
+        """What the detector makes of frames uint8 or int8 [L, B, C, H, W] on their device."""
+        return self.mdl.prepare(frames)
 
-    def prepare(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Pad and cast frames on their device.
-
-        Args:
-            frames: uint8 or int8 [..., C, H, W].
-
-        Returns:
-            float32 [..., C, H', W'] and the token mask [1, H', W'] (None unless the model masks padding).
-        """
-        padded = pad_bottom_right(frames, self.input_hw)
-        mask = None
-        if self.detector_config.backbone.enable_masking:
-            mask = padding_mask((frames.shape[-2], frames.shape[-1]), self.input_hw, frames.device)
-        return padded.float(), mask
-
-    def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
-        """Backbone features of a chunk: frames uint8 [L, B, C, H, W] to stage -> [L, B, c, h, w], and new states."""
-        inputs, mask = self.prepare(frames)
-        return self.mdl.forward_sequence(inputs, states, mask)
+    def features(self, frames: Tensor, states: States) -> tuple[Features, States]:
+        """Features of a chunk of frames uint8 [L, B, C, H, W], and the new states."""
+        return self.mdl.features(self.prepare(frames), states)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Loss of one batch; only labelled frames go through FPN and head, in one call."""
+        """Loss of one batch; only labelled frames are selected for it, in one call."""
         worker_id = int(batch["worker_id"])
         self.train_states.reset(worker_id, batch["is_first"])
         features, states = self.features(batch["frames"], self.train_states.get_states(worker_id))
@@ -126,9 +106,8 @@ class Module(pl.LightningModule):
         if not has_labels:
             # Every process must touch every parameter: one frame without boxes, weighted zero.
             indices = torch.zeros(1, dtype=torch.int64)
-        targets = labels.yolox(indices).to(self.device, non_blocking=True)
-        _, losses = self.mdl.forward_detect(_select(features, indices.to(self.device)), targets)
-        assert losses is not None, "the head returns losses when it gets targets"
+        boxes = boxes_of_frames(labels, indices)
+        losses = self.mdl.losses(self.mdl.select(features, indices.to(self.device)), boxes)
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
         lanes = batch["frames"].shape[1]
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
@@ -175,21 +154,14 @@ class Module(pl.LightningModule):
         for name, value in self.evaluation.finish().items():
             self.log(f"{prefix}/{name}", float(value), prog_bar=name in ("AP", "AP_50"), rank_zero_only=False)
 
-    def detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
+    def detect(self, features: Features, indices: Tensor) -> list[Tensor]:
         """Detections [n, 7] of the chosen frames (index t·B + b), thresholded and after NMS."""
-        predictions, _ = self.mdl.forward_detect(_select(features, indices))
         settings = self.config["model"]["postprocess"]
-        return postprocess(
-            predictions.float(),
-            self.num_classes,
-            float(settings["confidence_threshold"]),
-            float(settings["nms_threshold"]),
-        )
+        confidence, nms = float(settings["confidence_threshold"]), float(settings["nms_threshold"])
+        return self.mdl.detections(self.mdl.select(features, indices), confidence, nms)
 
     @torch.no_grad()
-    def detect_sequence(
-        self, frames: Tensor, states: LstmStates | None, is_first: Tensor
-    ) -> tuple[list[list[Tensor]], LstmStates]:
+    def detect_sequence(self, frames: Tensor, states: States, is_first: Tensor) -> tuple[list[list[Tensor]], States]:
         """Detect on every frame of a chunk.
 
         Args:
@@ -213,7 +185,7 @@ class Module(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; one learning-rate cycle per optimiser step."""
         training = self.config["training"]
-        optimizer = build_optimizer(self.mdl.parameters(), training)
+        optimizer = build_optimizer(self.mdl.parameter_groups(), training)
         if not training["lr_scheduler"]["use"]:
             return {"optimizer": optimizer}
         return {
@@ -222,6 +194,10 @@ class Module(pl.LightningModule):
         }
 
 
-def _select(features: dict[int, Tensor], indices: Tensor) -> dict[int, Tensor]:
-    """Pick frames from features [L, B, c, h, w] by index t·B + b, giving [n, c, h, w]."""
-    return {stage: feature.flatten(0, 1).index_select(0, indices) for stage, feature in features.items()}
+def boxes_of_frames(labels: BatchedLabels, indices: Tensor) -> FrameBoxes:
+    """Boxes of the frames with index t·B + b in ``indices`` (int64 [n], ascending), on the host as the labels are."""
+    place = torch.full((labels.labelled.numel(),), -1, dtype=torch.int64)
+    place[indices] = torch.arange(len(indices))
+    frame = place[labels.frame_id]
+    wanted = frame >= 0
+    return FrameBoxes(labels.rows[wanted], frame[wanted], len(indices), labels.input_size_hw)

@@ -12,20 +12,26 @@ FULL_PRECISION = ("32", "32-true")
 """``training.precision`` without autocast."""
 
 
-def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Mapping[str, Any]) -> torch.optim.AdamW:
-    """AdamW over all parameters alike.
+def build_optimizer(
+    parameters: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]], training: Mapping[str, Any]
+) -> torch.optim.AdamW:
+    """AdamW over parameters, or over groups that have settings of their own.
 
     Args:
-        parameters: of the detector, on the device where they are trained.
+        parameters: of the detector, on the device where they are trained; or its ``parameter_groups``.
         training: the ``training`` section of the config.
     """
-    weights = list(parameters)
+    groups = list(parameters)
+    weights = [weight for group in groups for weight in (group["params"] if isinstance(group, dict) else (group,))]
     on_cpu = all(weight.device.type == "cpu" for weight in weights)
     # In mixed precision Lightning does not clip with a fused step on a GPU, which unscales gradients by itself. There
     # torch chooses: all weights together in a few kernels. False would be one weight after the other.
     fused = True if on_cpu or str(training.get("precision")) in FULL_PRECISION else None
     return torch.optim.AdamW(
-        weights, lr=float(training["learning_rate"]), weight_decay=float(training["weight_decay"]), fused=fused
+        groups,  # pyright: ignore[reportArgumentType] # all of one kind
+        lr=float(training["learning_rate"]),
+        weight_decay=float(training["weight_decay"]),
+        fused=fused,
     )
 
 

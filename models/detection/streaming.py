@@ -1,14 +1,15 @@
-"""The detector as a function of one frame and explicit states: for live use, compilation and export."""
+"""A detector as a function of one frame and explicit states: for live use, compilation and export."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detection.rnndet.detector import YoloXDetector
+from models.detection.interface import Detector
+from models.rnn_states import States
 
 
 class StreamingStep(nn.Module):
@@ -19,23 +20,15 @@ class StreamingStep(nn.Module):
 
     Args:
         detector: the network; used in evaluation mode.
-        frame_hw: height and width of the frames before padding, at most ``backbone.in_res_hw``.
+        frame_hw: height and width of the frames before padding.
     """
 
-    def __init__(self, detector: YoloXDetector, frame_hw: tuple[int, int]) -> None:
+    def __init__(self, detector: Detector, frame_hw: tuple[int, int]) -> None:
         super().__init__()
         self.detector = detector.eval()
         self.frame_hw = frame_hw
-        height, width = detector.cfg.backbone.in_res_hw
-        self.padding = (0, width - frame_hw[1], 0, height - frame_hw[0])
-        mask = None
-        if detector.cfg.backbone.enable_masking:
-            mask = torch.ones((1, height, width), dtype=torch.bool)
-            mask[:, : frame_hw[0], : frame_hw[1]] = False
-        self.token_mask: Tensor | None
-        self.register_buffer("token_mask", mask, persistent=False)
         with torch.no_grad():
-            states = self._backbone(self.zero_frame(1), None)[1]
+            _, states = self.detector.step(self.zero_frame(1), None)
         self._layout = _layout(states)
         self._state_shapes = [tuple(state.shape[1:]) for state in flatten_states(states)]
 
@@ -47,11 +40,10 @@ class StreamingStep(nn.Module):
     def zero_frame(self, lanes: int) -> Tensor:
         """An empty frame uint8 [lanes, C, H, W]."""
         device = next(self.detector.parameters()).device
-        channels = self.detector.cfg.backbone.input_channels
-        return torch.zeros((lanes, channels, *self.frame_hw), dtype=torch.uint8, device=device)
+        return torch.zeros((lanes, self.detector.input_channels, *self.frame_hw), dtype=torch.uint8, device=device)
 
     def initial_states(self, lanes: int = 1) -> list[Tensor]:
-        """States before the first frame: zeros [lanes, C, h, w]."""
+        """States before the first frame: zeros [lanes, ...]."""
         weight = next(self.detector.parameters())
         return [weight.new_zeros((lanes, *shape)) for shape in self._state_shapes]
 
@@ -60,48 +52,50 @@ class StreamingStep(nn.Module):
 
         Args:
             frame: [B, C, H, W], uint8, int8 or floating point, unpadded.
-            states: as :meth:`initial_states` or the last call gave them, [B, C, h, w] each.
+            states: as :meth:`initial_states` or the last call gave them, [B, ...] each.
 
         Returns:
-            predictions [B, A, 5 + classes] (cx, cy, w, h in pixels, objectness, class probabilities), then the new
-            states.
+            ``Detector.predictions`` [B, ...], then the new states.
         """
-        features, new_states = self._backbone(frame, _rebuild(self._layout, iter(states)))
-        predictions, _ = self.detector.forward_detect(features)
+        features, new_states = self.detector.step(frame, _rebuild(self._layout, iter(states)))
+        predictions = self.detector.predictions(features)
         # Under autocast states would change their type from the first step to the second.
         return predictions, *(new.to(old.dtype) for new, old in zip(flatten_states(new_states), states, strict=True))
 
-    def _backbone(self, frame: Tensor, states: Any) -> tuple[dict[int, Tensor], Any]:
-        if not frame.is_floating_point():
-            frame = frame.to(next(self.detector.parameters()).dtype)
-        return self.detector.forward_backbone(F.pad(frame, self.padding), states, self.token_mask)
 
+def flatten_states(states: States) -> list[Tensor]:
+    """Tensors of a nesting of lists, tuples, dicts and None, in order.
 
-def flatten_states(states: Any) -> list[Tensor]:
-    """Tensors of a nesting of lists and tuples, in order.
-
-    >>> [int(x) for x in flatten_states([(torch.tensor(1), torch.tensor(2)), torch.tensor(3)])]
+    >>> [int(x) for x in flatten_states([(torch.tensor(1), None), {"a": torch.tensor(2)}, torch.tensor(3)])]
     [1, 2, 3]
     """
+    if states is None:
+        return []
     if isinstance(states, Tensor):
         return [states]
-    return [tensor for part in states for tensor in flatten_states(part)]
+    parts = states.values() if isinstance(states, Mapping) else states
+    return [tensor for part in parts for tensor in flatten_states(part)]
 
 
-def _layout(states: Any) -> Any:
-    """The nesting with None in place of tensors."""
-    if isinstance(states, Tensor):
-        return None
+def _layout(states: States) -> Any:
+    """The nesting with True in place of tensors."""
+    if states is None or isinstance(states, Tensor):
+        return None if states is None else True
+    if isinstance(states, Mapping):
+        return {name: _layout(part) for name, part in states.items()}
     return type(states)(_layout(part) for part in states)
 
 
-def _rebuild(layout: Any, tensors: Any) -> Any:
-    if layout is None:
-        return next(tensors)
+def _rebuild(layout: Any, tensors: Iterator[Tensor]) -> Any:
+    if layout is None or layout is True:
+        return next(tensors) if layout else None
+    if isinstance(layout, Mapping):
+        return {name: _rebuild(part, tensors) for name, part in layout.items()}
     return type(layout)(_rebuild(part, tensors) for part in layout)
 
 
 def _names(layout: Any, prefix: str) -> list[str]:
-    if layout is None:
-        return [prefix]
-    return [name for index, part in enumerate(layout) for name in _names(part, f"{prefix}_{index}")]
+    if layout is None or layout is True:
+        return [prefix] if layout else []
+    parts = layout.items() if isinstance(layout, Mapping) else enumerate(layout)
+    return [name for index, part in parts for name in _names(part, f"{prefix}_{index}")]

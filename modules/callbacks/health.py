@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from models.detection.interface import Detector
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -55,20 +56,6 @@ class HealthSettings:
                     where=f"logging.health.{name}",
                     fix=f"for example logging.health.{name}=[1e-6,10]",
                 )
-
-
-def part_of(name: str) -> str:
-    """The part of the detector that a parameter belongs to.
-
-    >>> part_of("mdl.backbone.stages.0.att.weight"), part_of("mdl.backbone.extractor.conv1.weight")
-    ('stage1', 'extractor')
-    >>> part_of("mdl.fpn.lateral_conv0.conv.weight"), part_of("mdl.yolox_head.stems.1.bn.weight")
-    ('fpn', 'head')
-    """
-    parts = name.removeprefix("mdl.").split(".")
-    if parts[0] != "backbone":
-        return parts[0].removeprefix("yolox_")
-    return f"stage{int(parts[2]) + 1}" if parts[1] == "stages" else parts[1]
 
 
 def mean_and_max(groups: Mapping[str, Iterable[Tensor]]) -> dict[str, tuple[float, float]]:
@@ -116,10 +103,10 @@ class Health(Callback):
         """Look at the gradients, which are those of all processes by now."""
         if not self._is_due(trainer.global_step + 1) or not trainer.is_global_zero:
             return
-        groups: dict[str, list[Tensor]] = {}
-        for name, parameter in pl_module.named_parameters():
-            if parameter.grad is not None:
-                groups.setdefault(part_of(name), []).append(parameter.grad)
+        groups = {
+            name: [parameter.grad for parameter in part.parameters() if parameter.grad is not None]
+            for name, part in _detector(pl_module).parts.items()
+        }
         self._tell(trainer, "grad", mean_and_max(groups), self.settings.gradient_range)
 
     def on_train_batch_end(
@@ -131,9 +118,9 @@ class Health(Callback):
             return
         self._seen_step = step
         states = pl_module.train_states.get_states(int(batch["worker_id"]))  # type: ignore[union-attr, operator]
-        hidden, cell = hidden_and_cell(states)
-        self._tell(trainer, "h", mean_and_max(hidden), None)
-        self._tell(trainer, "c", mean_and_max(cell), self.settings.state_range)
+        hidden, cell = _detector(pl_module).watched_states(states)
+        for kind, named, healthy in (("h", hidden, None), ("c", cell, self.settings.state_range)):
+            self._tell(trainer, kind, mean_and_max({name: [state] for name, state in named.items()}), healthy)
 
     def _tell(
         self,
@@ -158,14 +145,11 @@ class Health(Callback):
             log.warning("step %d: %s", trainer.global_step, _warning(kind, part, largest, healthy))
 
 
-def hidden_and_cell(states: Any) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-    """Hidden and cell states by stage, of states ``[(h, c), ...]``; stages without states are left out."""
-    hidden: dict[str, list[Tensor]] = {}
-    cell: dict[str, list[Tensor]] = {}
-    for number, state in enumerate(states or []):
-        if isinstance(state, list | tuple) and len(state) == 2 and all(isinstance(part, Tensor) for part in state):
-            hidden[f"stage{number + 1}"], cell[f"stage{number + 1}"] = [state[0]], [state[1]]
-    return hidden, cell
+def _detector(pl_module: pl.LightningModule) -> Detector:
+    """The network of ``modules.detection.Module``."""
+    network = pl_module.mdl
+    assert isinstance(network, Detector)
+    return network
 
 
 def _warning(kind: str, part: str, largest: float, healthy: Sequence[float]) -> str:

@@ -48,7 +48,7 @@ def export_onnx(
     """Write the network as one ONNX file.
 
     Inputs are ``frame`` [lanes, C, H, W] (unpadded, of type ``dtype``) and the states, outputs ``predictions``
-    [lanes, A, 5 + classes] and ``new_<state>`` for each state.
+    [lanes, ...] (``Detector.predictions``) and ``new_<state>`` for each state.
 
     Args:
         network: on the CPU.
@@ -101,7 +101,7 @@ class OnnxStream:
         self.states = [np.zeros(entry.shape, dtype=np.float32) for entry in self._state_inputs]
 
     def step(self, frame: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Predictions [lanes, A, 5 + classes] for frames [lanes, C, H, W]; the states are remembered."""
+        """Predictions [lanes, ...] for frames [lanes, C, H, W]; the states are remembered."""
         feeds = {entry.name: state for entry, state in zip(self._state_inputs, self.states, strict=True)}
         predictions, *self.states = (np.asarray(out) for out in self.session.run(None, {FRAME: frame, **feeds}))
         return predictions

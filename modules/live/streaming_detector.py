@@ -15,14 +15,13 @@ from data.events.types import Events
 from data.representations.factory import make_representation
 from models.detection.cuda_graph import GraphedStep, Step
 from models.detection.streaming import StreamingStep
-from models.detection.yolox.postprocess import postprocess
+from models.registry import spec_of_section
 from models.weights import load_tensors, strip_prefix
 from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
 from modules.weights.files import read_state_dict
 from modules.weights.published import config_for
 from utils.errors import UserError
-from utils.padding import padded_size, window_size
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,7 @@ class StreamingDetector:
         self._builder = make_representation(
             self.representation.kind, self.representation.bins, self.representation.count_cutoff, settings["dt_ms"]
         )
-        height, width = (size // 2 if self.representation.downsample_by_factor_2 else size for size in self.sensor_hw)
-        self.network = StreamingStep(module.mdl.to(self.device), (height, width))
+        self.network = StreamingStep(module.mdl.to(self.device), _frame_hw(dataset))
         self.states = self.network.initial_states()
         postprocessing = config["model"]["postprocess"]
         self.confidence_threshold = float(postprocessing["confidence_threshold"])
@@ -124,7 +122,7 @@ class StreamingDetector:
         Args:
             path: checkpoint of this project, which holds its configuration, or weights of RVT or LEOD.
             sensor_hw: height and width of the camera; None = the size it was trained on. Weights do not depend on
-                the size: padding and attention windows follow it.
+                the size: what of the network does follows it.
             device: ``cpu``, ``cuda`` or ``cuda:1``.
             confidence_threshold: detections below are dropped; None = as trained.
             config: for files without one: dataset, representation and thresholds (``config.compose``); the size of
@@ -138,11 +136,8 @@ class StreamingDetector:
         config, state = read_network(path, config)
         if sensor_hw is not None:
             config["dataset"]["sensor_hw"] = list(sensor_hw)
-            backbone = config["model"]["backbone"]
-            split = int(backbone["partition_split_32"])
-            size = padded_size(sensor_hw, bool(config["dataset"]["downsample_by_factor_2"]), split)
-            backbone["in_res_hw"] = list(size)
-            backbone["partition_size"] = list(window_size(size, split))
+            section = config["model"]
+            config["model"] = spec_of_section(section).for_frames(section, _frame_hw(config["dataset"]))
         if confidence_threshold is not None:
             config["model"]["postprocess"]["confidence_threshold"] = confidence_threshold
         module = Module(config)
@@ -194,14 +189,19 @@ class StreamingDetector:
             )
         inputs = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)[None]
         predictions, *states = self._step(inputs, *states)
-        classes = len(self.classes)
-        found = postprocess(predictions.float(), classes, self.confidence_threshold, self.nms_threshold)[0]
+        (found,) = self.network.detector.boxes(predictions, self.confidence_threshold, self.nms_threshold)
         return found.float().cpu().numpy(), states
 
     def _eager_step(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         enabled = self.precision != torch.float32
         with torch.autocast(self.device.type, dtype=self.precision if enabled else None, enabled=enabled):
             return self.network(*inputs)
+
+
+def _frame_hw(dataset: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of a frame before padding."""
+    height, width = (int(size) // (2 if dataset["downsample_by_factor_2"] else 1) for size in dataset["sensor_hw"])
+    return height, width
 
 
 def read_network(path: Path | str, config: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -114,7 +114,7 @@ def _steps(cfg: DictConfig, lanes: int, device: torch.device) -> None:
     settings["batch_size"] = {**settings["batch_size"], "train": lanes}
     module = Module(settings).to(device).train()
     module.log = module.log_dict = lambda *arguments, **more: None  # type: ignore[method-assign] # there is no trainer
-    optimizer = build_optimizer(module.mdl.parameters(), settings["training"])
+    optimizer = build_optimizer(module.mdl.parameter_groups(), settings["training"])
     batch = empty_batch(settings, lanes, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -137,7 +137,7 @@ def empty_batch(settings: dict[str, Any], lanes: int, device: torch.device) -> d
         device: where the frames are.
     """
     frame_hw, length = data_module_config(settings).frame_hw, int(settings["dataset"]["sequence_length"])
-    channels = int(settings["model"]["backbone"]["input_channels"])
+    channels = int(settings["dataset"]["representation"]["channels"])
     rows = torch.tensor([[0.0, 4.0, 4.0, 16.0, 16.0, 0.0, 1.0, 1.0]]).repeat(_BOXES, 1)
     cell = ObjectLabels(rows, frame_hw, torch.zeros(_BOXES, dtype=torch.int64))
     return {

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from models.detection.rnndet.build import describe_size
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
 from modules.detection import Module
@@ -37,12 +36,12 @@ def fetch_data_module(config: DictConfig) -> DataModule:
 
 
 def fetch_model_module(config: DictConfig) -> Module:
-    """Detector of a composed configuration, with fresh weights (or those of ``model.backbone.pretrained_file``).
+    """Detector of a composed configuration, with fresh weights (or pretrained ones, if its model section names any).
 
     Raises:
         UserError: a setting that the network cannot have.
     """
     module = Module(plain(config))
     start_from_pretrained(module.mdl, module.config)
-    log.info("%s: %s", config.model.name, describe_size(module.mdl))
+    log.info("%s: %s", config.model.name, module.mdl.size_in_words())
     return module

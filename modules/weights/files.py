@@ -1,4 +1,4 @@
-"""Detector weights from files: checkpoints of this project, of RVT and of LEOD, and weight files of timm."""
+"""Detector weights from files: checkpoints of this project, of RVT and of LEOD."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector, create_network
 from models.weights import LoadReport, load_tensors, strip_prefix
 from modules.weights.inert_pickle import Placeholder, read_inert, tensors_within
 from utils.errors import UserError
@@ -89,7 +87,7 @@ def load_weights(model: nn.Module, path: Path | str, *, strict: bool = True) -> 
     """Load a checkpoint file into a detector.
 
     Args:
-        model: the detector (its names start with ``backbone.``, ``fpn.``, ``yolox_head.``).
+        model: the detector.
         path: the checkpoint.
         strict: every name and shape must fit; False loads what fits.
 
@@ -101,31 +99,3 @@ def load_weights(model: nn.Module, path: Path | str, *, strict: bool = True) -> 
             nothing with it); the message names them.
     """
     return load_tensors(model, read_state_dict(path), where=str(path), strict=strict)
-
-
-def load_pretrained(detector: TimmRnnDetector, path: Path | str) -> None:
-    """Start the network, not its memories, from a weight file of timm for this network.
-
-    The first convolution is adapted to the channels of a frame as timm does it; a classifier is left out.
-
-    Raises:
-        UserError: no such file, or it does not fit the network.
-    """
-    name = detector.cfg.timm_name
-    if not Path(path).is_file():
-        raise UserError(
-            expected=f"a weight file of timm for {name}",
-            got="no such file",
-            where=f"backbone.pretrained_file={path}",
-            fix="give the path of a .safetensors or .pth file, or leave the key at null for random weights",
-        )
-    try:
-        source = create_network(detector.cfg, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
-    except (RuntimeError, pickle.UnpicklingError, OSError, KeyError, ValueError, SafetensorError) as error:
-        raise UserError(
-            expected=f"a weight file of timm for {name}",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            where=f"backbone.pretrained_file={path}",
-            fix="give a file of plain tensors for this network",
-        ) from error
-    detector.extractor.load_state_dict(source.state_dict())

@@ -85,7 +85,10 @@ def test_other_networks_and_odd_sizes_give_the_same_maps(name, args):
     ("settings", "message"),
     [
         ({"name": "resnet51"}, "name of a network"),
-        ({"name": "vit_tiny_patch16_224"}, "features at strides"),
+        ({"name": "vit_tiny_patch16_224"}, r"frames of 96x64 pixels\ngot: +strides 16\n"),
+        ({"name": "nest_tiny"}, r"when timm builds it: .+\nwhere: +backbone.timm_name=nest_tiny\n"),
+        ({"name": "mvitv2_tiny"}, "when timm builds it: AssertionError"),
+        ({"name": "efficientformer_l1"}, "at the first frame: The size of tensor"),
         ({"recurrence": "lstm"}, "convlstm, convgru, none"),
         ({"more": {"timm_args": {"wings": 2}}}, "wings"),
         ({"more": {"dim_multiplier": (1, 2, 0, 8)}}, "above 0"),
@@ -95,3 +98,9 @@ def test_refusals(settings, message):
     more = settings.pop("more", {})
     with pytest.raises(UserError, match=message):
         build(**settings, **more)
+
+
+def test_maps_of_other_sizes_are_refused():
+    cfg = TimmBackboneConfig(timm_name="inception_v4", embed_dim=8, input_channels=2, in_res_hw=(128, 160))
+    with pytest.raises(UserError, match="a map of 30x38 for 32x40 at stride 4"):
+        TimmRnnDetector(cfg)

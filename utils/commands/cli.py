@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
 from utils.commands.dead_workers import explain_dead_worker
-from utils.commands.out_of_memory import explain_out_of_memory
+from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
 from utils.commands.processes import process_rank
 from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.errors import UserError
@@ -33,6 +33,9 @@ _NOISY += ("pytorch_lightning", "lightning_fabric", "faster_coco_eval")
 _FIRST_SPEAKS_S = 3.0
 
 log = logging.getLogger(__name__)
+
+MemoryKnobs = Callable[[DictConfig], Sequence[str]]
+"""From a composed config to overrides with which it takes less memory."""
 
 
 def run_command(function: Callable[[], Any]) -> None:
@@ -97,11 +100,14 @@ def setup_logging() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def hydra_entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def hydra_entry(
+    config_name: str, memory_knobs: MemoryKnobs = lambda cfg: ()
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a function of a composed config into a command.
 
     Args:
         config_name: primary YAML of the config folder, without suffix.
+        memory_knobs: overrides that save memory with the model of a config, for the message when it runs out.
 
     The returned command takes Hydra overrides from ``sys.argv`` (``--help``, ``--cfg job``, ``--multirun`` too).
     """
@@ -109,24 +115,25 @@ def hydra_entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def command() -> None:
-            run_command(lambda: _compose_and_run(task, config_name))
+            run_command(lambda: _compose_and_run(task, config_name, memory_knobs))
 
         return command
 
     return decorate
 
 
-def _explained(error: Exception, cfg: DictConfig, config_name: str) -> UserError | None:
+def _explained(error: Exception, cfg: DictConfig, config_name: str, memory_knobs: MemoryKnobs) -> UserError | None:
     """What a user can do about an error, None if we do not know."""
     if isinstance(error, UserError):
         return error
-    out_of_memory = explain_out_of_memory(error, cfg, training=config_name == "train")
-    if out_of_memory is not None or not isinstance(error, CONFIG_ERRORS):
-        return out_of_memory
+    if is_out_of_memory(error):
+        return explain_out_of_memory(error, cfg, config_name == "train", memory_knobs(cfg))
+    if not isinstance(error, CONFIG_ERRORS):
+        return None
     return explain(error, config_name)
 
 
-def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory_knobs: MemoryKnobs) -> None:
     # Hydra would otherwise print its own report and exit with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     failure: list[UserError] = []
@@ -138,7 +145,7 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str) -> Non
             with stoppable():
                 return task(cfg)
         except (UserError, RuntimeError, MemoryError, *CONFIG_ERRORS) as error:
-            mistake = _explained(error, cfg, config_name)
+            mistake = _explained(error, cfg, config_name, memory_knobs)
             if mistake is None:
                 raise
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # perhaps in another process than the one that reports it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from utils.errors import UserError
@@ -24,13 +25,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _TEXTS)
 
 
-def explain_out_of_memory(error: BaseException, config: Any, training: bool) -> UserError | None:
+def explain_out_of_memory(
+    error: BaseException, config: Any, training: bool, knobs: Sequence[str] = ()
+) -> UserError | None:
     """One message with the keys that help, or None if the error is another one.
 
     Args:
         error: what was raised.
         config: the composed config; keys that a command does not have are left out.
         training: whether the command trains.
+        knobs: overrides with which a training of this model takes less memory.
     """
     if not is_out_of_memory(error):
         return None
@@ -41,7 +45,7 @@ def explain_out_of_memory(error: BaseException, config: Any, training: bool) -> 
         expected="enough memory",
         got=f"{'the machine' if on_host else 'the GPU'} ran out of it" + (f" at {wanted.group(1)}" if wanted else ""),
         where=_sizes(config, ("batch_size.train" if training else "batch_size.eval", "dataset.sequence_length")),
-        fix=_advice(config, training, on_host),
+        fix=_advice(config, training, on_host, knobs),
     )
 
 
@@ -59,7 +63,7 @@ def _sizes(config: Any, keys: tuple[str, ...]) -> str:
     return ", ".join(told) or "this command"
 
 
-def _advice(config: Any, training: bool, on_host: bool) -> str:
+def _advice(config: Any, training: bool, on_host: bool, of_the_model: Sequence[str]) -> str:
     if _value(config, "batch_size") is None:
         return "close other programs, or ask for a machine with more memory; finished parts are kept"
     if not training:
@@ -71,8 +75,7 @@ def _advice(config: Any, training: bool, on_host: bool) -> str:
     knobs = [half]
     if on_host:
         knobs.append("fewer hardware.num_workers.train")
-    if _value(config, "model.backbone.use_gradient_checkpointing") is False:
-        knobs.append("model.backbone.use_gradient_checkpointing=true")
+    knobs += of_the_model
     if str(_value(config, "training.precision")) in ("32", "32-true") and not on_host:
         knobs.append("training.precision=16 or bf16")
     length = _value(config, "dataset.sequence_length")

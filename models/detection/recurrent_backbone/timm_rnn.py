@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
 from models.detection.recurrent_backbone.config import STAGE_STRIDES
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
+from models.detection.recurrent_backbone.timm_maps import TIMM_ERRORS, maps_of_stages, refuse
 from models.layers.config import LstmConfig
 from models.layers.gru import ConvGru
 from models.layers.lstm import ConvLstm
@@ -47,24 +48,22 @@ class TimmRnnDetector(BaseDetector):
     ``convgru``, an empty list for ``none``.
 
     Raises:
-        UserError: timm does not know the network, or it has no features at these strides.
+        UserError: timm does not know the network, or it does not give maps of these strides for the size of the frames.
     """
 
     def __init__(self, cfg: TimmBackboneConfig) -> None:
         super().__init__()
         self.cfg = cfg
         self.extractor = build_extractor(cfg)
+        self._channels_last = str(getattr(self.extractor, "output_fmt", "NCHW")).endswith("NHWC")
+        self._maps = maps_of_stages(self.extractor, cfg, self._channels_last)
         if cfg.use_gradient_checkpointing:
             self.extractor.set_grad_checkpointing()  # pyright: ignore[reportCallIssue]
-        info = self.extractor.feature_info
-        channels = [int(count) for count in info.channels()]  # type: ignore[union-attr,operator]
-        strides = [int(stride) for stride in info.reduction()]  # type: ignore[union-attr,operator]
-        self._maps = _maps_of_stages(strides, cfg.timm_name)
+        channels = [int(count) for count in self.extractor.feature_info.channels()]  # type: ignore[union-attr,operator]
         self.stages = nn.ModuleList(
             TimmStage(channels[index], dim, cfg.recurrence)
             for index, dim in zip(self._maps, cfg.stage_dims, strict=True)
         )
-        self._channels_last = str(getattr(self.extractor, "output_fmt", "NCHW")).endswith("NHWC")
 
     def get_stage_dims(self, stages: tuple[int, ...]) -> tuple[int, ...]:
         """Channels of the given stages (numbers from 1)."""
@@ -123,13 +122,8 @@ def build_extractor(cfg: TimmBackboneConfig) -> nn.Module:
         )
     try:
         return create_network(cfg)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
-        raise UserError(
-            expected="a network that timm can build as a feature extractor with these arguments",
-            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            where=f"backbone.timm_name={cfg.timm_name} and backbone.timm_args={dict(cfg.timm_args)}",
-            fix="check the arguments, or choose another network, e.g. resnet50",
-        ) from error
+    except TIMM_ERRORS as error:
+        refuse(cfg, "an error when timm builds it", error)
 
 
 def create_network(cfg: TimmBackboneConfig, **weights: Any) -> nn.Module:
@@ -141,15 +135,3 @@ def create_network(cfg: TimmBackboneConfig, **weights: Any) -> nn.Module:
     sized = {"img_size": cfg.in_res_hw} if default is not None and default.fixed_input_size else {}
     args = {**sized, **cfg.timm_args, **weights}
     return timm.create_model(cfg.timm_name, features_only=True, in_chans=cfg.input_channels, **args)
-
-
-def _maps_of_stages(strides: list[int], name: str) -> list[int]:
-    """Index of the last map at each of the stages' strides."""
-    if not set(STAGE_STRIDES) <= set(strides):
-        raise UserError(
-            expected=f"a network with features at strides {STAGE_STRIDES}",
-            got=f"strides {sorted(set(strides))}",
-            where=f"backbone.timm_name={name}",
-            fix="choose a network with four scales, e.g. resnet50, efficientnet_b0 or swin_tiny_patch4_window7_224",
-        )
-    return [len(strides) - 1 - strides[::-1].index(stride) for stride in STAGE_STRIDES]

@@ -9,7 +9,6 @@ from typing import Any
 from models.detection.recurrent_backbone.config import BackboneConfig, CompileConfig
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.rnndet.config import DetectorConfig
-from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.layers.config import AttentionConfig, LstmConfig
 from utils.errors import UserError
@@ -65,18 +64,3 @@ def _timm_settings(settings: dict[str, Any]) -> dict[str, Any]:
                 fix=f"only {MAXVIT} has it: leave the key out",
             )
     return {field.name: settings[field.name] for field in fields(TimmBackboneConfig) if field.name in settings}
-
-
-def describe_size(detector: YoloXDetector) -> str:
-    """Parameters of the parts in words.
-
-    >>> from models.detection.recurrent_backbone.config import BackboneConfig
-    >>> from models.detection.yolox.config import HeadConfig
-    >>> backbone = BackboneConfig(embed_dim=32, in_res_hw=(64, 64), partition_size=(2, 2))
-    >>> config = DetectorConfig(backbone=backbone, fpn=FpnConfig(depth=0.33), head=HeadConfig(num_classes=2))
-    >>> describe_size(YoloXDetector(config))
-    '4.41 M parameters: backbone 3.22, pyramid 0.71, head 0.47'
-    """
-    parts = (detector, detector.backbone, detector.fpn, detector.yolox_head)
-    total, backbone, pyramid, head = (sum(p.numel() for p in part.parameters()) / 1e6 for part in parts)
-    return f"{total:.2f} M parameters: backbone {backbone:.2f}, pyramid {pyramid:.2f}, head {head:.2f}"

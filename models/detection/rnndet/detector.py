@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from models.detection.interface import Detector, FrameBoxes, count_in_words
 from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
 from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
@@ -14,6 +15,10 @@ from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
 from models.detection.rnndet.config import DetectorConfig
 from models.detection.yolox.head import YOLOXHead
 from models.detection.yolox.pafpn import YOLOPAFPN
+from models.detection.yolox.postprocess import postprocess
+from models.detection.yolox.targets import padded_targets
+from models.rnn_states import States
+from utils.padding import pad_bottom_right, padding_mask
 
 
 def build_backbone(cfg: BackboneConfig | TimmBackboneConfig) -> BaseDetector:
@@ -21,7 +26,7 @@ def build_backbone(cfg: BackboneConfig | TimmBackboneConfig) -> BaseDetector:
     return TimmRnnDetector(cfg) if isinstance(cfg, TimmBackboneConfig) else RNNDetector(cfg)
 
 
-class YoloXDetector(nn.Module):
+class YoloXDetector(Detector):
     """Object detector for sequences of event frames (RVT with a YOLOX head).
 
     Args:
@@ -29,9 +34,12 @@ class YoloXDetector(nn.Module):
         backbone: another backbone in place of the one that ``cfg.backbone`` describes.
     """
 
+    family: ClassVar[str] = "rnndet"
+
     def __init__(self, cfg: DetectorConfig, backbone: BaseDetector | None = None) -> None:
         super().__init__()
         self.cfg = cfg
+        self.input_channels = cfg.backbone.input_channels
         self.backbone = build_backbone(cfg.backbone) if backbone is None else backbone
         dims = self.backbone.get_stage_dims(cfg.fpn.in_stages)
         self.fpn = YOLOPAFPN(cfg.fpn, dims)
@@ -87,3 +95,70 @@ class YoloXDetector(nn.Module):
             return None, None, states
         predictions, losses = self.forward_detect(features, targets)
         return predictions, losses, states
+
+    def prepare(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Pad and cast frames uint8 or int8 [..., C, H, W].
+
+        Returns:
+            float32 [..., C, H', W'] and the token mask [1, H', W'] (None unless the model masks padding).
+        """
+        return self._padded(inputs).float(), self._padding_mask(inputs)
+
+    def features(self, inputs: tuple[Tensor, Tensor | None], states: States) -> tuple[BackboneFeatures, States]:
+        """Backbone features of a sequence by stage [L, B, C, h, w], and the states after it."""
+        frames, mask = inputs
+        return self.forward_sequence(frames, states, mask)
+
+    def select(self, features: BackboneFeatures, indices: Tensor) -> BackboneFeatures:
+        """Pick frames from features [L, B, C, h, w] by index t·B + b, giving [n, C, h, w]."""
+        return {stage: feature.flatten(0, 1).index_select(0, indices) for stage, feature in features.items()}
+
+    def losses(self, features: BackboneFeatures, boxes: FrameBoxes) -> dict[str, Tensor]:
+        """Losses of the YOLOX head, see :func:`models.detection.yolox.losses.detection_losses`."""
+        device = next(iter(features.values())).device
+        _, losses = self.forward_detect(features, padded_targets(boxes).to(device, non_blocking=True))
+        assert losses is not None, "the head returns losses when it gets targets"
+        return losses
+
+    def predictions(self, features: BackboneFeatures) -> Tensor:
+        """Predictions [n, A, 5 + classes]: cx, cy, w, h in pixels, objectness, class probabilities."""
+        return self.forward_detect(features)[0]
+
+    def boxes(self, predictions: Tensor, confidence: float, nms: float) -> list[Tensor]:
+        """Detections [n, 7] of each frame after thresholds and NMS."""
+        return postprocess(predictions.float(), self.cfg.head.num_classes, confidence, nms)
+
+    def step(self, frame: Tensor, states: States) -> tuple[BackboneFeatures, States]:
+        """One frame of each lane [B, C, H, W]; integer frames are cast to the type of the weights."""
+        if not frame.is_floating_point():
+            frame = frame.to(next(self.parameters()).dtype)
+        return self.forward_backbone(self._padded(frame), states, self._padding_mask(frame))
+
+    def _padded(self, frames: Tensor) -> Tensor:
+        return pad_bottom_right(frames, self.cfg.backbone.in_res_hw)
+
+    def _padding_mask(self, frames: Tensor) -> Tensor | None:
+        if not self.cfg.backbone.enable_masking:
+            return None
+        return padding_mask((frames.shape[-2], frames.shape[-1]), self.cfg.backbone.in_res_hw, frames.device)
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """Stages by number, what else the backbone has, pyramid and head."""
+        backbone: dict[str, nn.Module] = {}
+        for name, part in self.backbone.named_children():
+            stages = isinstance(part, nn.ModuleList)
+            backbone |= {f"stage{i}": stage for i, stage in enumerate(part, 1)} if stages else {name: part}
+        return {**backbone, "fpn": self.fpn, "head": self.yolox_head}
+
+    def size_in_words(self) -> str:
+        """Parameters of the whole, of backbone, pyramid and head."""
+        return count_in_words(self, {"backbone": self.backbone, "pyramid": self.fpn, "head": self.yolox_head})
+
+    def watched_states(self, states: States) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Hidden and cell states by stage, of states ``[(h, c), ...]``; stages with others are left out."""
+        hidden, cell = {}, {}
+        for number, state in enumerate(states or [], 1):
+            if isinstance(state, list | tuple) and len(state) == 2 and all(isinstance(part, Tensor) for part in state):
+                hidden[f"stage{number}"], cell[f"stage{number}"] = state
+        return hidden, cell

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from models.detection.rnndet.detector import YoloXDetector
 from models.rnn_states import RNNStates
-from modules.callbacks.health import Health, HealthSettings, hidden_and_cell, mean_and_max
+from modules.callbacks.health import Health, HealthSettings, mean_and_max
+from tests.models.conftest import tiny_config
 from utils.errors import UserError
 
 SETTINGS = HealthSettings(every_n_steps=2, gradient_range=[1e-6, 10.0], state_range=[1e-6, 10.0])
@@ -35,11 +37,13 @@ class Trainer:
 class Tiny(nn.Module):
     def __init__(self, gradient: float) -> None:
         super().__init__()
-        self.mdl = nn.ModuleDict({"fpn": nn.Linear(2, 1), "yolox_head": nn.Linear(2, 1, bias=False)})
+        with torch.device("meta"):
+            self.mdl = YoloXDetector(tiny_config())
+        self.mdl.fpn, self.mdl.yolox_head = nn.Linear(2, 1), nn.Linear(2, 1, bias=False)  # type: ignore[assignment]
         self.train_states = RNNStates()
-        for parameter in self.mdl["fpn"].parameters():
+        for parameter in self.mdl.fpn.parameters():
             parameter.grad = torch.full_like(parameter, -gradient)
-        for parameter in self.mdl["yolox_head"].parameters():
+        for parameter in self.mdl.yolox_head.parameters():
             parameter.grad = torch.tensor([[1.0, -3.0]])
 
 
@@ -104,8 +108,13 @@ def test_figures_are_those_of_all_values() -> None:
 
 
 def test_states_of_other_shapes_are_left_out() -> None:
-    assert hidden_and_cell(None) == ({}, {})
-    assert hidden_and_cell([None, torch.zeros(2)]) == ({}, {})
+    detector = Tiny(1.0).mdl
+    assert detector.watched_states(None) == ({}, {})
+    assert detector.watched_states([None, torch.zeros(2)]) == ({}, {})
+
+
+def test_names_of_parts() -> None:
+    assert list(Tiny(1.0).mdl.parts) == ["stage1", "stage2", "stage3", "stage4", "fpn", "head"]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ import torch
 from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
+from models.detection.recurrent_backbone.timm_weights import load_pretrained
 from models.detection.rnndet.config import DetectorConfig
 from models.detection.rnndet.detector import YoloXDetector
 from models.detection.rnndet.weight_names import describe, model_name
 from models.detection.yolox.config import FpnConfig, HeadConfig
 from models.layers.config import AttentionConfig, LstmConfig
 from models.weights import load_tensors
-from modules.weights.files import load_pretrained, load_weights, read_state_dict
+from modules.weights.files import load_weights, read_state_dict
 from utils.errors import UserError
 
 TIMM = TimmBackboneConfig(timm_name="resnet10t", embed_dim=8, input_channels=6, in_res_hw=(96, 64))
