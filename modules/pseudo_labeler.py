@@ -23,8 +23,9 @@ from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, r
 from modules.evaluation.views import hflip_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
-from modules.labelling.sequence_boxes import EventSeqData, FloatArray, detections_to_labels
+from modules.labelling.sequence_boxes import EventSeqData, detections_to_labels
 from utils.atomic import atomic_path
+from utils.boxes import FloatArray, Label
 from utils.progress import track
 
 __all__ = ["EventSeqData", "PseudoLabeler", "PseudoLabelerConfig", "SequenceDetector"]
@@ -236,5 +237,5 @@ def _write_views(path: Path, sequence: EventSeqData) -> None:
 def _ground_truth_frames(labels: BatchedLabels) -> BoolArray:
     """Mark the frames [L, B] that show ground truth; hidden labels are not in ``labels`` at all."""
     frames = np.zeros(labels.labelled.numel(), dtype=bool)
-    frames[labels.frame_id[labels.rows[:, 0] > 0].cpu().numpy()] = True
+    frames[labels.frame_id[labels.rows[:, Label.T] > 0].cpu().numpy()] = True
     return frames.reshape(tuple(labels.labelled.shape))

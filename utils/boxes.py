@@ -1,24 +1,91 @@
-"""Box record types shared by files, labels and the evaluation protocol.
+"""The one box, from the head to the disk: columns of its rows by name, its records, and the way between them.
 
-Rows of a label tensor are eight float32 numbers in the order of ``LABEL_COLUMNS``; x and y are the top-left
-corner in pixels of the unpadded frame. Ground truth has t > 0, pseudo labels t = 0 (LEOD).
+A box in memory is a label row of eight float32 numbers (``Label``); what a detector finds comes as rows of seven
+(``Detection``); on disk it is a record (``BBOX_DTYPE``). x and y are the top-left corner in pixels of the unpadded
+frame. Ground truth has t > 0, pseudo labels t = 0 (LEOD). Functions of rows take NumPy arrays and tensors alike.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from enum import IntEnum, nonmember
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FloatArray = npt.NDArray[np.float32]
+Rows = TypeVar("Rows", "Tensor", npt.NDArray[Any])
+
+
+class Label(IntEnum):
+    """Columns of label rows [N, 8]: ``rows[:, Label.X]``."""
+
+    T = 0
+    X = 1
+    Y = 2
+    W = 3
+    H = 4
+    CLASS_ID = 5
+    CLASS_CONFIDENCE = 6
+    OBJECTNESS = 7
+
+    XY = nonmember(slice(X, W))
+    WH = nonmember(slice(W, CLASS_ID))
+    XYWH = nonmember(slice(X, CLASS_ID))
+
+    @staticmethod
+    def corners(rows: Rows) -> tuple[Rows, Rows, Rows, Rows]:
+        """Left, top, right and bottom edges, [N] each."""
+        x, y = rows[:, Label.X], rows[:, Label.Y]
+        return x, y, x + rows[:, Label.W], y + rows[:, Label.H]
+
+    @staticmethod
+    def set_corners_(rows: Any, x0: Any, y0: Any, x1: Any, y1: Any) -> None:
+        """Write x, y, w and h of boxes with these edges, in place."""
+        rows[:, Label.X], rows[:, Label.Y], rows[:, Label.W], rows[:, Label.H] = x0, y0, x1 - x0, y1 - y0
+
+    @staticmethod
+    def mirror_(rows: Any, width: int) -> None:
+        """Mirror left and right in a frame of ``width`` pixels, in place: x becomes width - 1 - x - w."""
+        rows[:, Label.X] = width - 1 - rows[:, Label.X] - rows[:, Label.W]
+
+
+class Detection(IntEnum):
+    """Columns of detections [n, 7], corners in pixels."""
+
+    X0 = 0
+    Y0 = 1
+    X1 = 2
+    Y1 = 3
+    OBJECTNESS = 4
+    CLASS_CONFIDENCE = 5
+    CLASS_ID = 6
+
+    CORNERS = nonmember(slice(X0, OBJECTNESS))
+
+    @staticmethod
+    def corners(rows: Rows) -> tuple[Rows, Rows, Rows, Rows]:
+        """Left, top, right and bottom edges, [n] each."""
+        return rows[:, Detection.X0], rows[:, Detection.Y0], rows[:, Detection.X1], rows[:, Detection.Y1]
+
+    @staticmethod
+    def mirror_(rows: Any, width: int) -> None:
+        """Mirror left and right in a frame of ``width`` pixels, in place: x becomes width - 1 - x."""
+        left, right = width - 1 - rows[:, Detection.X1], width - 1 - rows[:, Detection.X0]
+        rows[:, Detection.X0], rows[:, Detection.X1] = left, right
+
+
 IGNORE_LABEL = 1024
 """Class id of a box that takes part neither in matching nor in the background loss."""
 
-LABEL_COLUMNS = ("t", "x", "y", "w", "h", "class_id", "class_confidence", "objectness")
+LABEL_COLUMNS = tuple(column.name.lower() for column in Label)
 
 BBOX_DTYPE = np.dtype(
     {
-        "names": ["t", "x", "y", "w", "h", "class_id", "class_confidence", "objectness"],
+        "names": list(LABEL_COLUMNS),
         "formats": ["<i8", "<f4", "<f4", "<f4", "<f4", "<u4", "<f4", "<f4"],
         "offsets": [0, 8, 12, 16, 20, 24, 28, 32],
         "itemsize": 40,
@@ -65,3 +132,35 @@ def to_bbox_array(boxes: npt.NDArray[Any]) -> npt.NDArray[Any]:
             raise KeyError(name)
     out["objectness"] = boxes["objectness"] if "objectness" in names else out["class_confidence"]
     return out
+
+
+def rows_to_records(rows: FloatArray, dtype: np.dtype[Any] = BBOX_DTYPE) -> npt.NDArray[Any]:
+    """Label rows [n, 8] as records, of the fields that ``dtype`` has."""
+    records = np.zeros(len(rows), dtype=dtype)
+    for column in Label:
+        if (name := column.name.lower()) in (dtype.names or ()):
+            records[name] = rows[:, column]
+    return records
+
+
+def records_to_rows(records: npt.NDArray[Any]) -> FloatArray:
+    """``BBOX_DTYPE`` records as label rows [n, 8] (times rounded to float32)."""
+    return np.stack([records[name].astype(np.float32) for name in LABEL_COLUMNS], axis=1)
+
+
+def detections_to_rows(detections: FloatArray) -> FloatArray:
+    """Detections [n, 7] as label rows [n, 8] with t = 0."""
+    rows = np.zeros((len(detections), len(Label)), dtype=np.float32)
+    Label.set_corners_(rows, *Detection.corners(detections))
+    for name in ("CLASS_ID", "CLASS_CONFIDENCE", "OBJECTNESS"):
+        rows[:, Label[name]] = detections[:, Detection[name]]
+    return rows
+
+
+def paired_iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Overlap of boxes x, y, w, h [n, 4] with those of the other array, one by one [n]; 0 where they do not meet."""
+    (ax, ay, aw, ah), (bx, by, bw, bh) = a.T, b.T
+    width = np.minimum(ax + aw, bx + bw) - np.maximum(ax, bx)
+    height = np.minimum(ay + ah, by + bh) - np.maximum(ay, by)
+    inter = np.where((width > 0) & (height > 0), width * height, 0.0)
+    return np.divide(inter, aw * ah + bw * bh - inter, out=np.zeros_like(inter), where=inter > 0)

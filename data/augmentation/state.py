@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data.augmentation.config import AugmentationConfig
 from data.labels import box_ops
+from utils.boxes import Label
 
 Size = tuple[int, int]
 Zoom = Literal["none", "in", "out"]
@@ -85,7 +86,7 @@ def apply_to_labels(rows: Tensor, size_hw: Size, state: AugmentationState) -> tu
     if state.crop is not None:
         whole = rows
         rows = box_ops.crop(rows, state.crop.x0y0, state.crop.size_hw, state.crop.to_x0y0)
-        share = (rows[:, 3] * rows[:, 4]) / (whole[:, 3] * whole[:, 4]).clamp(min=1e-9)
+        share = box_ops.area(rows) / box_ops.area(whole).clamp(min=1e-9)
         keep = keep & box_ops.not_flat(rows) & (share >= state.crop.min_visible)
     return rows[keep], keep
 
@@ -146,7 +147,7 @@ def _sample_zoom(
 
 def _choose_box(target_rows: Tensor, size_hw: Size, state: AugmentationState, choice: float) -> list[float] | None:
     rows, _ = apply_to_labels(target_rows, size_hw, state)
-    return rows[min(int(choice * len(rows)), len(rows) - 1), 1:5].tolist() if len(rows) else None
+    return rows[min(int(choice * len(rows)), len(rows) - 1), Label.XYWH].tolist() if len(rows) else None
 
 
 def place_window(

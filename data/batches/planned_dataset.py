@@ -21,6 +21,7 @@ from data.labels.batched_labels import BatchedLabels
 from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec, PartnerSpec
 from data.sequences.frame_reader import UnreadableFrames
 from data.sequences.sequence import EventSequence, LaneLabels
+from utils.boxes import Label
 from utils.errors import UserError
 
 Frames = np.ndarray[Any, np.dtype[Any]]
@@ -143,7 +144,7 @@ class PlannedDataset(Dataset[Batch]):
         if spec is None:
             return AugmentationState()
         config = self.augmentation[spec.kind]
-        target = torch.zeros(0, 8)
+        target = torch.zeros(0, len(Label))
         if (config.zoom.prob > 0.0 and config.zoom.weight_in > 0.0) or config.crop.prob > 0.0:
             target = self.sequences[part.sequence].latest_rows(spec.start, spec.stop, reverse, self.tflip_offset)
         return sample_state(config, np.random.default_rng(spec.entropy), self.frame_hw, target)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data.labels.object_labels import ObjectLabels, yolox_rows
-from utils.boxes import LABEL_COLUMNS
+from utils.boxes import Label
 
 
 class BatchedLabels:
@@ -46,7 +46,7 @@ class BatchedLabels:
         boxes = [(index, cell) for index, cell in cells if cell is not None and len(cell)]
         if not boxes:
             none = torch.zeros(0, dtype=torch.int64)
-            return cls(torch.zeros(0, len(LABEL_COLUMNS)), none, labelled, input_size_hw, none.clone())
+            return cls(torch.zeros(0, len(Label)), none, labelled, input_size_hw, none.clone())
         counts = torch.tensor([len(cell) for _, cell in boxes])
         frame_id = torch.tensor([index for index, _ in boxes]).repeat_interleave(counts)
         rows = torch.cat([cell.object_labels for _, cell in boxes])
@@ -106,7 +106,7 @@ class BatchedLabels:
         """Without pseudo labels outside times 1, 1 + every, ... and L - 1; ground truth always stays (LEOD)."""
         t = self.frame_id // self.batch_size
         wanted = (t >= 1) & ((t - 1) % every == 0) | (t == self.sequence_length - 1)
-        return self._subset(wanted | (self.rows[:, 0] > 0))
+        return self._subset(wanted | (self.rows[:, Label.T] > 0))
 
     def only_at(self, t: int) -> BatchedLabels:
         """Only the labels of time ``t``; the other frames become unlabelled."""
@@ -135,12 +135,13 @@ class BatchedLabels:
         counts_all = torch.bincount(self.frame_id, minlength=self.labelled.numel())
         counts = counts_all[indices]
         max_boxes = max(int(counts.max()) if len(counts) else 0, 1)
-        out = torch.zeros(len(indices), max_boxes, 7)
+        rows = yolox_rows(self.rows)
+        out = torch.zeros(len(indices), max_boxes, rows.shape[1])
         position = torch.full((self.labelled.numel(),), -1, dtype=torch.int64)
         position[indices] = torch.arange(len(indices))
         frame = position[self.frame_id]
         wanted = frame >= 0
         start = torch.cumsum(counts_all, 0) - counts_all
         slot = torch.arange(len(self.frame_id)) - start[self.frame_id]
-        out[frame[wanted], slot[wanted]] = yolox_rows(self.rows)[wanted]
+        out[frame[wanted], slot[wanted]] = rows[wanted]
         return out

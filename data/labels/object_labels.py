@@ -16,12 +16,21 @@ import torch
 from torch import Tensor
 
 from data.labels import box_ops
-from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, LABEL_COLUMNS, PROPHESEE_DTYPE
+from utils.boxes import (
+    BBOX_DTYPE,
+    IGNORE_LABEL,
+    LABEL_COLUMNS,
+    PROPHESEE_DTYPE,
+    Label,
+    records_to_rows,
+    rows_to_records,
+)
 from utils.errors import UserError
 
 LabelFormat = Literal["yolox", "prophesee"]
-_YOLOX_TAIL = (5, 7, 6)  # columns of a row: class_id, objectness, class_confidence
-_NUM_COLUMNS = len(LABEL_COLUMNS)
+_NUM_COLUMNS = len(Label)
+_YOLOX = (Label.CLASS_ID, Label.OBJECTNESS, Label.CLASS_CONFIDENCE)
+_PROPHESEE = slice(Label.T, Label.OBJECTNESS)
 
 
 class ObjectLabels:
@@ -48,7 +57,7 @@ class ObjectLabels:
             )
         self.object_labels = object_labels.to(torch.float32)
         self.input_size_hw = input_size_hw
-        self.t_us = self.object_labels[:, 0].to(torch.int64) if t_us is None else t_us
+        self.t_us = self.object_labels[:, Label.T].to(torch.int64) if t_us is None else t_us
 
     @classmethod
     def empty(cls, input_size_hw: tuple[int, int]) -> ObjectLabels:
@@ -69,9 +78,8 @@ class ObjectLabels:
             input_size_hw: size of the frame the records lie in (full resolution).
             downsample_factor: e.g. 2 for frames at half resolution; the result then lies in the smaller frame.
         """
-        rows = np.stack([object_label_array[name].astype(np.float32) for name in LABEL_COLUMNS], axis=1)
         t_us = torch.from_numpy(np.ascontiguousarray(object_label_array["t"].astype(np.int64)))
-        labels = cls(torch.from_numpy(rows.reshape(-1, _NUM_COLUMNS)), input_size_hw, t_us)
+        labels = cls(torch.from_numpy(records_to_rows(object_label_array)), input_size_hw, t_us)
         labels.clamp_to_frame_()
         if downsample_factor is not None:
             labels.scale_(1.0 / downsample_factor)
@@ -95,42 +103,42 @@ class ObjectLabels:
     @property
     def t(self) -> Tensor:
         """Time in microseconds, rounded to float32 (exact: ``t_us``); 0 marks pseudo labels."""
-        return self.object_labels[:, 0]
+        return self.object_labels[:, Label.T]
 
     @property
     def x(self) -> Tensor:
         """Left edge in pixels."""
-        return self.object_labels[:, 1]
+        return self.object_labels[:, Label.X]
 
     @property
     def y(self) -> Tensor:
         """Top edge in pixels."""
-        return self.object_labels[:, 2]
+        return self.object_labels[:, Label.Y]
 
     @property
     def w(self) -> Tensor:
         """Width in pixels."""
-        return self.object_labels[:, 3]
+        return self.object_labels[:, Label.W]
 
     @property
     def h(self) -> Tensor:
         """Height in pixels."""
-        return self.object_labels[:, 4]
+        return self.object_labels[:, Label.H]
 
     @property
     def class_id(self) -> Tensor:
         """Class index as a float; ``IGNORE_LABEL`` marks ignored boxes."""
-        return self.object_labels[:, 5]
+        return self.object_labels[:, Label.CLASS_ID]
 
     @property
     def class_confidence(self) -> Tensor:
         """Class score in [0, 1]; 1 for ground truth."""
-        return self.object_labels[:, 6]
+        return self.object_labels[:, Label.CLASS_CONFIDENCE]
 
     @property
     def objectness(self) -> Tensor:
         """Objectness in [0, 1]; 1 for ground truth."""
-        return self.object_labels[:, 7]
+        return self.object_labels[:, Label.OBJECTNESS]
 
     def is_gt_label(self) -> Tensor:
         """Bool [N]: which boxes are ground truth."""
@@ -203,7 +211,7 @@ class ObjectLabels:
         if format_ == "yolox":
             return yolox_rows(self.object_labels)
         if format_ == "prophesee":
-            return self.object_labels[:, :7]
+            return self.object_labels[:, _PROPHESEE]
         raise UserError(
             expected="'yolox' or 'prophesee'", got=repr(format_), where="label format", fix="choose one of the two"
         )
@@ -219,16 +227,11 @@ class ObjectLabels:
 
 def yolox_rows(rows: Tensor) -> Tensor:
     """Label rows [N, 8] as [N, 7]: class_id, centre x, centre y, w, h, objectness, class_confidence."""
-    size = rows[:, 3:5]
-    class_id, objectness, confidence = (rows[:, i : i + 1] for i in _YOLOX_TAIL)
-    return torch.cat((class_id, rows[:, 1:3] + size / 2, size, objectness, confidence), dim=1)
+    size, (class_id, objectness, confidence) = rows[:, Label.WH], (rows[:, column, None] for column in _YOLOX)
+    return torch.cat((class_id, rows[:, Label.XY] + size / 2, size, objectness, confidence), dim=1)
 
 
 def _structured(rows: Tensor, t_us: Tensor, override: int | None, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    values = rows.detach().cpu().numpy()
-    out = np.zeros(len(values), dtype=dtype)
-    for column, name in enumerate(LABEL_COLUMNS):
-        if name in (dtype.names or ()) and name != "t":
-            out[name] = values[:, column]
+    out = rows_to_records(rows.detach().cpu().numpy(), dtype)
     out["t"] = t_us.cpu().numpy() if override is None else override
     return out

@@ -13,6 +13,7 @@ from torch import Tensor
 from data.labels.object_labels import ObjectLabels
 from data.sequences.layout import FrameReader, SequencePaths, StoredLabels, read_labels
 from utils.arrays import load_npy
+from utils.boxes import Label
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -145,7 +146,7 @@ def boxes_per_class(sequence: EventSequence, num_classes: int) -> Int64Array:
     """Visible boxes of each labelled frame and class, int64 [F, num_classes]; other class ids do not count."""
     counts = np.zeros((sequence.num_labelled, num_classes), dtype=np.int64)
     frame = np.repeat(np.arange(sequence.num_labelled), np.diff(sequence.first_row))
-    class_id = sequence.rows[:, 5].numpy().astype(np.int64)
+    class_id = sequence.rows[:, Label.CLASS_ID].numpy().astype(np.int64)
     wanted = (class_id < num_classes) & sequence.visible[frame]
     np.add.at(counts, (frame[wanted], class_id[wanted]), 1)
     return counts

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
+from modules.evaluation.views import merge_views
 from modules.processes.gather import gather_arrays, share_figures
-from utils.boxes import BBOX_DTYPE
+from utils.boxes import BBOX_DTYPE, Detection, FloatArray
 from utils.evaluation.convert import detections_to_boxes
 from utils.evaluation.prophesee import PropheseeEvaluator
 
@@ -21,32 +20,21 @@ FrameKey = tuple[str, int]
 BoxArray = npt.NDArray[Any]
 
 
-def hflip_detections(detections: Tensor, width: int) -> Tensor:
-    """Mirror rows x1, y1, x2, y2, ... [n, 7] in a frame of ``width`` pixels: x becomes width − 1 − x."""
-    mirrored = detections.clone()
-    mirrored[:, 0] = width - 1 - detections[:, 2]
-    mirrored[:, 2] = width - 1 - detections[:, 0]
-    return mirrored
-
-
-def merge_detections(views: Sequence[npt.NDArray[np.float32]], nms_threshold: float) -> npt.NDArray[np.float32]:
-    """Join the detections [n_i, 7] of several views of a frame by class-aware NMS on objectness·class confidence."""
-    rows = torch.from_numpy(np.concatenate(views))
-    keep = batched_nms(rows[:, :4], rows[:, 4] * rows[:, 5], rows[:, 6].long(), nms_threshold)
-    return rows[keep].numpy()
-
-
 @dataclass
 class DetectionCollector:
     """Detections and labels by (sequence, frame), until an evaluation is due."""
 
-    views: dict[FrameKey, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
+    views: dict[FrameKey, list[FloatArray]] = field(default_factory=dict)
     labels: dict[FrameKey, BoxArray] = field(default_factory=dict)
     times: dict[FrameKey, int] = field(default_factory=dict)
 
-    def add_detections(self, key: FrameKey, detections: Tensor) -> None:
-        """Add one view of a frame, [n, 7]."""
-        self.views.setdefault(key, []).append(detections.detach().cpu().float().numpy())
+    def add_detections(self, key: FrameKey, detections: Tensor, mirrored_in: int | None = None) -> None:
+        """Add one view of a frame, [n, 7]; ``mirrored_in`` gives the width of a frame that was mirrored."""
+        rows = detections.detach().cpu().float().numpy()
+        if mirrored_in is not None:
+            rows = rows.copy()
+            Detection.mirror_(rows, mirrored_in)
+        self.views.setdefault(key, []).append(rows)
 
     def add_labels(self, key: FrameKey, labels: BoxArray, t_us: int) -> None:
         """Add the ground truth of a frame, structured array [n].
@@ -86,8 +74,8 @@ class DetectionCollector:
         """Labels and merged detections of this process as flat arrays; ``_frames`` takes them apart."""
         keys, gt, dt = sorted(self.labels), [], []
         for key in keys:
-            views = self.views.get(key, [np.zeros((0, 7), np.float32)])
-            merged = views[0] if len(views) == 1 else merge_detections(views, nms_threshold)
+            views = self.views.get(key, [np.zeros((0, len(Detection)), np.float32)])
+            merged = views[0] if len(views) == 1 else merge_views(views, Detection, nms_threshold)
             gt.append(self.labels[key])
             dt.append(detections_to_boxes(merged, self.times[key]))
         names = [key[0].encode() for key in keys]

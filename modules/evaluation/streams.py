@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from models.rnn_states import LstmStates, RNNStates
-from modules.evaluation.collector import DetectionCollector, FrameKey, hflip_detections
+from modules.evaluation.collector import DetectionCollector, FrameKey
 from modules.evaluation.evaluator import evaluator_from_config
-from modules.evaluation.views import hflip_lanes
+from modules.evaluation.views import hflip_lanes, plain_frame
 
 
 class StreamDetector(Protocol):
@@ -86,7 +86,7 @@ class StreamingEvaluation:
         detections = detector.detect(features, torch.tensor(picks, device=detector.device))
         for (t, lane, view), found in zip(rows, detections, strict=True):
             key = self.key(batch, t, lane)
-            self.collector.add_detections(key, hflip_detections(found, frames.shape[-1]) if view else found)
+            self.collector.add_detections(key, found, frames.shape[-1] if view else None)
             if dataloader_idx == 0 and not view:
                 labels = batch["labels"].at(t, lane)
                 self.collector.add_labels(key, labels.to_structured(), (key[1] + 1) * self.frame_us)
@@ -103,5 +103,5 @@ class StreamingEvaluation:
 
     def key(self, batch: Mapping[str, Any], t: int, lane: int) -> FrameKey:
         """Sequence and frame whose label belongs to this frame: reversed frames carry that of their neighbour."""
-        shift = self.tflip_offset if bool(batch["is_reversed"][lane]) else 0
-        return batch["path"][lane], int(batch["ev_idx"][t, lane]) + shift
+        number, reverse = int(batch["ev_idx"][t, lane]), bool(batch["is_reversed"][lane])
+        return batch["path"][lane], plain_frame(number, reverse, self.tflip_offset)

@@ -1,18 +1,24 @@
-"""Views of a sequence for test-time augmentation: mirrored lanes, mirrored boxes, and merging what views found."""
+"""Views of a sequence for test-time augmentation, the same for evaluation and labelling.
+
+Mirrored frames run as lanes of their own, reversed time is a pass of its own; what they find is moved to the plain
+frame and merged.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torchvision.ops import batched_nms
 
-FloatArray = npt.NDArray[np.float32]
+from utils.boxes import Detection, FloatArray, Label
 
 NMS_THRESHOLD = 0.45
 """Overlap above which the weaker of two boxes of a class is dropped (LEOD)."""
+
+BoxForm = type[Label] | type[Detection]
+"""Which rows boxes are: label rows [n, 8] or detections [n, 7]."""
 
 
 def hflip_lanes(frames: torch.Tensor) -> torch.Tensor:
@@ -20,20 +26,23 @@ def hflip_lanes(frames: torch.Tensor) -> torch.Tensor:
     return torch.cat([frames, frames.flip(-1)], dim=1)
 
 
-def hflip_labels(labels: FloatArray, width: int) -> FloatArray:
-    """Mirror label rows t, x, y, w, h, … [n, ≥5]: x becomes width − 1 − x − w."""
-    mirrored = labels.copy()
-    mirrored[:, 1] = np.float32(width - 1) - labels[:, 1] - labels[:, 3]
-    return mirrored
+def plain_frame(number: int, reverse: bool, tflip_offset: int) -> int:
+    """Frame of the plain sequence whose boxes a frame shows: a reversed one those of its neighbour."""
+    return number + tflip_offset if reverse else number
 
 
-def merge_labels(views: Sequence[FloatArray], threshold: float = NMS_THRESHOLD) -> FloatArray:
-    """Merge label rows t, x, y, w, h, class, class confidence, objectness of several views by class-aware NMS.
+def merge_views(views: Sequence[FloatArray], form: BoxForm, threshold: float = NMS_THRESHOLD) -> FloatArray:
+    """Merge what several views of a frame found by class-aware NMS.
+
+    Args:
+        views: rows of ``form``, those of mirrored views already mirrored back (``form.mirror_``).
+        form: which rows they are.
+        threshold: overlap above which the weaker of two boxes of a class goes.
 
     Returns:
-        The kept rows [n, 8], best objectness · class confidence first.
+        The kept rows, best objectness · class confidence first.
     """
-    rows = np.concatenate(views).astype(np.float32)
-    corners = torch.from_numpy(np.concatenate([rows[:, 1:3], rows[:, 1:3] + rows[:, 3:5]], axis=1))
-    scores = torch.from_numpy(rows[:, 7] * rows[:, 6])
-    return rows[batched_nms(corners, scores, torch.from_numpy(rows[:, 5]), threshold).numpy()]
+    rows = torch.from_numpy(np.concatenate(views).astype(np.float32))
+    scores = rows[:, form.OBJECTNESS] * rows[:, form.CLASS_CONFIDENCE]
+    corners = torch.stack(form.corners(rows), dim=1)
+    return rows[batched_nms(corners, scores, rows[:, form.CLASS_ID], threshold)].numpy()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from utils.boxes import paired_iou
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -57,7 +59,7 @@ def pair_boxes(boxes: FloatArray, box_group: IntArray, labels: FloatArray, label
     box = np.repeat(np.arange(len(boxes)), count)
     within = np.arange(len(box)) - np.repeat(np.cumsum(count) - count, count)
     label = order[np.repeat(first, count) + within]
-    return Pairs(box, label, _iou(boxes[box], labels[label]), len(boxes), len(labels))
+    return Pairs(box, label, paired_iou(boxes[box], labels[label]), len(boxes), len(labels))
 
 
 def match_one_to_one(pairs: Pairs, box_group: IntArray, score: FloatArray, threshold: float) -> IntArray:
@@ -95,12 +97,3 @@ def _rank_in_group(group: IntArray, score: FloatArray) -> IntArray:
     rank = np.empty(len(group), dtype=np.int64)
     rank[order] = np.arange(len(group)) - np.searchsorted(ordered, ordered, side="left")
     return rank
-
-
-def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Overlap of x, y, w, h rows, element by element."""
-    low = np.maximum(a[:, :2], b[:, :2])
-    high = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:])
-    inter = np.clip(high - low, 0, None).prod(axis=1)
-    union = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)

@@ -14,13 +14,14 @@ from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.dataset import KEPT_VIEWS_DIR, MANIFEST
-from modules.labelling.sequence_boxes import EventSeqData, FloatArray, rows_to_records
+from modules.labelling.sequence_boxes import EventSeqData
 from utils.atomic import atomic_path
+from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.progress import track
 
 RATES = ("precision_50", "recall_50", "f1_50")
-_NONE = np.zeros((0, 8), dtype=np.float32)
+_NONE = np.zeros((0, len(Label)), dtype=np.float32)
 
 
 @dataclass(frozen=True)

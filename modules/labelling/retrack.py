@@ -12,8 +12,8 @@ import numpy as np
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import complete_dataset, prepare_dataset
-from modules.labelling.sequence_boxes import EventSeqData, records_to_rows
-from utils.boxes import IGNORE_LABEL
+from modules.labelling.sequence_boxes import EventSeqData
+from utils.boxes import IGNORE_LABEL, Label, records_to_rows
 from utils.progress import track
 
 
@@ -49,7 +49,9 @@ def retrack_dataset(
                 sequence.set_ground_truth(frame, records)
                 continue
             rows = records_to_rows(records)
-            passed = config.thresholds.mask(rows[:, 5], rows[:, 7], rows[:, 6])
+            passed = config.thresholds.mask(
+                rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE]
+            )
             keep = passed | ((records["class_id"] == IGNORE_LABEL) & (records["objectness"] > 0))
             sequence.update([rows[keep]], np.array([frame]))
         sequence.save(save_dir, source)

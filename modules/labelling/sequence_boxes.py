@@ -10,12 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from data.sequences.layout import SequencePaths, StoredLabels, write_label_sequence
-from modules.evaluation.views import NMS_THRESHOLD, hflip_labels, merge_labels
+from modules.evaluation.views import NMS_THRESHOLD, merge_views, plain_frame
 from modules.labelling.config import ScoreThresholds
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
-from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, LABEL_COLUMNS
+from utils.boxes import (
+    BBOX_DTYPE,
+    IGNORE_LABEL,
+    Detection,
+    FloatArray,
+    Label,
+    detections_to_rows,
+    records_to_rows,
+    rows_to_records,
+)
 
-FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 MIN_SIDE = 5
@@ -30,7 +38,8 @@ def crop_boxes(corners: FloatArray, frame_hw: tuple[int, int]) -> tuple[FloatArr
     """
     height, width = frame_hw
     clipped = np.clip(corners, 0, np.array([width - 1, height - 1] * 2, dtype=np.float32)).astype(np.float32)
-    w, h = clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]
+    x0, y0, x1, y1 = Detection.corners(clipped)
+    w, h = x1 - x0, y1 - y0
     return clipped, (w >= MIN_SIDE) & (h >= MIN_SIDE) & (w <= 9 * width // 10)
 
 
@@ -40,34 +49,19 @@ def detections_to_labels(
     """Keep confident detections of a plausible size as label rows with t = 0.
 
     Args:
-        detections: rows x1, y1, x2, y2, objectness, class confidence, class [n, 7], of one or of many frames.
+        detections: rows [n, 7] (``Detection``), of one or of many frames.
         thresholds: scores, exclusive.
         frame_hw: size of the representation, pixels.
 
     Returns:
         Label rows [m, 8], and which of the n detections they are.
     """
-    corners, plausible = crop_boxes(detections[:, :4], frame_hw)
-    keep = plausible & thresholds.mask(detections[:, 6], detections[:, 4], detections[:, 5])
-    corners, kept = corners[keep], detections[keep]
-    rows = np.zeros((len(kept), len(LABEL_COLUMNS)), dtype=np.float32)
-    rows[:, 1:3] = corners[:, :2]
-    rows[:, 3:5] = corners[:, 2:] - corners[:, :2]
-    rows[:, 5], rows[:, 6], rows[:, 7] = kept[:, 6], kept[:, 5], kept[:, 4]
-    return rows, keep
-
-
-def rows_to_records(rows: FloatArray) -> npt.NDArray[Any]:
-    """Label rows [n, 8] as ``BBOX_DTYPE`` records."""
-    records = np.zeros(len(rows), dtype=BBOX_DTYPE)
-    for column, name in enumerate(LABEL_COLUMNS):
-        records[name] = rows[:, column]
-    return records
-
-
-def records_to_rows(records: npt.NDArray[Any]) -> FloatArray:
-    """``BBOX_DTYPE`` records as label rows [n, 8] (times rounded to float32)."""
-    return np.stack([records[name].astype(np.float32) for name in LABEL_COLUMNS], axis=1)
+    corners, plausible = crop_boxes(detections[:, Detection.CORNERS], frame_hw)
+    class_id, objectness = detections[:, Detection.CLASS_ID], detections[:, Detection.OBJECTNESS]
+    keep = plausible & thresholds.mask(class_id, objectness, detections[:, Detection.CLASS_CONFIDENCE])
+    kept = detections[keep]
+    kept[:, Detection.CORNERS] = corners[keep]
+    return detections_to_rows(kept), keep
 
 
 class EventSeqData:
@@ -123,11 +117,13 @@ class EventSeqData:
         width = round(self.frame_hw[1] / self.scale_ratio)
         padded = np.zeros(len(labels), dtype=bool) if is_padded_mask is None else is_padded_mask
         for rows, number, padding in zip(labels, ev_idx, padded, strict=True):
-            frame = int(number) + (tflip_offset if is_tflip else 0)
+            frame = plain_frame(int(number), is_tflip, tflip_offset)
             if rows is None or padding or frame < 0:
                 continue
-            rows = hflip_labels(rows, width) if is_hflip else rows.astype(np.float32)
-            rows[:, 1:5] *= np.float32(self.scale_ratio)
+            rows = rows.astype(np.float32)  # a copy
+            if is_hflip:
+                Label.mirror_(rows, width)
+            rows[:, Label.XYWH] *= np.float32(self.scale_ratio)
             self._frames.append(frame)
             self._rows.append(rows)
             self._views.append(is_hflip + 2 * is_tflip)
@@ -144,7 +140,7 @@ class EventSeqData:
             "frames": np.array(self._frames, dtype=np.int64),
             "views": np.array(self._views, dtype=np.int64),
             "counts": counts,
-            "rows": np.concatenate([*self._rows, np.zeros((0, len(LABEL_COLUMNS)), dtype=np.float32)]),
+            "rows": np.concatenate([*self._rows, np.zeros((0, len(Label)), dtype=np.float32)]),
             "gt_frames": np.array([frame for frame, _ in gt], dtype=np.int64),
             "gt_counts": np.array([len(records) for _, records in gt], dtype=np.int64),
             "gt": np.concatenate([np.zeros(0, dtype=BBOX_DTYPE), *(records for _, records in gt)]),
@@ -179,9 +175,9 @@ class EventSeqData:
         merged = {frame: records_to_rows(records) for frame, records in self.ground_truth.items()}
         for frame, parts in views.items():
             if frame not in merged:
-                labelled = [rows for rows in parts if (rows[:, 0] > 0).any()]
+                labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
                 single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
-                merged[frame] = merge_labels(parts, self.nms_threshold) if single is None else single
+                merged[frame] = merge_views(parts, Label, self.nms_threshold) if single is None else single
         return {frame: rows for frame, rows in sorted(merged.items()) if len(rows)}
 
     def finish(self) -> StoredLabels:
@@ -192,7 +188,7 @@ class EventSeqData:
             masks, painted = filter_tracks(list(boxes), list(boxes.values()), self.frame_hw, config)
             for (frame, rows), mask in zip(list(boxes.items()), masks, strict=True):
                 boxes[frame] = rows.copy()
-                boxes[frame][mask, 5] = IGNORE_LABEL
+                boxes[frame][mask, Label.CLASS_ID] = IGNORE_LABEL
             for frame, rows in painted.items():
                 boxes[frame] = np.concatenate([boxes[frame], rows]) if frame in boxes else rows
         frames = sorted(boxes)

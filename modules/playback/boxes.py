@@ -14,7 +14,7 @@ from data.events.bbox import read_bbox_npy
 from data.sequences.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
 from modules.playback.sequence import find_representation, sequence_paths, sequence_times
 from modules.playback.sources import EventSource, FrameFormat, Int64Array
-from utils.boxes import IGNORE_LABEL
+from utils.boxes import IGNORE_LABEL, Detection
 from utils.errors import UserError
 from utils.pictures.overlay import BoxKind, DrawnBox
 
@@ -36,7 +36,7 @@ class FrameDetector(Protocol):
         ...
 
     def step(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Boxes [n, 7] = x1, y1, x2, y2, objectness, class confidence, class of a frame uint8 [C, H, W]."""
+        """Boxes [n, 7] (``Detection``) of a frame uint8 [C, H, W]."""
         ...
 
 
@@ -200,12 +200,12 @@ class Detections:
 
     def _drawn(self, rows: npt.NDArray[Any]) -> list[DrawnBox]:
         rows = np.asarray(rows, dtype=np.float64)
-        scores = rows[:, 4] * rows[:, 5]
+        scores = rows[:, Detection.OBJECTNESS] * rows[:, Detection.CLASS_CONFIDENCE]
         order = [index for index in np.argsort(scores, kind="stable") if scores[index] >= self._min_score]
         boxes = []
         for index in order:
-            x1, y1, x2, y2 = (float(value) * self._factor for value in rows[index, :4])
-            class_id = int(rows[index, 6])
+            x1, y1, x2, y2 = (float(value) * self._factor for value in rows[index, Detection.CORNERS])
+            class_id = int(rows[index, Detection.CLASS_ID])
             text = f"{class_name(self._detector.classes, class_id)} {scores[index]:.2f}"
             boxes.append(DrawnBox((x1, y1, x2, y2), BoxKind.PREDICTION, class_id, text))
         return boxes

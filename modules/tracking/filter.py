@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from modules.tracking.kernel import M_CX, M_CY, M_FRAME, M_H, M_TRACK, M_W
 from modules.tracking.linear import LinearTracker, TrackerConfig, Tracks
-from utils.boxes import IGNORE_LABEL
+from utils.boxes import IGNORE_LABEL, Label
 from utils.errors import UserError
 
 TrackMethod = Literal["forward", "forward or backward"]
@@ -82,7 +83,7 @@ def filter_tracks(
         per_frame = np.split(_unsupported(backward, config.min_track_len), np.cumsum(counts[::-1])[:-1])
         ignored &= np.concatenate(per_frame[::-1])
     masks = np.split(ignored, np.cumsum(counts)[:-1]) if len(counts) else []
-    labelled = {int(frame) for frame, rows in zip(frames, boxes, strict=True) if (rows[:, 0] > 0).any()}
+    labelled = {int(frame) for frame, rows in zip(frames, boxes, strict=True) if (rows[:, Label.T] > 0).any()}
     painted = _painted(forward, config.min_track_len, labelled) if config.inpaint else {}
     return masks, painted
 
@@ -99,13 +100,13 @@ def _unsupported(tracks: Tracks, min_track_len: int) -> npt.NDArray[np.bool_]:
 
 def _painted(tracks: Tracks, min_track_len: int, labelled: set[int]) -> dict[int, npt.NDArray[np.float32]]:
     missed = tracks.missed
-    missed = missed[~_short(tracks, min_track_len)[missed[:, 0].astype(np.int64)]] if len(missed) else missed
-    rows = np.zeros((len(missed), 8), dtype=np.float32)
-    rows[:, 1:3] = missed[:, 2:4] - missed[:, 4:6] / 2
-    rows[:, 3:5] = missed[:, 4:6]
-    rows[:, 5] = IGNORE_LABEL
+    missed = missed[~_short(tracks, min_track_len)[missed[:, M_TRACK].astype(np.int64)]] if len(missed) else missed
+    rows = np.zeros((len(missed), len(Label)), dtype=np.float32)
+    rows[:, Label.XY] = missed[:, [M_CX, M_CY]] - missed[:, [M_W, M_H]] / 2
+    rows[:, Label.WH] = missed[:, [M_W, M_H]]
+    rows[:, Label.CLASS_ID] = IGNORE_LABEL
     painted: dict[int, list[int]] = {}
-    for index, frame in enumerate(missed[:, 1].astype(np.int64).tolist()):
+    for index, frame in enumerate(missed[:, M_FRAME].astype(np.int64).tolist()):
         if frame not in labelled:
             painted.setdefault(frame, []).append(index)
     return {frame: rows[indices] for frame, indices in sorted(painted.items())}

@@ -19,6 +19,8 @@ IntArray = npt.NDArray[np.int64]
 X0, Y0, X1, Y1, LAST, VX, VY, CONFIDENCE, CLASS, COLUMNS = 0, 1, 2, 3, 4, 8, 9, 10, 11, 12
 # Columns of its whole numbers: track, age in frames, and which corner coordinates the border cut since the last match.
 TRACK, AGE, CUT, WHOLE_COLUMNS = 0, 1, 2, 6
+# Columns of a predicted box on a missed frame.
+M_TRACK, M_FRAME, M_CX, M_CY, M_W, M_H, M_CLASS, M_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 @numba.njit(cache=True)
@@ -54,7 +56,7 @@ def follow(
     confidence = np.zeros(num_boxes)
     last_frame = np.zeros(num_boxes, dtype=np.int64)
     hits = np.ones(num_boxes, dtype=np.int64)
-    missed, num_missed = np.zeros((64, 7)), 0
+    missed, num_missed = np.zeros((64, M_COLUMNS)), 0
     live, whole, num_live = np.zeros((64, COLUMNS)), np.zeros((64, WHOLE_COLUMNS), dtype=np.int64), 0
     num_tracks = 0
     for index in range(len(frames)):
@@ -175,9 +177,9 @@ def hit(live: FloatArray, whole: IntArray, corners: FloatArray, weights: FloatAr
 @numba.njit(cache=True)
 def note_missed(out: FloatArray, live: FloatArray, whole: IntArray, frame: int) -> None:
     """Write a track's predicted box as a row track, frame, cx, cy, w, h, class."""
-    out[0], out[1] = whole[TRACK], frame
-    out[2], out[3] = (live[X0] + live[X1]) / 2, (live[Y0] + live[Y1]) / 2
-    out[4], out[5], out[6] = live[X1] - live[X0], live[Y1] - live[Y0], live[CLASS]
+    out[M_TRACK], out[M_FRAME], out[M_CLASS] = whole[TRACK], frame, live[CLASS]
+    out[M_CX], out[M_CY] = (live[X0] + live[X1]) / 2, (live[Y0] + live[Y1]) / 2
+    out[M_W], out[M_H] = live[X1] - live[X0], live[Y1] - live[Y0]
 
 
 @numba.njit(cache=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modules.tracking.kernel import follow
+from modules.tracking.kernel import M_FRAME, M_TRACK, follow
+from utils.boxes import Label
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -88,20 +89,21 @@ class LinearTracker:
         if (np.diff(numbers) <= 0).any():
             raise ValueError(f"frames must ascend: {numbers.tolist()}")
         first = np.concatenate([[0], np.cumsum([len(rows) for rows in boxes])]).astype(np.int64)
-        empty = np.zeros((0, 6), dtype=np.float64)
-        rows = np.concatenate([empty, *(np.asarray(part, dtype=np.float64)[:, :6] for part in boxes)])
-        corners = np.concatenate([rows[:, 1:3], rows[:, 1:3] + rows[:, 3:5]], axis=1)
+        used = slice(Label.T, Label.CLASS_ID + 1)
+        empty = np.zeros((0, Label.CLASS_ID + 1), dtype=np.float64)
+        rows = np.concatenate([empty, *(np.asarray(part, dtype=np.float64)[:, used] for part in boxes)])
+        corners = np.stack(Label.corners(rows), axis=1)
         q = self.config.decay
         span = int(numbers[-1] - numbers[0]) + 2 if len(numbers) else 1
         weights = q * (1 - q ** np.arange(span, dtype=np.float64)) / (1 - q)
         track_id, confidence, last_frame, hits, alive, missed = follow(
-            numbers, first, corners, rows[:, 5].copy(), self._limit, weights, self.config.iou_threshold, q,
+            numbers, first, corners, rows[:, Label.CLASS_ID].copy(), self._limit, weights, self.config.iou_threshold, q,
             self.config.min_confidence,
         )  # fmt: skip
         done = np.ones(len(hits), dtype=bool)
         done[alive] = False
         is_gt = np.zeros(len(hits), dtype=bool)
-        is_gt[track_id[rows[:, 0] > 0]] = True
-        missed = missed[missed[:, 1] < last_frame[missed[:, 0].astype(np.int64)]]
-        missed = missed[np.lexsort((missed[:, 1], missed[:, 0]))]
+        is_gt[track_id[rows[:, Label.T] > 0]] = True
+        missed = missed[missed[:, M_FRAME] < last_frame[missed[:, M_TRACK].astype(np.int64)]]
+        missed = missed[np.lexsort((missed[:, M_FRAME], missed[:, M_TRACK]))]
         return Tracks(track_id, confidence, hits, done, is_gt, np.bincount(track_id, minlength=len(hits)), missed)

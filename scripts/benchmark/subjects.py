@@ -12,6 +12,7 @@ from config.compose import compose
 from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
 from models.detection.rnndet.build import detector_config
 from models.detection.rnndet.detector import YoloXDetector
+from models.detection.yolox.columns import Target
 from utils.errors import UserError
 from utils.padding import padded_size
 
@@ -66,10 +67,10 @@ class Subject:
         """Boxes for ``count`` frames, [count, boxes, 7]."""
         draw = torch.rand((count, boxes, 4), generator=torch.Generator().manual_seed(0))
         height, width = self.frame_hw
-        rows = torch.ones(count, boxes, 7)
-        rows[..., 0] = torch.arange(boxes) % self.detector.cfg.head.num_classes
-        rows[..., 1], rows[..., 2] = width * (0.2 + 0.6 * draw[..., 0]), height * (0.2 + 0.6 * draw[..., 1])
-        rows[..., 3], rows[..., 4] = width * (0.1 + 0.2 * draw[..., 2]), height * (0.1 + 0.2 * draw[..., 3])
+        rows = torch.ones(count, boxes, len(Target))
+        rows[..., Target.CLASS_ID] = torch.arange(boxes) % self.detector.cfg.head.num_classes
+        low, extent = torch.tensor([0.2, 0.2, 0.1, 0.1]), torch.tensor([0.6, 0.6, 0.2, 0.2])
+        rows[..., Target.BOX] = torch.tensor([width, height, width, height]) * (low + extent * draw)
         return rows.to(self.device)
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from scripts.benchmark.measure import write_section
+from utils.boxes import Label
 from utils.commands.cli import run_command
 
 FRAME_HW = (240, 304)
@@ -49,9 +50,9 @@ def wandering_boxes(frames: int, boxes: int, missed: float, seed: int = 0) -> li
         position = position + velocity
         velocity = np.where((position < 0) | (position + size > limit), -velocity, velocity)
         position = np.clip(position, 0, limit - size)
-        rows = np.zeros((boxes, 8), dtype=np.float32)
-        rows[:, 1:3], rows[:, 3:5] = position + rng.normal(0, 0.7, (boxes, 2)), size
-        rows[:, 5], rows[:, 6:] = np.arange(boxes) % 2, 0.8
+        rows = np.full((boxes, len(Label)), 0.8, dtype=np.float32)
+        rows[:, Label.T], rows[:, Label.CLASS_ID] = 0, np.arange(boxes) % 2
+        rows[:, Label.XY], rows[:, Label.WH] = position + rng.normal(0, 0.7, (boxes, 2)), size
         sequence.append(rows[rng.random(boxes) >= missed])
     return sequence
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from faster_coco_eval import COCO, COCOeval_faster
 
+from utils.boxes import paired_iou
 from utils.evaluation.windows import Windows
 
 METRICS: tuple[str, ...] = ("AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L")
@@ -127,10 +128,7 @@ def overlaps(
     begin = np.cumsum(count) - count  # of each detection's overlaps
     row = np.repeat(np.arange(len(detections)), count)
     a, b = dt[2][detections[row]], gt[2][labels[np.arange(len(row)) - begin[row] + first[row]]]
-    side = np.minimum(a[:, :2] + a[:, 2:], b[:, :2] + b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    inter = np.where((side > 0).all(axis=1), side[:, 0] * side[:, 1], 0.0)
-    union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - inter
-    iou = np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)
+    iou = paired_iou(a, b)
 
     starts = np.flatnonzero(np.diff(dt_group, prepend=-1))
     stops = np.append(starts[1:], len(dt_group))
@@ -171,9 +169,9 @@ def _coco_dict(windows: Windows, scores: npt.NDArray[np.float64] | None, num_cla
     boxes, window = (windows.gt, windows.gt_window) if scores is None else (windows.dt, windows.dt_window)
     known = np.flatnonzero(boxes["class_id"] < num_classes)
     boxes, window = boxes[known], window[known]
-    corners = np.stack([boxes[name].astype(np.float64) for name in ("x", "y", "w", "h")], axis=1)
+    sides = [boxes[name].astype(np.float64) for name in ("x", "y", "w", "h")]
     ranks = np.ones(len(known)) if scores is None else scores[known]
-    columns = (window + 1, boxes["class_id"].astype(np.int64) + 1, corners, corners[:, 2] * corners[:, 3], ranks)
+    columns = (window + 1, boxes["class_id"].astype(np.int64) + 1, np.stack(sides, axis=1), sides[2] * sides[3], ranks)
     annotations = [
         {
             "id": index,

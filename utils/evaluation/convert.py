@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from utils.boxes import BBOX_DTYPE
+from utils.boxes import FloatArray, detections_to_rows, rows_to_records
 
 
-def detections_to_boxes(detections: npt.NDArray[np.floating[Any]], t_us: int) -> npt.NDArray[Any]:
-    """Turn rows x1, y1, x2, y2, objectness, class confidence, class into ``BBOX_DTYPE`` records.
+def detections_to_boxes(detections: FloatArray, t_us: int) -> npt.NDArray[Any]:
+    """Turn detections into ``BBOX_DTYPE`` records.
 
     ``class_confidence`` is the class score alone, by which the Prophesee protocol ranks.
 
     Args:
-        detections: [n, 7], pixels.
+        detections: rows [n, 7] (``Detection``), pixels.
         t_us: time of the frame in microseconds, given to every box.
     """
-    boxes = np.zeros(len(detections), dtype=BBOX_DTYPE)
+    boxes = rows_to_records(detections_to_rows(detections))
     boxes["t"] = t_us
-    boxes["x"], boxes["y"] = detections[:, 0], detections[:, 1]
-    boxes["w"], boxes["h"] = detections[:, 2] - detections[:, 0], detections[:, 3] - detections[:, 1]
-    boxes["objectness"], boxes["class_confidence"] = detections[:, 4], detections[:, 5]
-    boxes["class_id"] = detections[:, 6]
     return boxes

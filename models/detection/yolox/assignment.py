@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.detection.yolox.anchors import Anchors
+from models.detection.yolox.columns import Output, corners
 
 CENTRE_RADIUS = 1.5
 """An anchor is a candidate for a box when its centre lies within this many strides of the box's centre."""
@@ -58,11 +59,9 @@ def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     tensor([[[1.0000, 0.3333]]])
     """
     a, b = a.unsqueeze(2), b.unsqueeze(1)
-    half_a, half_b = a[..., 2:] / 2, b[..., 2:] / 2
-    low = torch.maximum(a[..., :2] - half_a, b[..., :2] - half_b)
-    high = torch.minimum(a[..., :2] + half_a, b[..., :2] + half_b)
-    intersection = (high - low).clamp(min=0).prod(-1)
-    union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - intersection
+    (low_a, high_a), (low_b, high_b) = corners(a), corners(b)
+    intersection = (torch.minimum(high_a, high_b) - torch.maximum(low_a, low_b)).clamp(min=0).prod(-1)
+    union = a[..., Output.SIZE].prod(-1) + b[..., Output.SIZE].prod(-1) - intersection
     return intersection / union.clamp(min=1e-16)
 
 
@@ -70,8 +69,8 @@ def near_anchors(boxes: Tensor, anchors: Anchors) -> Tensor:
     """Anchors whose centre lies within 1.5 strides of a box's centre on both axes: bool [N, M, A]."""
     centre = anchors.centre
     reach = CENTRE_RADIUS * anchors.stride[:, 0]
-    near_x = (centre[:, 0] - boxes[..., 0:1]).abs() < reach
-    near_y = (centre[:, 1] - boxes[..., 1:2]).abs() < reach
+    near_x = (centre[:, 0] - boxes[..., Output.CX, None]).abs() < reach
+    near_y = (centre[:, 1] - boxes[..., Output.CY, None]).abs() < reach
     return near_x & near_y
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.detection.yolox.anchors import Anchors, make_anchors
 from models.detection.yolox.blocks import BaseConv, spatial_conv
+from models.detection.yolox.columns import Output
 from models.detection.yolox.config import HeadConfig
 from models.detection.yolox.losses import detection_losses
 
@@ -95,9 +96,9 @@ class YOLOXHead(nn.Module):
         Returns:
             [N, A, 5 + classes]: cx, cy, w, h in pixels of the padded input, objectness, class probabilities.
         """
-        centre = (raw[..., :2] + anchors.grid) * anchors.stride
-        size = raw[..., 2:4].exp() * anchors.stride
-        return torch.cat((centre, size, raw[..., 4:].sigmoid()), dim=-1)
+        centre = (raw[..., Output.CENTRE] + anchors.grid) * anchors.stride
+        size = raw[..., Output.SIZE].exp() * anchors.stride
+        return torch.cat((centre, size, raw[..., Output.SCORES].sigmoid()), dim=-1)
 
     def forward(
         self, features: tuple[Tensor, ...], targets: Tensor | None = None
@@ -118,5 +119,5 @@ class YOLOXHead(nn.Module):
             predictions = self.decode(raw, anchors)
             if targets is None:
                 return predictions, None
-            losses = detection_losses(raw, predictions[..., :4], anchors, targets.to(raw.dtype), self.cfg)
+            losses = detection_losses(raw, predictions[..., Output.BOX], anchors, targets.to(raw.dtype), self.cfg)
         return predictions.detach(), losses

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.detection.yolox.anchors import Anchors
 from models.detection.yolox.assignment import Assignment, Boxes, assign
+from models.detection.yolox.columns import Output, Target, corners
 from models.detection.yolox.config import HeadConfig
 
 IOU_LOSS_WEIGHT = 5.0
@@ -24,26 +25,26 @@ def split_targets(targets: Tensor, cfg: HeadConfig) -> Boxes:
         cfg: a box is ignored if its class id is none of the classes or, with ``ignore_bbox_thresh``, if its
             objectness or class confidence lies below the threshold of its class.
     """
-    box = targets[..., 1:5]
-    real = (box[..., 2] > 0) & (box[..., 3] > 0)
-    class_id = targets[..., 0].long()
+    box = targets[..., Target.BOX]
+    real = (box[..., Output.W] > 0) & (box[..., Output.H] > 0)
+    class_id = targets[..., Target.CLASS_ID].long()
     known = class_id < cfg.num_classes
     class_id = torch.where(known, class_id, 0)
     valid = real & known
     if cfg.ignore_bbox_thresh is not None:
         threshold = targets.new_tensor(cfg.ignore_bbox_thresh)[class_id]
-        valid = valid & (targets[..., 5] >= threshold) & (targets[..., 6] >= threshold)
+        objectness, class_conf = targets[..., Target.OBJECTNESS], targets[..., Target.CLASS_CONFIDENCE]
+        valid = valid & (objectness >= threshold) & (class_conf >= threshold)
     return Boxes(box, class_id, valid, real & ~valid)
 
 
 def box_iou(pred: Tensor, target: Tensor) -> Tensor:
     """Overlap of boxes with their own target: [..., 4], [..., 4] (cx, cy, w, h) -> [...]."""
-    half_p, half_t = pred[..., 2:] / 2, target[..., 2:] / 2
-    low = torch.maximum(pred[..., :2] - half_p, target[..., :2] - half_t)
-    high = torch.minimum(pred[..., :2] + half_p, target[..., :2] + half_t)
-    side = (high - low).clamp(min=0)
-    intersection = side[..., 0] * side[..., 1]
-    union = pred[..., 2] * pred[..., 3] + target[..., 2] * target[..., 3] - intersection
+    (low_p, high_p), (low_t, high_t) = corners(pred), corners(target)
+    width, height = (torch.minimum(high_p, high_t) - torch.maximum(low_p, low_t)).clamp(min=0).unbind(-1)
+    intersection = width * height
+    area_p, area_t = (box[..., Output.W] * box[..., Output.H] for box in (pred, target))
+    union = area_p + area_t - intersection
     return intersection / (union + 1e-16)
 
 
@@ -61,7 +62,7 @@ def box_weights(targets: Tensor, assignment: Assignment, cfg: HeadConfig) -> Ten
     kind, power = cfg.loss_weighting()
     if not kind:
         return None
-    objectness, class_conf = targets[..., 5], targets[..., 6]
+    objectness, class_conf = targets[..., Target.OBJECTNESS], targets[..., Target.CLASS_CONFIDENCE]
     weight = {"obj": objectness, "cls": class_conf, "objxcls": objectness * class_conf}[kind] ** power
     weight = weight.gather(1, assignment.box_index) * assignment.foreground
     mean = mean_over_processes(weight.sum()) / count_over_processes(assignment.foreground)
@@ -86,7 +87,7 @@ def soft_targets(targets: Tensor, assignment: Assignment, cfg: HeadConfig) -> tu
     if not cfg.use_soft_labels:
         return None
     weight = cfg.soft_label_weight
-    tempered = (targets[..., 5:7].clamp(0, 1).logit() / cfg.temperature).sigmoid()
+    tempered = (targets[..., Target.SCORES].clamp(0, 1).logit() / cfg.temperature).sigmoid()
     soft = (1 - weight) + weight * tempered
     objectness, class_conf = (part.gather(1, assignment.box_index) for part in soft.unbind(-1))
     return objectness, class_conf
@@ -136,7 +137,7 @@ def detection_losses(
         scalars loss, iou_loss (weighted), conf_loss, cls_loss, l1_loss, num_fg (foreground anchors per valid box)
         and num_skipped (valid boxes that no anchor can see).
     """
-    obj_logits, cls_logits = raw[..., 4], raw[..., 5:]
+    obj_logits, cls_logits = raw[..., Output.OBJECTNESS], raw[..., Output.CLASSES]
     boxes = split_targets(targets, cfg)
     match = assign(boxes, boxes_pred.detach(), obj_logits.detach(), cls_logits.detach(), anchors)
     foreground = match.foreground
@@ -160,7 +161,7 @@ def detection_losses(
     cls_loss = (cls_terms * box_weight).sum() / num_fg
     l1_loss = raw.new_zeros(())
     if cfg.use_l1:
-        l1_loss = (_l1_terms(raw[..., :4], target_box, foreground, anchors) * box_weight).sum() / num_fg
+        l1_loss = (_l1_terms(raw[..., Output.BOX], target_box, foreground, anchors) * box_weight).sum() / num_fg
     return {
         "loss": IOU_LOSS_WEIGHT * iou_loss + obj_loss + cls_loss + l1_loss,
         "iou_loss": IOU_LOSS_WEIGHT * iou_loss,
@@ -185,7 +186,7 @@ def _objectness_loss(obj_logits: Tensor, match: Assignment, target: Tensor, cfg:
 
 def _l1_terms(raw_box: Tensor, target_box: Tensor, foreground: Tensor, anchors: Anchors) -> Tensor:
     """Distance between raw outputs and the outputs that would give the target exactly: [N, A]."""
-    centre = target_box[..., :2] / anchors.stride - anchors.grid
-    size = (target_box[..., 2:] / anchors.stride + 1e-8).log()
+    centre = target_box[..., Output.CENTRE] / anchors.stride - anchors.grid
+    size = (target_box[..., Output.SIZE] / anchors.stride + 1e-8).log()
     terms = (raw_box - torch.cat((centre, size), dim=-1)).abs().sum(-1)
     return torch.where(foreground, terms, 0.0)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from models.detection.yolox.columns import Output, corners
+from utils.boxes import Detection
+
 
 def postprocess(predictions: Tensor, num_classes: int, conf_thre: float = 0.1, nms_thre: float = 0.45) -> list[Tensor]:
     """Keep confident boxes and suppress overlapping ones of the same class.
@@ -19,21 +22,20 @@ def postprocess(predictions: Tensor, num_classes: int, conf_thre: float = 0.1, n
         nms_thre: IoU above which the weaker of two boxes of one class goes.
 
     Returns:
-        for each image float32 [n, 7] rows x1, y1, x2, y2, objectness, class probability, class; [0, 7] without one.
+        for each image float32 rows [n, 7] (``utils.boxes.Detection``); [0, 7] without one.
     """
     predictions = predictions.detach().float()
-    centre, half = predictions[..., :2], predictions[..., 2:4] / 2
-    corners = torch.cat((centre - half, centre + half), dim=-1)
-    objectness = predictions[..., 4]
-    class_conf, class_id = predictions[..., 5 : 5 + num_classes].max(dim=-1)
+    box = torch.cat(corners(predictions), dim=-1)
+    objectness = predictions[..., Output.OBJECTNESS]
+    class_conf, class_id = predictions[..., Output.CLASSES][..., :num_classes].max(dim=-1)
     scores = objectness * class_conf
     rows = torch.cat(
-        (corners, objectness.unsqueeze(-1), class_conf.unsqueeze(-1), class_id.unsqueeze(-1).to(corners.dtype)), dim=-1
+        (box, objectness.unsqueeze(-1), class_conf.unsqueeze(-1), class_id.unsqueeze(-1).to(box.dtype)), dim=-1
     )
     confident = scores >= conf_thre
     detections = []
     for image_rows, image_scores, mask in zip(rows, scores, confident, strict=True):
         kept = image_rows[mask]
-        order = batched_nms(kept[:, :4], image_scores[mask], kept[:, 6], nms_thre)
+        order = batched_nms(kept[:, Detection.CORNERS], image_scores[mask], kept[:, Detection.CLASS_ID], nms_thre)
         detections.append(kept[order])
     return detections

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.detection.yolox.columns import Output
 from models.detection.yolox.postprocess import postprocess
 from models.layers import cudnn
 from models.layers.attention import MAX_WINDOWS, attend
@@ -204,8 +205,8 @@ def suppression(bench: Bench) -> Result:
     """Time, kernels' launches and waits of :func:`postprocess` for as many frames as a labelling batch has."""
     frames, anchors = (4, 50) if bench.quick else (256, 1680)
     draw = torch.rand(frames, anchors, 7, generator=torch.Generator().manual_seed(0)).to(bench.device)
-    draw[..., :2] *= 250
-    draw[..., 2:4] = 10 + 60 * draw[..., 2:4]
+    draw[..., Output.CENTRE] *= 250
+    draw[..., Output.SIZE] = 10 + 60 * draw[..., Output.SIZE]
     run = partial(postprocess, draw, 2, 0.5, 0.45)
     kept = sum(len(found) for found in run())
     times = measure.alternate({"": run}, 1, 2 if bench.quick else 5, bench.device)[""]

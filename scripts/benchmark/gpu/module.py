@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from config.compose import compose
+from models.detection.yolox.columns import Output
 from modules.detection import Module
 from modules.evaluation.views import hflip_lanes
 from modules.live.streaming_detector import StreamingDetector
@@ -87,7 +88,7 @@ def labelling(bench: Bench, precision: str) -> Result:
             return module.mdl.forward_detect({stage: maps.flatten(0, 1) for stage, maps in features.items()})[0]
 
     predictions = network()
-    scores = (predictions[:64, :, 4] * predictions[:64, :, 5:].amax(-1)).flatten().float()
+    scores = (predictions[:64, :, Output.OBJECTNESS] * predictions[:64, :, Output.CLASSES].amax(-1)).flatten().float()
     share = min(KEPT_BOXES / predictions.shape[1], 0.5)
     settings["confidence_threshold"] = float(scores.cpu().quantile(1 - share))
     detections, _ = whole()

@@ -10,13 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.evaluation.collector import hflip_detections, merge_detections
-from modules.evaluation.views import hflip_labels, hflip_lanes, merge_labels
+from modules.evaluation.views import hflip_lanes, merge_views, plain_frame
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.sequence_boxes import EventSeqData, crop_boxes, detections_to_labels, rows_to_records
+from modules.labelling.sequence_boxes import EventSeqData, crop_boxes, detections_to_labels
 from modules.tracking.filter import TrackFilterConfig
 from tests.helpers.golden_files import GOLDEN, load_golden
-from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
+from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, Detection, FloatArray, Label, rows_to_records
 from utils.errors import UserError
 
 TWO_CLASSES = [0, 1]
@@ -108,16 +107,17 @@ def test_a_laid_aside_pass_changes_nothing(arrays, info):
 
 
 def test_views_of_an_evaluation_equal_reference(arrays, info):
-    views: dict[int, list[torch.Tensor]] = {}
+    views: dict[int, list[FloatArray]] = {}
     for call in range(4):
         hflip, tflip = (bool(flag) for flag in arrays[f"ttares/call{call}/flags_hflip_tflip"])
         for key in arrays:
             if key.startswith(f"ttares/call{call}/pred_ev"):
-                rows = torch.from_numpy(arrays[key])
-                frame = int(key.rsplit("ev", 1)[1]) - tflip
-                views.setdefault(frame, []).append(hflip_detections(rows, 304) if hflip else rows)
+                rows = arrays[key].copy()
+                if hflip:
+                    Detection.mirror_(rows, 304)
+                views.setdefault(plain_frame(int(key.rsplit("ev", 1)[1]), tflip, -1), []).append(rows)
     for index, (_, parts) in enumerate(sorted(views.items())):
-        merged, expected = merge_detections([part.numpy() for part in parts], 0.45), arrays[f"ttares/out/pred{index}"]
+        merged, expected = merge_views(parts, Detection, 0.45), arrays[f"ttares/out/pred{index}"]
         np.testing.assert_allclose(merged[:, 0], expected["x"], atol=1e-4)
         np.testing.assert_allclose(merged[:, 3] - merged[:, 1], expected["h"], atol=1e-4)
         np.testing.assert_array_equal(merged[:, 5], expected["class_confidence"])
@@ -161,7 +161,10 @@ def test_flipping_twice_and_merging_twice_change_nothing(seed, count):
     rows[:, 3:5] = rng.integers(5, 60, (count, 2))
     rows[:, 5] = rng.integers(0, 2, count)
     rows[:, 6:] = rng.uniform(0.1, 1, (count, 2))
-    np.testing.assert_array_equal(hflip_labels(hflip_labels(rows, 200), 200), rows)
-    merged = merge_labels([rows])
-    np.testing.assert_array_equal(merge_labels([merged, merged]), merged)
+    twice = rows.copy()
+    for _ in range(2):
+        Label.mirror_(twice, 200)
+    np.testing.assert_array_equal(twice, rows)
+    merged = merge_views([rows], Label)
+    np.testing.assert_array_equal(merge_views([merged, merged], Label), merged)
     assert len(rows_to_records(merged)) == len(merged) <= count

@@ -13,9 +13,8 @@ from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, w
 from modules.label_quality.figures import compare_boxes, evaluate_pseudo_labels, source_split_of
 from modules.label_quality.matching import match_one_to_one, pair_boxes
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.sequence_boxes import rows_to_records
 from tests.helpers.golden_files import GOLDEN, load_golden
-from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
+from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, rows_to_records
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator
 
