@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_class_ids, check_frame_size
 from modules.data.genx import DataModule
@@ -21,6 +22,7 @@ from modules.processes.shared_work import Process, run_in_processes
 from modules.pseudo_labeler import PseudoLabeler
 from modules.training.trainer import build_trainer, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
+from modules.weights.network_of import KIND, network_of
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
@@ -106,6 +108,7 @@ def main(cfg: DictConfig) -> None:
             where=f"checkpoint={cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
+    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND))
     trainer = build_trainer(cfg, training=False)
     set_seed_and_threads(cfg)
     data_module = fetch_data_module(cfg)

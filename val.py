@@ -6,11 +6,13 @@ import logging
 
 from omegaconf import DictConfig
 
+from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_data
 from modules.evaluation.table import figures_table
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
+from modules.weights.network_of import KIND, network_of
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
@@ -26,6 +28,7 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
+    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND))
     resolve_accelerator(cfg)
     set_seed_and_threads(cfg)
     data_module = fetch_data_module(cfg)

@@ -32,10 +32,8 @@ def test_no_gpu_names_the_override(capsys: pytest.CaptureFixture[str]) -> None:
 def test_checkpoint_of_another_size(capsys: pytest.CaptureFixture[str], dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert run("train.py", *train_arguments(dataset, out)) == 0
-    message = failure(
-        capsys, "val.py", *SMALL, f"dataset.path={dataset}", f"checkpoint={out / 'last.ckpt'}",
-        "model.backbone.embed_dim=32",
-    )  # fmt: skip
+    larger = ("model.backbone.embed_dim=32", f"weight={out / 'last.ckpt'}")
+    message = failure(capsys, "train.py", *train_arguments(dataset, tmp_path / "larger", *larger))
     assert "RVT-T for 2 classes" in message
     assert "16" in message
     three = ("dataset.classes=[a,b,c]", "dataset.pseudo_label.threshold_index=[0,1,1]")

@@ -1,0 +1,117 @@
+"""The network that a checkpoint holds, in place of the one that a command's configuration would build."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modules.checkpoints.files import load_checkpoint_file
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+KIND = ("family", "backbone.name")
+"""Keys of ``model`` that say which kind of network it is; older checkpoints lack them and are of the first kind."""
+
+NAMES = ("name", "short_name", "size_name")
+"""Keys that only name the settings."""
+
+FREE = (
+    # what is done with detections and labels
+    *("label", "postprocess", "use_gt", "only_load_labels", "pseudo_label"),
+    # what follows the dataset
+    *("backbone.input_channels", "backbone.in_res_hw", "backbone.partition_size", "head.num_classes"),
+    # how fast it runs, and in how much memory
+    *("backbone.compile", "backbone.plain_arithmetic", "backbone.use_gradient_checkpointing", "backbone.lstm.fused"),
+    # what only trainings have: where they begin, dropout, the loss
+    *("backbone.pretrained_file", "backbone.T_max_chrono_init"),
+    *("backbone.attention.drop_path", "backbone.attention.drop_mlp", "backbone.lstm.drop_cell_update"),
+    *("head.ignore_label", "head.ignore_bbox_thresh", "head.bbox_loss_weighting", "head.obj_focal_loss"),
+    *("head.ignore_bg_k", "head.use_l1", "head.use_soft_labels", "head.soft_label_weight", "head.temperature"),
+)
+"""Keys of ``model`` that are as the command says, whatever the checkpoint was trained with."""
+
+
+def network_of(path: Path | str, model: Mapping[str, Any], given: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+    """The ``model`` section with the network of a checkpoint's own configuration, which is read as data.
+
+    Keys of ``FREE`` stay as composed, and sections that the checkpoint does not have. A file without a configuration
+    (weights of RVT or LEOD, or none at all) changes nothing: whoever loads its weights compares them.
+
+    Args:
+        path: of the checkpoint.
+        model: the section as composed; interpolations may be unresolved.
+        given: values that the command line asks for, each with its part that does, by their keys below ``model``.
+
+    Raises:
+        UserError: something was asked for that contradicts the checkpoint; the message names the key and both values.
+    """
+    own = _own_section(path)
+    if own is None:
+        return dict(model)
+    for key, (value, source) in given.items():
+        _compare(key, _plain(value), source, own, path)
+    result = {**model, **copy.deepcopy(dict(own))}
+    for key in FREE:
+        section, _, last = key.rpartition(".")
+        ours, theirs = _lookup(model, section), _lookup(result, section)
+        wanted = any(_below(name, key) for name in given)
+        if isinstance(ours, Mapping) and last in ours and isinstance(theirs, dict) and (last in theirs or wanted):
+            theirs[last] = ours[last]
+    log.info("the network is that of %s: %s", path, own.get("name", "its own"))
+    return result
+
+
+def _own_section(path: Path | str) -> Mapping[str, Any] | None:
+    """The ``model`` section that a checkpoint was trained with, None if the file holds none."""
+    try:
+        parameters = load_checkpoint_file(path, map_location="meta").get("hyper_parameters")
+    except UserError:  # pickled objects, or no checkpoint at all, of which the reader of its weights complains
+        return None
+    config = parameters.get("config") if isinstance(parameters, Mapping) else None
+    own = config.get("model") if isinstance(config, Mapping) else None
+    return own if isinstance(own, Mapping) else None
+
+
+def _compare(key: str, value: Any, source: str, own: Mapping[str, Any], path: Path | str) -> None:
+    """Refuse a value that contradicts the checkpoint's.
+
+    Raises:
+        UserError: it does.
+    """
+    theirs = _lookup(own, key)
+    free = key in NAMES or any(_below(key, name) for name in FREE)
+    if free or theirs == value or (theirs is _ABSENT and key in KIND):
+        return
+    raise UserError(
+        expected=f"no model.{key}, as in the checkpoint"
+        if theirs is _ABSENT
+        else f"model.{key}={theirs}, as in the checkpoint",
+        got=f"model.{key}={value}, by {source}",
+        where=f"checkpoint={path}",
+        fix=f"leave {source} out, the network is the checkpoint's; or give the checkpoint that was meant",
+    )
+
+
+_ABSENT = object()
+
+
+def _lookup(section: Mapping[str, Any], key: str) -> Any:
+    """What lies at a dotted key, ``_ABSENT`` if nothing does; the section itself at an empty one."""
+    node: Any = section
+    for part in key.split(".") if key else ():
+        if not isinstance(node, Mapping) or part not in node:
+            return _ABSENT
+        node = node[part]
+    return _plain(node)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _below(key: str, above: str) -> bool:
+    return key == above or key.startswith(f"{above}.")
