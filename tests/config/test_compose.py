@@ -17,7 +17,7 @@ from utils.errors import UserError
 
 register_resolvers()
 
-DATASETS = sorted(file.stem for file in (CONFIG_DIR / "dataset").glob("*.yaml"))
+DATASETS = sorted(file.stem for file in (CONFIG_DIR / "dataset").glob("[!_]*.yaml"))
 
 
 @cache
@@ -108,9 +108,15 @@ def test_two_thresholds_for_three_classes_mean_car_and_others() -> None:
 
 BASE_FILES = [
     "general",
+    "training/default",
+    "hardware/default",
+    "logging/default",
+    "run_folder/default",
     "model/rnndet",
     "model/pseudo_labeler",
-    "dataset/gen1",
+    "dataset/_base",
+    "augmentation/random",
+    "augmentation/stream",
     "self_train",
     "val",
     "predict",

@@ -47,7 +47,7 @@ def explain(error: Exception, config_name: str) -> UserError:
     if unknown_option:
         group, _, option = unknown_option.group(1).rpartition("/")
         folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
-        options = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+        options = sorted({file.stem for folder in folders for file in folder.glob("[!_]*.yaml")})
         return UserError(
             expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
             got=f"'{option}'",
