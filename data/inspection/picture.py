@@ -16,6 +16,7 @@ from data.inspection.summary import MAX_BOXES, SIZE_EDGES, STEP_US
 from data.inspection.text import report_text
 from utils.atomic import atomic_path, write_text
 from utils.errors import UserError
+from utils.pictures.charts import chart
 
 SUFFIXES = (".png", ".html")
 _SIZES = np.concatenate(([0.5], SIZE_EDGES, [2 * SIZE_EDGES[-1]]))
@@ -53,23 +54,16 @@ def save_picture(report: DatasetReport, path: Path) -> None:
 
 def draw(report: DatasetReport) -> bytes:
     """Six panels as PNG: classes, sizes, boxes in a frame, label distances, where boxes are, how much there is."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
-
-    figure = Figure(figsize=(14, 7.5), layout="constrained")
-    figure.suptitle(f"{report.expected.path}   {report.expected.ev_repr_name}", fontsize=11)
-    panels: Any = figure.subplots(2, 3)
-    _classes(panels[0, 0], report)
-    _steps(panels[0, 1], report, "sizes", "box size: square root of the area, pixels", _SIZES)
-    panels[0, 1].set_xscale("log", base=2)
-    panels[0, 1].xaxis.set_major_formatter(ScalarFormatter())
-    _steps(panels[0, 2], report, "boxes_per_label", "boxes in a labelled frame", np.arange(MAX_BOXES + 2) - 0.5)
-    _label_steps(panels[1, 0], report)
-    _centres(panels[1, 1], report)
-    _amounts(panels[1, 2], report)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    buffer, title = io.BytesIO(), f"{report.expected.path}   {report.expected.ev_repr_name}"
+    with chart(buffer, (14, 7.5), rows=2, columns=3, title=title) as panels:
+        _classes(panels[0, 0], report)
+        _steps(panels[0, 1], report, "sizes", "box size: square root of the area, pixels", _SIZES)
+        panels[0, 1].set_xscale("log", base=2)
+        panels[0, 1].xaxis.set_major_formatter("{x:g}")
+        _steps(panels[0, 2], report, "boxes_per_label", "boxes in a labelled frame", np.arange(MAX_BOXES + 2) - 0.5)
+        _label_steps(panels[1, 0], report)
+        _centres(panels[1, 1], report)
+        _amounts(panels[1, 2], report)
     return buffer.getvalue()
 
 
@@ -113,6 +107,7 @@ def _label_steps(axis: Any, report: DatasetReport) -> None:
 def _centres(axis: Any, report: DatasetReport) -> None:
     total = sum((split.centres for split in report.splits.values()), np.zeros((1, 1), dtype=np.int64))
     height, width = report.expected.sensor_hw or (1, 1)
+    axis.grid(visible=False)
     axis.imshow(total, extent=(0, width, height, 0), cmap="magma", aspect="equal")
     axis.set_title("centres of boxes")
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from modules.evaluation.table import figures_table
-from utils.atomic import atomic_path, write_json
+from utils.atomic import write_json
+from utils.pictures.charts import chart
 
 _RATES = ("precision", "recall", "f1")
 _PERCENTS = (25, 50, 75)
@@ -74,23 +75,16 @@ class QualityReport:
 
     def save_picture(self, path: Path | str) -> None:
         """Draw score against overlap, one point a box (at most 20,000, evenly picked), as PNG."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(10, 4.5), layout="constrained")
         picked = np.unique(np.linspace(0, len(self.best_iou) - 1, _MAX_POINTS).astype(np.int64))
         picked = picked if len(self.best_iou) else np.zeros(0, dtype=np.int64)
-        axes: Sequence[Any] = figure.subplots(1, 2, sharey=True)
-        for axis, name in zip(axes, ("objectness", "class_confidence"), strict=True):
-            for class_id, label in enumerate(self.classes):
-                own = picked[self.class_id[picked] == class_id]
-                axis.scatter(getattr(self, name)[own], self.best_iou[own], s=4, alpha=0.4, label=label)
-            axis.set(xlabel=name.replace("_", " "), xlim=(0, 1), ylim=(0, 1))
-            axis.grid(alpha=0.3)
-        axes[0].set_ylabel("largest IoU with a hidden label of the class")
-        axes[0].legend(markerscale=3)
-        with atomic_path(path) as temporary:
-            FigureCanvasAgg(figure).print_png(str(temporary))
+        with chart(path, (10, 4.5), columns=2, share_y=True) as ((*axes,),):
+            for axis, name in zip(axes, ("objectness", "class_confidence"), strict=True):
+                for class_id, label in enumerate(self.classes):
+                    own = picked[self.class_id[picked] == class_id]
+                    axis.scatter(getattr(self, name)[own], self.best_iou[own], s=4, alpha=0.4, label=label)
+                axis.set(xlabel=name.replace("_", " "), xlim=(0, 1), ylim=(0, 1))
+            axes[0].set_ylabel("largest IoU with a hidden label of the class")
+            axes[0].legend(markerscale=3)
 
 
 def _rate_table(title: str, rows: Mapping[str, Mapping[str, float]], rates: Sequence[str]) -> str:

@@ -15,9 +15,9 @@ from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.dataset import KEPT_VIEWS_DIR, MANIFEST
 from modules.labelling.sequence_boxes import EventSeqData
-from utils.atomic import atomic_path
 from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
+from utils.pictures.charts import chart, name_bars
 from utils.progress import track
 
 RATES = ("precision_50", "recall_50", "f1_50")
@@ -42,24 +42,17 @@ class StepReport:
 
     def save_picture(self, path: Path | str) -> None:
         """Draw precision, recall and F1 at IoU 0.5 after each step as bars, all classes and each one, as PNG."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         steps = list(self.figures)
         classes = list(self.figures[steps[0]]["one_to_one"])
-        figure = Figure(figsize=(4 * len(classes), 4), layout="constrained")
-        axes: Any = figure.subplots(1, len(classes), sharey=True, squeeze=False)[0]
-        for axis, name in zip(axes, classes, strict=True):
-            for index, rate in enumerate(RATES):
-                heights = [self.figures[step]["one_to_one"][name][rate] for step in steps]
-                axis.bar(np.arange(len(steps)) + 0.27 * (index - 1), heights, 0.25, label=rate.replace("_50", ""))
-            axis.set_xticks(np.arange(len(steps)), steps, rotation=30, ha="right")
-            axis.set(title=name, ylim=(0, 1))
-            axis.grid(axis="y", alpha=0.3)
-        axes[0].set_ylabel("one box, one label, IoU 0.5")
-        axes[0].legend()
-        with atomic_path(path) as temporary:
-            FigureCanvasAgg(figure).print_png(str(temporary))
+        with chart(path, (4 * len(classes), 4), columns=len(classes), share_y=True) as ((*axes,),):
+            for axis, name in zip(axes, classes, strict=True):
+                for index, rate in enumerate(RATES):
+                    heights = [self.figures[step]["one_to_one"][name][rate] for step in steps]
+                    axis.bar(np.arange(len(steps)) + 0.27 * (index - 1), heights, 0.25, label=rate.replace("_50", ""))
+                name_bars(axis, steps)
+                axis.set(title=name, ylim=(0, 1))
+            axes[0].set_ylabel("one box, one label, IoU 0.5")
+            axes[0].legend()
 
 
 def evaluate_steps(

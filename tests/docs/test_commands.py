@@ -16,7 +16,9 @@ ARGPARSE = (
     "scripts/compare_recordings.py",
     "scripts/export_onnx.py",
     "scripts/convert_checkpoint.py",
+    "scripts/ablation/",
     "scripts/benchmark/",
+    "scripts/soak/",
 )
 
 

@@ -71,11 +71,11 @@ def _pair(bench: Bench, folder: Path, number: int, kind: tuple[str, ...]) -> tup
     ends = [load_checkpoint_file(training.output / LAST) for training in (undisturbed, killed)]
     steps = [int(end["global_step"]) for end in ends]
     finite, difference = _compare(*(end["state_dict"] for end in ends))
-    resumed = stopped is not None and stopped.resumes_at is not None
-    where = f"killed at step {stopped.step}, went on from {stopped.resumes_at}" if stopped else "over before its kill"
+    step, resumes_at = stopped.state if stopped else (None, None)
+    where = f"killed at step {step}, went on from {resumes_at}" if stopped else "over before its kill"
     weights = "equal to the last bit" if difference == 0 else f"within {difference:.1e}"
     text = f"{' '.join(kind)}: {steps[0]} steps in {seconds:.0f} s; {where} to {steps[1]}; weights {weights}"
-    return text, resumed and finite and steps[0] == steps[1]
+    return text, resumes_at is not None and finite and steps[0] == steps[1]
 
 
 def _compare(one: dict[str, Any], other: dict[str, Any]) -> tuple[bool, float]:

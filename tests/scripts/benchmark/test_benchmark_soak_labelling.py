@@ -8,22 +8,22 @@ import pytest
 from PIL import Image
 
 from scripts.soak import labelling as soak_labelling
-from scripts.soak.report import kill_table
+from scripts.soak import runs as soak_runs
 from tests.helpers.commands import call
 from tests.helpers.forked_steps import FORKING, forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
 from utils.errors import UserError
 
-PROGRAM = "soak_labelling.py"
+PROGRAM = "labelling.py"
 
 
 @pytest.mark.usefixtures("forked_steps", "warm")
 def test_two_kills_and_memory(
     made_once: MadeOnce, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soak_labelling, "subprocess", FORKING)
-    monkeypatch.setattr(soak_labelling, "_STARTS", 0.0)  # forked programs are too quick to be met while they start
-    monkeypatch.setattr(soak_labelling, "_LATEST_S", 0.02)
+    monkeypatch.setattr(soak_runs, "subprocess", FORKING)
+    monkeypatch.setattr(soak_runs, "_STARTS", 0.0)  # forked programs are too quick to be met while they start
+    monkeypatch.setattr(soak_runs, "_LATEST_S", 0.02)
     dataset = made_once.dataset(train=2)
     start = ("--dataset-path", str(dataset), "--output", str(tmp_path / "soak"))
     status = call(
@@ -44,6 +44,6 @@ def test_two_kills_and_memory(
     labels.write_bytes(labels.read_bytes() + b"x")
     other = soak_labelling.tree(runs / "killed" / "labels")
     assert [name for name in one if one[name] != other[name]] == ["train/0001/labels_v2/labels.npz"]
-    assert "NO: a" in kill_table([], 3, ["a"])
+    assert "NO: a" in soak_labelling.report([], 3, ["a"])
     with pytest.raises(UserError, match="--output"):
         call(soak_labelling.main, PROGRAM, *start)

@@ -1,0 +1,62 @@
+"""Charts: one look for all of them, and files that appear whole with the same bytes for the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from utils.atomic import atomic_path
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Of series, in order: after Okabe and Ito, told apart by colour-blind readers and in print."""
+
+_LOOK = {
+    "axes.axisbelow": True, "axes.grid": True, "axes.spines.right": False, "axes.spines.top": False,
+    "figure.facecolor": "white", "font.size": 10, "grid.alpha": 0.3, "legend.fontsize": 8, "legend.framealpha": 0.8,
+}  # fmt: skip
+
+
+@contextmanager
+def chart(
+    target: Path | str | IO[bytes],
+    size: tuple[float, float],
+    rows: int = 1,
+    columns: int = 1,
+    share_y: bool | str = False,
+    title: str = "",
+) -> Iterator[Any]:
+    """Yield the axes of a new figure, an array [rows, columns]; once they are drawn on, the figure is saved as PNG.
+
+    Args:
+        target: a path, or an open file.
+        size: width and height in hundreds of pixels.
+        rows: of axes.
+        columns: of axes.
+        share_y: as of matplotlib's ``subplots``: True, or ``row``.
+        title: above all axes.
+    """
+    import matplotlib as mpl  # slow to import, and only needed where something is drawn
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context():
+        mpl.rcdefaults()  # nobody's own settings
+        mpl.rcParams.update({**_LOOK, "axes.prop_cycle": mpl.cycler(color=COLOURS)})
+        figure = Figure(figsize=size, dpi=100, layout="constrained")
+        if title:
+            figure.suptitle(title, fontsize=11)
+        yield figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+        canvas, plain = FigureCanvasAgg(figure), {"Software": None}  # no version, so that the bytes tell the data alone
+        if isinstance(target, Path | str):
+            with atomic_path(target) as temporary:
+                canvas.print_png(str(temporary), metadata=plain)
+        else:
+            canvas.print_png(target, metadata=plain)
+
+
+def name_bars(axis: Any, names: Sequence[str]) -> None:
+    """Write names under bars at 0, 1, 2, ..., slanted so that long ones fit; the grid is horizontal alone."""
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axis.grid(visible=False, axis="x")
