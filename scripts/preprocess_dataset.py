@@ -29,6 +29,7 @@ def build_config(dataset: DictConfig, all_windows: bool = False) -> PreprocessCo
     return PreprocessConfig(
         sensor_hw=(int(height), int(width)),
         num_raw_classes=keys.num_raw_classes,
+        num_classes=len(dataset.classes),
         min_diag=keys.min_diag,
         min_side=keys.min_side,
         representation=RepresentationConfig(
@@ -44,6 +45,8 @@ def build_config(dataset: DictConfig, all_windows: bool = False) -> PreprocessCo
         base_step_ms=keys.base_step_ms,
         target_step_ms=keys.target_step_ms,
         windows_per_label_step=keys.windows_per_label_step,
+        label_times=keys.label_times,
+        label_tolerance_ms=keys.label_tolerance_ms,
         all_windows=all_windows,
     )
 

@@ -32,7 +32,7 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
     """Read raw boxes into ``BBOX_DTYPE`` [N] (x, y top-left, pixels; t in µs), in the order of the file.
 
     Raises:
-        UserError: the file is missing, not an array file, or lacks a field.
+        UserError: the file is missing, not an array file, lacks a field, or its times are not whole microseconds.
     """
     path = Path(path)
     try:
@@ -52,6 +52,7 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
         raise UserError(
             expected="one array", got="an archive of several", where=str(path), fix="write the boxes with np.save"
         )
+    _refuse_fractions(path, raw.reshape(-1))
     try:
         return to_bbox_array(raw.reshape(-1))
     except (ValueError, TypeError) as error:
@@ -65,6 +66,23 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
             where=str(path),
             fix="write the boxes as a structured array with these names",
         ) from error
+
+
+def _refuse_fractions(path: Path, raw: npt.NDArray[Any]) -> None:
+    """Times with fractions are seconds or milliseconds; cut to whole numbers they would all be wrong."""
+    name = next((name for name in ("t", "ts") if name in (raw.dtype.names or ())), None)
+    if name is None or raw.dtype[name].kind != "f":
+        return
+    times = np.asarray(raw[name])
+    bad = ~(times == np.floor(times)) | np.isinf(times)
+    if bad.any():
+        at = int(bad.argmax())
+        raise UserError(
+            expected="box times in whole microseconds",
+            got=f"{name} = {times[at]:g} of box {at}",
+            where=str(path),
+            fix="write times in microseconds: seconds times 1e6, milliseconds times 1e3",
+        )
 
 
 def write_bbox_npy(path: Path | str, boxes: npt.NDArray[Any]) -> None:

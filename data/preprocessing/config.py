@@ -10,6 +10,8 @@ from data.representations.base import Representation
 from data.representations.factory import make_representation
 from utils.errors import UserError
 
+LABEL_TIMES = ("rvt", "nearest")
+
 
 @dataclass(frozen=True)
 class RepresentationConfig:
@@ -47,7 +49,8 @@ class PreprocessConfig:
 
     Attributes:
         sensor_hw: height and width of the sensor and of the boxes' pixels.
-        num_raw_classes: boxes of class id 0 .. n − 1 are kept; None keeps all.
+        num_raw_classes: boxes of class id 0 .. n − 1 are kept, others dropped on purpose; None: others are an error.
+        num_classes: how many classes the dataset has, for that error; None: any id will do.
         min_diag: smallest box diagonal in pixels ("prophesee" filter: 30 on Gen1, 60 on 1Mpx; "conservative": 0).
         min_side: smallest box side in pixels (prophesee: 10 and 20; conservative: 5).
         max_width_splits: splits where boxes wider than 9·W // 10 are dropped.
@@ -59,12 +62,16 @@ class PreprocessConfig:
         target_step_ms: see ``base_step_ms``.
         windows_per_label_step: windows per base step; None = round(base step / dt), at least 1 (so Gen1's 250 ms hold
             five 50 ms windows, as in the released dataset; RVT's script has 2).
+        label_times: ``rvt``: labels on a grid are kept, see ``align_t_ms`` and ``base_step_ms``; ``nearest``: all from
+            ``align_t_ms`` on that lie within the events are, and windows begin with the first event.
+        label_tolerance_ms: with ``nearest``, boxes this close together in time are one labelled frame.
         all_windows: go on with windows from the last label to the end of the recording, and keep recordings without
             any label (for labelling data that nobody has labelled).
     """
 
     sensor_hw: tuple[int, int]
     num_raw_classes: int | None = None
+    num_classes: int | None = None
     min_diag: float = 0.0
     min_side: float = 5.0
     max_width_splits: tuple[str, ...] = ("train",)
@@ -74,6 +81,8 @@ class PreprocessConfig:
     base_step_ms: float | None = None
     target_step_ms: float = 100.0
     windows_per_label_step: int | None = None
+    label_times: str = "rvt"
+    label_tolerance_ms: float = 2.0
     all_windows: bool = False
 
     def __post_init__(self) -> None:
@@ -86,7 +95,9 @@ class PreprocessConfig:
         for name in ("base_step_ms", "target_step_ms", "windows_per_label_step", "num_raw_classes"):
             value = getattr(self, name)
             self._require(value is None or value > 0, f"preprocessing.{name}", "a number above 0, or null", value)
-        for name in ("min_diag", "min_side", "align_t_ms"):
+        times = self.label_times
+        self._require(times in LABEL_TIMES, "preprocessing.label_times", f"one of {', '.join(LABEL_TIMES)}", times)
+        for name in ("min_diag", "min_side", "align_t_ms", "label_tolerance_ms"):
             self._require(
                 getattr(self, name) >= 0, f"preprocessing.{name}", "a number of at least 0", getattr(self, name)
             )
@@ -98,10 +109,23 @@ class PreprocessConfig:
             raise UserError(expected=expected, got=repr(got), where=f"dataset.{key}", fix="change this key")
 
     def settings(self) -> dict[str, Any]:
-        """All of this as JSON has it, with the representation's name: what a dataset's record of itself says."""
+        """What decides about a dataset, as JSON has it, with the representation's name: its record of itself says so.
+
+        Keys that have no effect are left out, so that the record of a published scheme stays what it was.
+        """
         values = json.loads(json.dumps(asdict(self)))
+        classes = values.pop("num_classes")
+        if self.num_raw_classes is None:
+            values["num_raw_classes"] = classes
+        if self.published_times:
+            del values["label_times"], values["label_tolerance_ms"]
         values["representation"]["name"] = self.representation.build().name
         return values
+
+    @property
+    def published_times(self) -> bool:
+        """Label and window times are those of RVT's script."""
+        return self.label_times == "rvt"
 
     @property
     def dt_us(self) -> int:

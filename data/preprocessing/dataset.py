@@ -12,7 +12,8 @@ from data.preprocessing.folder import cannot_write, exclusive
 from data.preprocessing.job import Failure, Outcome, finished, run_job
 from data.preprocessing.manifest import MANIFEST, check_settings, write_manifest
 from data.preprocessing.pool import run_jobs
-from data.preprocessing.recordings import SPLITS, Job, find_recordings
+from data.preprocessing.recordings import SPLITS, Job, check_classes, find_recordings
+from data.sequences.account import account_of, account_table, loss_warning
 from data.sequences.record import SequenceCounts
 from utils.errors import UserError
 from utils.progress import track
@@ -46,8 +47,8 @@ def preprocess_dataset(
         Counts of every sequence, by split, sorted by name.
 
     Raises:
-        UserError: nothing to do, bad recordings or boxes, nothing left of any recording, other settings than before,
-            or no room.
+        UserError: nothing to do, unknown classes, bad recordings or boxes, nothing left of any recording, other
+            settings than before, or no room.
     """
     jobs, out_path = find_recordings(raw_path, out_path, cfg, splits), Path(out_path)
     jobs.sort(key=lambda job: (-job.recording.stat().st_size, job.split, job.recording.name))  # the longest first
@@ -55,6 +56,7 @@ def preprocess_dataset(
     results: list[tuple[Job, Outcome]] = []
     with exclusive(out_path):
         check_settings(out_path, cfg.settings())
+        check_classes(jobs, cfg)
         bar = track(
             _run(jobs, num_workers),
             total=size,
@@ -105,7 +107,8 @@ def finish(
         report[split] = [outcome for outcome in mine if isinstance(outcome, SequenceCounts)]
         failed[split] = {outcome.name: outcome for outcome in mine if isinstance(outcome, Failure)}
         log_summary(split, report[split])
-    left_out = {split: {row.name: row.skipped for row in report[split] if row.skipped} for split in present}
+    log_account(report)
+    left_out = {split: [row for row in report[split] if row.skipped] for split in present}
     reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
     try:
         write_manifest(out_path, settings, left_out, reasons)
@@ -140,18 +143,24 @@ def _bad_recordings(failures: dict[str, Failure], good: int) -> UserError:
 def _raise_if_nothing(rows: list[SequenceCounts], source: str) -> None:
     if any(row.skipped is None for row in rows):
         return
-    reasons: dict[str, int] = {}
-    for row in rows:
-        for reason, count in row.dropped.items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    dropped = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count) or "there are none"
+    account = account_of(rows)
     raise UserError(
         expected="at least one recording with a box that is kept",
-        got=f"none of {sum(row.raw_boxes for row in rows)} boxes in {len(rows)} recordings is kept ({dropped})",
+        got=f"none of {account.read} boxes in {len(rows)} recordings is kept ({account.words()})",
         where=source,
         fix="check dataset.classes, dataset.sensor_hw and dataset.preprocessing, "
         "or set all_windows=true to keep recordings without labels",
     )
+
+
+def log_account(report: dict[str, list[SequenceCounts]]) -> None:
+    """Log what became of every box that was read, and warn if many are lost."""
+    for line in account_table({split: account_of(rows) for split, rows in report.items() if rows}):
+        log.info("%s", line)
+    for split, rows in report.items():
+        warning = loss_warning(split, rows)
+        if warning:
+            log.warning("%s", warning)
 
 
 def log_summary(split: str, rows: list[SequenceCounts]) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data.preprocessing.config import PreprocessConfig
+from data.sequences.account import OTHER_CLASS, OUTSIDE, SMALL, UNUSABLE, WIDE
+from utils.boxes import IGNORE_LABEL
+from utils.errors import UserError
 
 Boxes = npt.NDArray[Any]
 
@@ -28,20 +31,58 @@ def filter_boxes(boxes: Boxes, cfg: PreprocessConfig, split: str) -> Boxes:
 
 
 def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[Boxes, dict[str, int]]:
-    """As ``filter_boxes``, and how many boxes each filter dropped, in order."""
+    """As ``filter_boxes``, and how many boxes each filter dropped, in order.
+
+    Raises:
+        UserError: boxes of a class that the dataset does not have, see ``PreprocessConfig.num_raw_classes``.
+    """
+    if cfg.num_raw_classes is None and cfg.num_classes is not None:
+        ids, counts = np.unique(boxes["class_id"], return_counts=True)
+        refuse_unknown(dict(zip(ids.tolist(), counts.tolist(), strict=True)), cfg.num_classes, "class ids")
     steps: dict[str, Callable[[Boxes], Boxes]] = {
-        "other class": lambda rows: keep_classes(rows, cfg.num_raw_classes),
-        "outside": lambda rows: crop_to_frame(rows, cfg.sensor_hw),
-        "small": lambda rows: drop_small(rows, cfg.min_diag, cfg.min_side),
+        UNUSABLE: lambda rows: rows[usable(rows)],
+        OTHER_CLASS: lambda rows: keep_classes(rows, cfg.num_raw_classes),
+        OUTSIDE: lambda rows: crop_to_frame(rows, cfg.sensor_hw),
+        SMALL: lambda rows: drop_small(rows, cfg.min_diag, cfg.min_side),
     }
     if split in cfg.max_width_splits:
-        steps["wide"] = lambda rows: drop_wide(rows, 9 * cfg.sensor_hw[1] // 10)
+        steps[WIDE] = lambda rows: drop_wide(rows, 9 * cfg.sensor_hw[1] // 10)
     dropped: dict[str, int] = {}
     for reason, step in steps.items():
         before = len(boxes)
         boxes = step(boxes)
         dropped[reason] = before - len(boxes)
     return boxes, dropped
+
+
+def usable(boxes: Boxes) -> npt.NDArray[np.bool_]:
+    """Which boxes are finite numbers and have a size, bool [N]."""
+    numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h")])
+    return np.asarray(np.isfinite(numbers).all(axis=0)) & (boxes["w"] > 0) & (boxes["h"] > 0)
+
+
+def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None:
+    """Refuse class ids that the dataset has no name for.
+
+    Args:
+        counts: boxes of each class id.
+        num_classes: names that there are.
+        where: for the message.
+
+    Raises:
+        UserError: there are such ids; all ids with their counts.
+    """
+    if not any(num_classes <= class_id != IGNORE_LABEL for class_id in counts):
+        return
+    from_one = 0 not in counts and max(counts) == num_classes
+    shift = "ids start at 1: subtract 1 from each, or all classes but the last are called by the next one's name; or "
+    raise UserError(
+        expected=f"class ids from 0 to {num_classes - 1}, one for each of dataset.classes",
+        got="ids " + ", ".join(f"{class_id} ({count} boxes)" for class_id, count in sorted(counts.items())),
+        where=where,
+        fix=(shift if from_one else "") + "name all classes in dataset.classes, in the order of their ids; "
+        "to drop ids on purpose, set dataset.preprocessing.num_raw_classes to how many are kept",
+    )
 
 
 def keep_classes(boxes: Boxes, num_classes: int | None) -> Boxes:

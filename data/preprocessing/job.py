@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from data.events.open import open_recording
-from data.preprocessing.filters import filter_boxes
+from data.preprocessing.filters import filter_and_count
 from data.preprocessing.folder import cannot_write, no_more_writing
 from data.preprocessing.raw_boxes import read_raw_boxes
 from data.preprocessing.recordings import Job
-from data.preprocessing.sequence import NO_LABEL, count_repairs, keep_label_times, preprocess_recording, skipped
+from data.preprocessing.sequence import NO_LABEL, count_repairs, preprocess_recording
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
 from utils.errors import UserError
@@ -83,8 +83,9 @@ def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> 
 
 def _preprocess(job: Job) -> SequenceCounts:
     cfg, boxes = job.cfg, read_raw_boxes(job.boxes)
-    if not cfg.all_windows and not len(keep_label_times(filter_boxes(boxes, cfg, job.split), cfg)[0]):
-        return skipped(job.out_dir.name, boxes, cfg, job.split, NO_LABEL)  # before a large file is opened
+    kept, dropped = filter_and_count(boxes, cfg, job.split)
+    if not cfg.all_windows and not len(kept):  # before a large file is opened
+        return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), dropped=dropped, skipped=NO_LABEL)
     if _older_version_made(job):
         return _adopt(job, len(boxes))
     recording = open_recording(job.recording, cfg.sensor_hw)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.preprocessing.recordings import SPLITS
-from data.sequences.record import RECORD_FILE, file_sum, read_record
+from data.sequences.record import RECORD_FILE, SequenceCounts, file_sum, read_record
 from utils.atomic import write_text
 from utils.differences import differences
 from utils.errors import UserError
@@ -25,7 +25,7 @@ _HOISTED = ("format", "version", "settings", "made_with")
 def write_manifest(
     out_path: Path,
     settings: dict[str, Any],
-    left_out: Mapping[str, Mapping[str, str]],
+    left_out: Mapping[str, Sequence[SequenceCounts]],
     failed: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Write ``manifest.json`` from the records of all sequences, whatever runs they come from.
@@ -33,9 +33,9 @@ def write_manifest(
     Args:
         out_path: the dataset's folder.
         settings: of all its sequences.
-        left_out: reasons by split and recording for those of which there is nothing to make; splits that are not
-            given here stay as the last manifest has them.
-        failed: the same for those that could not be read.
+        left_out: by split, the recordings of which there is nothing to make; splits that are not given here stay as
+            the last manifest has them.
+        failed: reasons by split and recording for those that could not be read.
     """
     before = read_manifest(out_path) or {}
     splits: dict[str, Any] = {}
@@ -54,7 +54,7 @@ def write_manifest(
         entry = {
             "totals": _totals(sequences),
             "sequences": sequences,
-            "left_out": dict(sorted(left_out.get(split, old.get("left_out", {})).items())),
+            **_left_out(left_out.get(split), old),
             "failed": dict(sorted(failed.get(split, old.get("failed", {})).items())),
         }
         if any(entry[key] for key in ("sequences", "left_out", "failed")):
@@ -64,6 +64,17 @@ def write_manifest(
     if any(entry["sequences"] for entry in splits.values()):
         write_text(out_path / MANIFEST, manifest_text(value))
         (out_path / OLDER_SETTINGS).unlink(missing_ok=True)
+
+
+def _left_out(rows: Sequence[SequenceCounts] | None, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Why recordings were left out, and what became of their boxes."""
+    if rows is None:
+        return {"left_out": old.get("left_out", {}), "left_out_boxes": old.get("left_out_boxes", {})}
+    rows = sorted(rows, key=lambda row: row.name)
+    return {
+        "left_out": {row.name: row.skipped for row in rows},
+        "left_out_boxes": {row.name: {"raw_boxes": row.raw_boxes, "dropped": row.dropped} for row in rows},
+    }
 
 
 def manifest_text(value: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.bbox import read_bbox_npy
+from data.preprocessing.filters import usable
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 
@@ -19,18 +20,20 @@ log = logging.getLogger(__name__)
 def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
     """Boxes of a file in the order of time, ``BBOX_DTYPE`` [N]; none if there is no file.
 
-    Boxes of one time keep their order. A file that is not in order is put in order, with a warning.
+    Boxes of one time keep their order. A file that is not in order is put in order, with a warning. Boxes that are no
+    finite numbers or have no size are warned of; the filters drop and count them.
 
     Raises:
-        UserError: the file is no box file, or a box has a number that is not finite, a negative size or time.
+        UserError: the file is no box file, no box of it can be used, or one has a negative time.
     """
     if not path.is_file():
         return np.zeros(0, dtype=BBOX_DTYPE)
     boxes = read_bbox_npy(path)
-    numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h")])
-    finite = np.asarray(np.isfinite(numbers).all(axis=0))
-    _refuse(path, boxes, ~finite, "finite numbers for x, y, w and h")
-    _refuse(path, boxes, (boxes["w"] < 0) | (boxes["h"] < 0), "sizes of at least 0")
+    bad = ~usable(boxes)
+    if bad.all():
+        _refuse(path, boxes, bad, "finite numbers for x, y, w and h, and a size above 0")
+    elif bad.any():
+        log.warning("%s: boxes without finite numbers or size, to be dropped: %s", path, _words(boxes, bad))
     _refuse(path, boxes, boxes["t"] < 0, "times of at least 0 µs")
     steps_back = int(np.count_nonzero(np.diff(boxes["t"]) < 0))
     if steps_back:
@@ -41,11 +44,15 @@ def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
 
 def _refuse(path: Path, boxes: npt.NDArray[Any], bad: npt.NDArray[np.bool_], expected: str) -> None:
     if bad.any():
-        index = int(np.argmax(bad))
-        row = ", ".join(f"{name}={boxes[name][index]}" for name in ("t", "x", "y", "w", "h", "class_id"))
         raise UserError(
             expected=f"boxes with {expected}",
-            got=f"{int(bad.sum())} of {len(boxes)} without, the first is box {index}: {row}",
+            got=_words(boxes, bad),
             where=str(path),
             fix="correct or remove these boxes",
         )
+
+
+def _words(boxes: npt.NDArray[Any], bad: npt.NDArray[np.bool_]) -> str:
+    index = int(np.argmax(bad))
+    row = ", ".join(f"{name}={boxes[name][index]}" for name in ("t", "x", "y", "w", "h", "class_id"))
+    return f"{int(bad.sum())} of {len(boxes)} without, the first is box {index}: {row}"

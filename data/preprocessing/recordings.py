@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from data.events.bbox import read_bbox_npy
 from data.events.recording import recording_name
 from data.preprocessing.config import PreprocessConfig
+from data.preprocessing.filters import refuse_unknown
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -84,6 +90,23 @@ def _pairs(folder: Path, cfg: PreprocessConfig) -> Iterator[tuple[str, Path, Pat
                 fix="add the file, or set all_windows=true to keep recordings without labels",
             )
         yield name, path, boxes
+
+
+def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
+    """Refuse class ids without a name before anything is made; box files that cannot be read are reported later.
+
+    Raises:
+        UserError: which ids there are in all box files, and how many boxes of each.
+    """
+    if cfg.num_raw_classes is not None or cfg.num_classes is None:
+        return
+    counts: Counter[int] = Counter()
+    for job in jobs:
+        if job.boxes.is_file():
+            with suppress(UserError):
+                ids, sizes = np.unique(read_bbox_npy(job.boxes)["class_id"], return_counts=True)
+                counts.update(dict(zip(ids.tolist(), sizes.tolist(), strict=True)))
+    refuse_unknown(dict(counts), cfg.num_classes, f"*_bbox.npy of {len(jobs)} recordings")
 
 
 def _none(where: Path, fix: str) -> UserError:

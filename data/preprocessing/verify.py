@@ -121,7 +121,7 @@ def _check_file(job: tuple[Path, str, dict[str, Any]]) -> str | None:
 
 
 def _by_structure(out_path: Path, cfg: PreprocessConfig, num_workers: int | None) -> tuple[dict[str, int], list[str]]:
-    representation = cfg.representation.build()
+    representation, limit = cfg.representation.build(), cfg.num_raw_classes or cfg.num_classes
     expected = Expectation(
         path=out_path,
         ev_repr_name=representation.name,
@@ -129,7 +129,7 @@ def _by_structure(out_path: Path, cfg: PreprocessConfig, num_workers: int | None
         sensor_hw=cfg.sensor_hw,
         channels=representation.channels,
         dtype=str(representation.dtype),
-        classes=None if cfg.num_raw_classes is None else tuple(f"class {i}" for i in range(cfg.num_raw_classes)),
+        classes=None if limit is None else tuple(f"class {i}" for i in range(limit)),
         frames_read=None,
     )
     roots = {split: sequence_folders((out_path / split).resolve()) for split in SPLITS}

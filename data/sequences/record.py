@@ -28,7 +28,8 @@ class SequenceCounts:
         events: events of the recording.
         frames, labelled_frames, boxes: what was written; all 0 if ``skipped``.
         raw_boxes: boxes before filtering.
-        dropped: how many boxes were left out, by reason.
+        dropped: how many boxes were left out, by reason, see ``data.sequences.account``.
+        clock_us: time 0 of the sequence on the recording's clock.
         repaired: what was repaired in the recording, see ``data.events.report``.
         skipped: why nothing was written, or None.
     """
@@ -42,6 +43,7 @@ class SequenceCounts:
     dropped: dict[str, int] = field(default_factory=dict)
     repaired: dict[str, int] = field(default_factory=dict)
     skipped: str | None = None
+    clock_us: int = 0
 
 
 def write_record(root: Path, source: str, settings: dict[str, Any], counts: SequenceCounts) -> None:

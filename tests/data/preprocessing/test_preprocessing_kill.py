@@ -10,7 +10,7 @@ from tests.helpers.commands import REPOSITORY
 
 
 def test_killed_runs_end_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
-    program = REPOSITORY / "tests" / "helpers" / "killed_preprocessing.py"
+    program = REPOSITORY / "tests" / "helpers" / "recordings" / "killed_preprocessing.py"
     done = subprocess.run([sys.executable, program, tmp_path, "0"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 8

@@ -36,14 +36,16 @@ def preprocess(folder: Path, change: Change = lambda raw: None, **more: Any) -> 
     preprocess_dataset(raw, folder / "out", config(**more))
 
 
-def with_boxes(change: Callable[[np.ndarray], np.ndarray | None], **more: Any) -> Change:
-    """Preprocess one recording whose boxes were changed."""
+def with_boxes(change: Callable[[np.ndarray], np.ndarray | None], start: int = 0, **more: Any) -> Change:
+    """Preprocess one recording whose boxes were changed, its events on a clock that begins at ``start``."""
 
     def act(folder: Path) -> None:
         def rewrite(raw: Path) -> None:
             boxes = boxes_at(every_ms(50))
             changed = change(boxes)
             write_bbox_npy(raw / "train" / "s0_bbox.npy", boxes if changed is None else changed)
+            if start:
+                write_dat(raw / "train" / "s0_td.dat", events_of(start=start), *HW)
 
         preprocess(folder, rewrite, **more)
 
@@ -77,6 +79,26 @@ def with_dat(change: Callable[[Path, bytes], object]) -> Change:
 
 def shift(boxes: np.ndarray) -> None:
     boxes["t"] += 60_000_000
+
+
+def scale(factor: float) -> Callable[[np.ndarray], None]:
+    """The same times in another unit."""
+
+    def change(boxes: np.ndarray) -> None:
+        boxes["t"] = np.rint(boxes["t"] * factor)
+
+    return change
+
+
+def in_seconds(boxes: np.ndarray) -> np.ndarray:
+    out = boxes.astype([(name, "f8" if name == "t" else boxes.dtype[name]) for name in boxes.dtype.names or ()])
+    out["t"] /= 1e6
+    return out
+
+
+def count_from_one(boxes: np.ndarray) -> None:
+    boxes["class_id"] = 1 + (np.arange(len(boxes)) % 3 == 2)
+    boxes["class_id"][-1] = 2
 
 
 def archive_of_boxes(folder: Path) -> None:
@@ -235,9 +257,9 @@ CASES = [
     bad("an archive instead of an array", archive_of_boxes, "an archive", "np.save"),
     bad("boxes of words", with_box_array(in_words(boxes_at([1000]))), "s0_bbox.npy"),
     bad("pickled boxes", with_box_array(np.array([{"t": 1}], dtype=object)), "s0_bbox.npy"),
-    bad("a box that is not a number", with_boxes(put("x", np.nan)), "1 of 20", "box 7: t=400000, x=nan"),
-    bad("an infinite box", with_boxes(put("h", np.inf)), "box 7", "h=inf"),
-    bad("a box of negative width", with_boxes(put("w", -4)), "sizes of at least 0", "w=-4.0"),
+    bad("boxes that are not numbers", with_boxes(lambda b: b["x"].fill(np.nan)), "20 of 20", "box 0: t=50000, x=nan"),
+    bad("infinite boxes", with_boxes(lambda b: b["h"].fill(np.inf)), "20 of 20", "h=inf"),
+    bad("boxes of negative width", with_boxes(lambda b: b["w"].fill(-4)), "a size above 0", "w=-4.0"),
     bad("a box before time began", with_boxes(put("t", -1)), "times of at least 0", "t=-1"),
     bad(
         "classes that the dataset lacks",
@@ -245,10 +267,26 @@ CASES = [
         "20 other class",
         "dataset.classes",
     ),
+    bad(
+        "classes without a name",
+        with_boxes(put("class_id", 5), num_raw_classes=None, num_classes=2),
+        "ids 0 (19 boxes), 5 (1 boxes)",
+        "dataset.preprocessing.num_raw_classes",
+    ),
+    bad(
+        "classes counted from 1",
+        with_boxes(count_from_one, num_raw_classes=None, num_classes=2),
+        "ids 1 (13 boxes), 2 (7 boxes)",
+        "subtract 1",
+    ),
     bad("boxes outside the sensor", with_boxes(lambda b: b["x"].fill(500)), "20 outside", "dataset.sensor_hw"),
     bad("boxes that are all too small", with_boxes(lambda b: None, min_side=20), "20 small"),
-    bad("labels before `align_t_ms` only", with_boxes(lambda b: b[:1]), "1 time"),
-    bad("labels after the recording only", with_boxes(shift), "which ends at 999"),
+    bad("labels before `align_t_ms` only", with_boxes(lambda b: b[:1]), "1 before align_t_ms"),
+    bad("labels after the recording only", with_boxes(shift), "ends at 999", "subtract about 60.050 s"),
+    bad("labels on another clock", with_boxes(lambda b: None, start=11_194_368), "20 before the first event", "add about 11.195 s"),
+    bad("labels in milliseconds", with_boxes(scale(1e-3)), "more than 1000 a second", "labels in ms"),
+    bad("labels in nanoseconds", with_boxes(scale(1e3)), "20 after the last event", "labels in ns"),
+    bad("labels in seconds", with_box_array(in_seconds(boxes_at(every_ms(50)))), "t = 0.05", "microseconds"),
     bad(
         "a recording cut off",
         with_dat(lambda p, data: p.write_bytes(data[:-3])),

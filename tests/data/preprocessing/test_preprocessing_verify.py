@@ -51,7 +51,7 @@ def test_the_manifest_says_what_is_there(whole, raw):
     assert train["totals"] == {
         "sequences": 2, "events": 8000, "frames": 38, "labelled_frames": 38, "boxes": 38, "raw_boxes": 40,
     }  # fmt: skip
-    assert train["sequences"]["s0"]["counts"]["dropped"]["time"] == 1
+    assert train["sequences"]["s0"]["counts"]["dropped"]["before align_t_ms"] == 1
     assert train["sequences"]["s0"]["source"] == "s0_td.dat"
     listed = {
         f"{split}/{name}/{file}": facts
@@ -78,6 +78,7 @@ def test_what_is_left_out_is_in_the_manifest(tmp_path):
     preprocess_dataset(raw, tmp_path / "out", config())
     entry = json.loads((tmp_path / "out" / MANIFEST).read_text())["splits"]["train"]
     assert entry["left_out"] == {"s0": "no label is left after filtering"}
+    assert entry["left_out_boxes"]["s0"]["raw_boxes"] == 0
     assert verify_dataset(tmp_path / "out", config()) == {"train": 1}
 
 
@@ -244,7 +245,9 @@ def test_labels_that_can_be_used_are_put_right(tmp_path, caplog):
     labels = read_labels(SequencePaths(tmp_path / "out" / "val" / "s0", NAME))
     assert (np.diff(labels.label_timestamps_us) >= 50_000).all()
     assert 150_900 not in labels.label_timestamps_us
-    assert row.dropped == {"other class": 1, "outside": 0, "small": 0, "time": 2}  # the doublet, and one before 100 ms
+    dropped = {reason: count for reason, count in row.dropped.items() if count}
+    assert dropped == {"other class": 1, "off the time grid": 1, "before align_t_ms": 1}  # the doublet, one at 50 ms
     assert "boxes out of order" in caplog.text
-    assert "lie after the last event" in caplog.text
+    assert "10 after the last event, of 31 labels" in caplog.text
+    assert "val: 9.7 % of 31 boxes were dropped" in caplog.text
     assert len(events_of()) == row.events
