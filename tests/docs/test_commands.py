@@ -16,6 +16,7 @@ ARGPARSE = (
     "scripts/compare_recordings.py",
     "scripts/export_onnx.py",
     "scripts/convert_checkpoint.py",
+    "scripts/draw_house.py",
     "scripts/benchmark/",
 )
 
