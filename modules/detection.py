@@ -117,7 +117,7 @@ class Module(pl.LightningModule):
         """Loss of one batch; only labelled frames go through FPN and head, in one call."""
         worker_id = int(batch["worker_id"])
         self.train_states.reset(worker_id, batch["is_first"])
-        features, states = self.features(batch["frames"], self.train_states.get_states(worker_id))
+        features, states = self.features(batch["inputs"].data, self.train_states.get_states(worker_id))
         self.train_states.save_states_and_detach(worker_id, states)
 
         labels: BatchedLabels = batch["labels"]
@@ -130,7 +130,7 @@ class Module(pl.LightningModule):
         _, losses = self.mdl.forward_detect(_select(features, indices.to(self.device)), targets)
         assert losses is not None, "the head returns losses when it gets targets"
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
-        lanes = batch["frames"].shape[1]
+        lanes = batch["inputs"].lanes
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
         self.log_dict({f"train/{k}": v.detach().float() for k, v in losses.items() if k != "loss"}, batch_size=lanes)
         return loss

@@ -39,7 +39,7 @@ class PlannedDataset(Dataset[Batch]):
         augmentation_stream: augmentation of stream lanes.
         use_label_every: keep pseudo labels only on frames 1, 1+k, ... and the last; 1 keeps all.
         only_load_end_labels: keep only labels of the last frame.
-        only_load_labels: read no frames; they become [L, B, 0, 0, 0].
+        only_load_labels: read no frames; inputs become [L, B, 0, 0, 0].
         skip_unreadable: a lane whose frames cannot be read becomes padding (its recurrent state starts anew) and is
             named in the batch, rather than an error.
     """
@@ -77,7 +77,7 @@ class PlannedDataset(Dataset[Batch]):
         samples = [self._labels(lane) for lane in lanes]
         ev_idx = torch.from_numpy(np.stack([self._ev_idx(lane) for lane in lanes], axis=1))
         return {
-            "frames": self._inputs([part for _, part, _ in read]).data,
+            "inputs": self._inputs([part for _, part, _ in read]),
             "labels": BatchedLabels.from_lanes([s.usable for s in samples], self.length, self.frame_hw),
             "skipped_labels": BatchedLabels.from_lanes([s.hidden for s in samples], self.length, self.frame_hw),
             "is_first": torch.tensor([lane.is_first for lane in lanes]),
