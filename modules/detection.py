@@ -97,7 +97,7 @@ class Module(pl.LightningModule):
         """Loss of one batch; only labelled frames are selected for it, in one call."""
         worker_id = int(batch["worker_id"])
         self.train_states.reset(worker_id, batch["is_first"])
-        features, states = self.features(batch["frames"], self.train_states.get_states(worker_id))
+        features, states = self.features(batch["inputs"].data, self.train_states.get_states(worker_id))
         self.train_states.save_states_and_detach(worker_id, states)
 
         labels: BatchedLabels = batch["labels"]
@@ -109,7 +109,7 @@ class Module(pl.LightningModule):
         boxes = boxes_of_frames(labels, indices)
         losses = self.mdl.losses(self.mdl.select(features, indices.to(self.device)), boxes)
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
-        lanes = batch["frames"].shape[1]
+        lanes = batch["inputs"].lanes
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
         self.log_dict({f"train/{k}": v.detach().float() for k, v in losses.items() if k != "loss"}, batch_size=lanes)
         return loss

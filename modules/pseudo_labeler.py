@@ -150,23 +150,22 @@ class PseudoLabeler:
     def _label_batch(
         self, module: SequenceDetector, batch: Batch, states: dict[int, Any], needed: BoolArray, *, reverse: bool
     ) -> None:
-        frames = batch["frames"].to(module.device, non_blocking=True)
+        inputs = batch["inputs"].to(module.device, non_blocking=True)
         is_first = batch["is_first"]
         views = (False, True) if self.config.hflip else (False,)
         if self.config.hflip:
-            frames, is_first = hflip_lanes(frames), torch.cat([is_first, is_first])
+            inputs, is_first = hflip_lanes(inputs), torch.cat([is_first, is_first])
         worker = int(batch["worker_id"])
         detections, states[worker] = module.detect_sequence(
-            frames, states.get(worker), is_first.to(module.device, non_blocking=True)
+            inputs.data, states.get(worker), is_first.to(module.device, non_blocking=True)
         )
         labelled = _ground_truth_frames(batch["labels"]) & self.config.use_gt  # [L, B]
         wanted = needed & ~batch["is_padded"].cpu().numpy() & ~labelled
         lanes = len(needed)
-        frame_hw = (int(frames.shape[-2]), int(frames.shape[-1]))
         for view in views:
             cells = [(int(t), int(b)) for t, b in np.argwhere(wanted)]
             found = [detections[t][b + view * lanes] for t, b in cells]
-            labels = dict(zip(cells, self._to_labels(found, frame_hw), strict=True))
+            labels = dict(zip(cells, self._to_labels(found, inputs.size_hw), strict=True))
             for lane in np.flatnonzero(needed).tolist():
                 self._sequence(batch["path"][lane]).update(
                     [labels.get((t, lane)) for t in range(len(wanted))],

@@ -7,13 +7,14 @@ from typing import TypedDict
 from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
+from data.payloads.base import Inputs
 
 
 class Batch(TypedDict):
-    """What the model gets; L timesteps, B lanes. Only ``frames`` moves to the device."""
+    """What the model gets; L timesteps, B lanes. Only ``inputs`` move to the device."""
 
-    frames: Tensor
-    """uint8 or int8 [L, B, C, H, W]; zeros where padded."""
+    inputs: Inputs
+    """What the network sees, empty where padded (of frames: ``data.payloads.frames.FrameInputs``)."""
     labels: BatchedLabels
     """Labels one may use."""
     skipped_labels: BatchedLabels

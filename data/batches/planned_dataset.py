@@ -8,23 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from data.augmentation.config import AugmentationConfig
-from data.augmentation.frames import apply_to_frames, reverse_time
-from data.augmentation.intensity import jitter, overlay, sample_intensity
+from data.augmentation.intensity import sample_intensity
 from data.augmentation.state import AugmentationState, apply_to_labels, sample_state
 from data.batches.batch import Batch
 from data.batches.mixed_labels import SampleLabels, mix_labels
 from data.labels.batched_labels import BatchedLabels
+from data.payloads.base import Inputs
 from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec, PartnerSpec
 from data.sequences.frame_reader import UnreadableFrames
 from data.sequences.sequence import EventSequence, LaneLabels
 from utils.boxes import Label
 from utils.errors import UserError
 
-Frames = np.ndarray[Any, np.dtype[Any]]
 _INTENSITY_WORD, _EVENTS_WORD = 12, 13
 """Last words of the entropies of a lane's intensity, and of its single events in a chunk."""
 
@@ -41,7 +39,7 @@ class PlannedDataset(Dataset[Batch]):
         augmentation_stream: augmentation of stream lanes.
         use_label_every: keep pseudo labels only on frames 1, 1+k, ... and the last; 1 keeps all.
         only_load_end_labels: keep only labels of the last frame.
-        only_load_labels: read no frames; they become [L, B, 0, 0, 0].
+        only_load_labels: read no frames; inputs become [L, B, 0, 0, 0].
         skip_unreadable: a lane whose frames cannot be read becomes padding (its recurrent state starts anew) and is
             named in the batch, rather than an error.
     """
@@ -60,6 +58,7 @@ class PlannedDataset(Dataset[Batch]):
         skip_unreadable: bool = False,
     ) -> None:
         self.sequences = sequences
+        self.payload = sequences[0].payload
         self.length = length
         self.frame_hw = frame_hw
         self.tflip_offset = tflip_offset
@@ -78,7 +77,7 @@ class PlannedDataset(Dataset[Batch]):
         samples = [self._labels(lane) for lane in lanes]
         ev_idx = torch.from_numpy(np.stack([self._ev_idx(lane) for lane in lanes], axis=1))
         return {
-            "frames": self._stack([frames for _, frames, _ in read]),
+            "inputs": self._inputs([part for _, part, _ in read]),
             "labels": BatchedLabels.from_lanes([s.usable for s in samples], self.length, self.frame_hw),
             "skipped_labels": BatchedLabels.from_lanes([s.hidden for s in samples], self.length, self.frame_hw),
             "is_first": torch.tensor([lane.is_first for lane in lanes]),
@@ -98,16 +97,16 @@ class PlannedDataset(Dataset[Batch]):
         out[:count] = np.arange(lane.start, lane.stop)[:: -1 if lane.reverse else 1]
         return out
 
-    # Frames.
-    def _read_lane(self, lane: LaneSpec) -> tuple[LaneSpec, Frames | None, list[tuple[str, int, int]]]:
-        """Augmented frames [n, C, H, W] of a lane, None for padding; and the lane as it could be read.
+    # Inputs.
+    def _read_lane(self, lane: LaneSpec) -> tuple[LaneSpec, Any, list[tuple[str, int, int]]]:
+        """Augmented part of the payload for a lane, None for padding; and the lane as it could be read.
 
         The third is what could not be read: file, first frame, last + 1.
         """
         if lane.is_padding or self.only_load_labels:
             return lane, None, []
         try:
-            frames = self._geometry(lane, lane, lane.reverse)
+            read = self._geometry(lane, lane, lane.reverse)
         except UnreadableFrames as error:
             if not self.skip_unreadable:
                 raise
@@ -116,28 +115,28 @@ class PlannedDataset(Dataset[Batch]):
         if lane.partner is not None:
             try:
                 other = self._geometry(lane, lane.partner, lane.reverse)
-                frames = overlay(frames, other, lane.partner.position, self._config(lane).max_count)
+                read = self.payload.mixed(read, other, lane.partner.position, self._config(lane).max_count)
             except UnreadableFrames as error:
                 if not self.skip_unreadable:
                     raise
                 failures.append((error.path, lane.partner.start, lane.partner.stop))
                 lane = replace(lane, partner=None)
-        return lane, self._intensity(lane, frames), failures
+        return lane, self._intensity(lane, read), failures
 
     def _config(self, lane: LaneSpec) -> AugmentationConfig:
         return AugmentationConfig() if lane.augment is None else self.augmentation[lane.augment.kind]
 
-    def _geometry(self, lane: LaneSpec, part: LaneSpec | PartnerSpec, reverse: bool) -> Frames:
-        return apply_to_frames(self._read(part, reverse), self._state(part, lane.reverse))
+    def _geometry(self, lane: LaneSpec, part: LaneSpec | PartnerSpec, reverse: bool) -> Any:
+        return self.payload.moved(self._read(part, reverse), self._state(part, lane.reverse))
 
-    def _intensity(self, lane: LaneSpec, frames: Frames) -> Frames:
+    def _intensity(self, lane: LaneSpec, read: Any) -> Any:
         config = self._config(lane)
         if lane.augment is None or config.intensity.prob == 0.0:
-            return frames
+            return read
         state = sample_intensity(config.intensity, np.random.default_rng((*lane.augment.entropy, _INTENSITY_WORD)))
         # Level and gain hold for the whole range, single events differ from chunk to chunk.
         events = np.random.default_rng((*lane.augment.entropy, lane.start, _EVENTS_WORD))
-        return jitter(frames, state, events, config.max_count)
+        return self.payload.jittered(read, state, events, config.max_count)
 
     def _state(self, part: LaneSpec | PartnerSpec, reverse: bool) -> AugmentationState:
         spec = part.augment
@@ -149,39 +148,29 @@ class PlannedDataset(Dataset[Batch]):
             target = self.sequences[part.sequence].latest_rows(spec.start, spec.stop, reverse, self.tflip_offset)
         return sample_state(config, np.random.default_rng(spec.entropy), self.frame_hw, target)
 
-    def _read(self, part: LaneSpec | PartnerSpec, reverse: bool) -> Frames:
+    def _read(self, part: LaneSpec | PartnerSpec, reverse: bool) -> Any:
         sequence = self.sequences[part.sequence]
-        frames = sequence.reader.read(part.start, part.stop)
-        if frames.shape[-2:] != self.frame_hw:
+        read = sequence.reader.read(part.start, part.stop)
+        height, width = self.payload.size_hw(read)
+        if (height, width) != self.frame_hw:
             raise UserError(
                 expected=f"frames of {self.frame_hw[0]} x {self.frame_hw[1]} pixels",
-                got=f"{frames.shape[-2]} x {frames.shape[-1]}",
+                got=f"{height} x {width}",
                 where=str(sequence.paths.h5),
                 fix="set dataset.sensor_hw and dataset.downsample_by_factor_2 as the files were made",
             )
-        return reverse_time(frames) if reverse else frames
+        return self.payload.reversed(read) if reverse else read
 
-    def _stack(self, parts: Sequence[Frames | None]) -> Tensor:
-        """Frames of the lanes as [L, B, C, H, W], zeros where padded."""
-        if self.only_load_labels:
-            return torch.zeros((self.length, len(parts), 0, 0, 0), dtype=torch.uint8)
-        like = next((part for part in parts if part is not None), None)
-        if like is None:
-            like = self._empty_frames()
-        frames = torch.empty((self.length, len(parts), *like.shape[1:]), dtype=torch.from_numpy(like[:0].copy()).dtype)
-        target = frames.numpy()
-        for index, part in enumerate(parts):
-            count = 0 if part is None else len(part)
-            if part is not None:
-                target[:count, index] = part
-            target[count:, index] = 0
-        return frames
+    def _inputs(self, parts: Sequence[Any]) -> Inputs:
+        """Inputs of the lanes; without any size if they are to be left away."""
+        all_padding = not self.only_load_labels and all(part is None for part in parts)
+        return self.payload.stacked(parts, self.length, self._empty() if all_padding else None)
 
-    def _empty_frames(self) -> Frames:
-        """Frames [0, C, H, W] like those of the first sequence that can be read."""
+    def _empty(self) -> Any:
+        """No windows, like those of the first sequence that can be read."""
         for sequence in self.sequences:
             try:
-                return np.zeros((0, *sequence.reader.shape[1:]), dtype=sequence.reader.dtype)
+                return self.payload.empty(sequence.reader)
             except UnreadableFrames:
                 if not self.skip_unreadable:
                     raise

@@ -87,12 +87,10 @@ def read_yolo_boxes(path: Path | str, hw: tuple[int, int], t_us: int) -> npt.NDA
         if row:
             rows.append(row)
     table = np.asarray(rows, dtype=np.float64).reshape(-1, 5)
-    size = np.asarray([hw[1], hw[0]])
-    extent = table[:, 3:] * size
-    corner = table[:, 1:3] * size - extent / 2
-    boxes = np.zeros(len(table), dtype=BBOX_DTYPE)
-    boxes["t"], boxes["class_id"] = t_us, table[:, 0].astype(np.uint32)
-    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = corner[:, 0], corner[:, 1], extent[:, 0], extent[:, 1]
+    (class_id, centre_x, centre_y, width, height), boxes = table.T, np.zeros(len(table), dtype=BBOX_DTYPE)
+    boxes["t"], boxes["class_id"] = t_us, class_id.astype(np.uint32)
+    w, h = width * hw[1], height * hw[0]
+    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = centre_x * hw[1] - w / 2, centre_y * hw[0] - h / 2, w, h
     boxes["class_confidence"] = boxes["objectness"] = 1.0
     return boxes
 

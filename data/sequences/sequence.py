@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from data.labels.object_labels import ObjectLabels
-from data.sequences.layout import FrameReader, SequencePaths, StoredLabels, read_labels
+from data.payloads.frames import FramesPayload
+from data.sequences.layout import SequencePaths, StoredLabels, read_labels
 from utils.arrays import load_npy
 from utils.boxes import Label
 
@@ -48,10 +49,13 @@ class EventSequence:
         stored: its labels; read from disk by default.
     """
 
+    payload = FramesPayload()
+    """What its input is made of."""
+
     def __init__(self, paths: SequencePaths, sensor_hw: tuple[int, int], stored: StoredLabels | None = None) -> None:
         stored = read_labels(paths) if stored is None else stored
         self.paths = paths
-        self.reader = FrameReader(paths.h5)
+        self.reader = self.payload.open(paths.h5)
         self.repr_idx: Int64Array = stored.objframe_idx_2_repr_idx
         self.first_row: Int64Array = np.append(stored.objframe_idx_2_label_idx, len(stored.boxes))
         self.hidden: npt.NDArray[np.bool_] = np.zeros(len(stored), dtype=bool)
@@ -75,7 +79,7 @@ class EventSequence:
     @cached_property
     def num_frames(self) -> int:
         """Number of frames T in the file."""
-        return self.reader.shape[0]
+        return len(self.reader)
 
     @property
     def num_frame_times(self) -> int:

@@ -9,11 +9,10 @@ from types import TracebackType
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
-from data.sequences.frame_reader import DATASET_NAME
+from data.payloads.frame_writer import FrameWriter
 from data.sequences.stored_labels import SequencePaths, StoredLabels
 from utils.atomic import atomic_dir
 from utils.boxes import to_bbox_array
@@ -94,26 +93,14 @@ class SequenceWriter:
             self._temporary.h5.parent.mkdir(parents=True)
             stack.push(self._closed)
             file = stack.enter_context(h5py.File(self._temporary.h5, "w"))
-            self._data = file.create_dataset(
-                DATASET_NAME,
-                shape=(0, *self._frame_shape),
-                maxshape=(None, *self._frame_shape),
-                chunks=(1, *self._frame_shape),
-                dtype=self._dtype,
-                **hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE),
-            )
+            self._frames = FrameWriter(file, self._frame_shape, self._dtype)
             self._stack = stack.pop_all()
         return self
 
     def append_frames(self, frames: npt.NDArray[Any]) -> None:
         """Append frames [n, C, H, W] (or one frame [C, H, W])."""
-        frames = frames[None] if frames.ndim == 3 else frames
-        if frames.shape[1:] != self._frame_shape or frames.dtype != self._dtype:
-            raise ValueError(f"frames are {frames.dtype} {frames.shape[1:]}, not {self._dtype} {self._frame_shape}")
-        stop = self.num_frames + len(frames)
-        self._data.resize(stop, axis=0)
-        self._data[self.num_frames : stop] = frames
-        self.num_frames = stop
+        self._frames.append(frames)
+        self.num_frames = len(self._frames)
 
     def write_frame_timestamps(self, timestamps_us: npt.ArrayLike) -> None:
         """Write the end time of every frame's window, int64 [T], microseconds."""

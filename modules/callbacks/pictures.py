@@ -120,7 +120,7 @@ class Pictures(Callback):
         pl_module.eval()
         try:
             with trainer.precision_plugin.forward_context():
-                frames = batch["frames"][: t + 1, lane : lane + 1]
+                frames = batch["inputs"].data[: t + 1, lane : lane + 1]
                 found, _ = pl_module.detect_sequence(frames, None, torch.ones(1, dtype=torch.bool))
         finally:
             pl_module.train()
@@ -165,7 +165,7 @@ class Pictures(Callback):
         from utils.pictures.video import save_png  # FFmpeg's libraries; most runs draw no pictures
 
         labels = batch["labels"].at(t, lane)
-        frame = batch["frames"][t, lane].cpu().numpy()
+        frame = batch["inputs"].data[t, lane].cpu().numpy()
         image = picture(frame, None if labels is None else labels.to_structured(), detections, self.classes)
         draw_caption(image, f"{Path(batch['path'][lane]).name}, frame {int(batch['ev_idx'][t, lane])}", DARK)
         save_png(self.folder / FOLDER / f"{name}.png", image)

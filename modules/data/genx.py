@@ -201,10 +201,10 @@ class DataModule(pl.LightningDataModule):
         self._start, self._handed_out = (epoch, batch), None
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move the frames; labels and flags stay on the host, where they are read."""
+        """Move the inputs; labels and flags stay on the host, where they are read."""
         if self.trainer is not None and self.trainer.training:
             self._handed_out = batch["position"]
-        batch["frames"] = batch["frames"].to(device, non_blocking=True)
+        batch["inputs"] = batch["inputs"].to(device, non_blocking=True)
         return batch
 
     def next_position(self) -> tuple[int, int]:

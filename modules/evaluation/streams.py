@@ -65,28 +65,28 @@ class StreamingEvaluation:
 
         Args:
             detector: in evaluation mode.
-            batch: see ``data.batches.batch.Batch``, frames on the detector's device.
+            batch: see ``data.batches.batch.Batch``, inputs on the detector's device.
             dataloader_idx: 0 for the stream with the labels; others hold further views of the same sequences.
         """
         store = self.states.setdefault(dataloader_idx, RNNStates())
         worker_id = int(batch["worker_id"])
-        frames, is_first = batch["frames"], batch["is_first"]
-        lanes = frames.shape[1]
+        inputs, is_first = batch["inputs"], batch["is_first"]
+        lanes = inputs.lanes
         if self.hflip:
-            frames, is_first = hflip_lanes(frames), torch.cat([is_first, is_first])
+            inputs, is_first = hflip_lanes(inputs), torch.cat([is_first, is_first])
         store.reset(worker_id, is_first)
-        features, states = detector.features(frames, store.get_states(worker_id))
+        features, states = detector.features(inputs.data, store.get_states(worker_id))
         store.save_states_and_detach(worker_id, states)
 
         wanted = self._wanted(batch, further_view=dataloader_idx > 0)
         rows = [(t, lane, view) for t, lane in wanted for view in ((False, True) if self.hflip else (False,))]
         if not rows:
             return
-        picks = [t * frames.shape[1] + lane + view * lanes for t, lane, view in rows]
+        picks = [t * inputs.lanes + lane + view * lanes for t, lane, view in rows]
         detections = detector.detect(features, torch.tensor(picks, device=detector.device))
         for (t, lane, view), found in zip(rows, detections, strict=True):
             key = self.key(batch, t, lane)
-            self.collector.add_detections(key, found, frames.shape[-1] if view else None)
+            self.collector.add_detections(key, found, inputs.size_hw[1] if view else None)
             if dataloader_idx == 0 and not view:
                 labels = batch["labels"].at(t, lane)
                 self.collector.add_labels(key, labels.to_structured(), (key[1] + 1) * self.frame_us)

@@ -7,23 +7,26 @@ frame and merged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
+from data.payloads.base import Inputs
 from utils.boxes import Detection, FloatArray, Label
 
 NMS_THRESHOLD = 0.45
 """Overlap above which the weaker of two boxes of a class is dropped (LEOD)."""
 
+AnyInputs = TypeVar("AnyInputs", bound=Inputs)
 BoxForm = type[Label] | type[Detection]
 """Which rows boxes are: label rows [n, 8] or detections [n, 7]."""
 
 
-def hflip_lanes(frames: torch.Tensor) -> torch.Tensor:
-    """Append the mirrored lanes: [L, B, C, H, W] to [L, 2B, C, H, W], the second half mirrored left to right."""
-    return torch.cat([frames, frames.flip(-1)], dim=1)
+def hflip_lanes(inputs: AnyInputs) -> AnyInputs:
+    """Append the mirrored lanes: B lanes become 2B, the second half mirrored left to right."""
+    return inputs.beside(inputs.mirrored())
 
 
 def plain_frame(number: int, reverse: bool, tflip_offset: int) -> int:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from data.labels.batched_labels import BatchedLabels
 from data.labels.object_labels import ObjectLabels
+from data.payloads.frames import FrameInputs
 from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.optim import build_optimizer
@@ -143,7 +144,7 @@ def empty_batch(settings: dict[str, Any], lanes: int, device: torch.device) -> d
     return {
         "worker_id": 0,
         "is_first": torch.ones(lanes, dtype=torch.bool),
-        "frames": torch.zeros((length, lanes, channels, *frame_hw), dtype=torch.uint8, device=device),
+        "inputs": FrameInputs(torch.zeros((length, lanes, channels, *frame_hw), dtype=torch.uint8, device=device)),
         "labels": BatchedLabels.from_lists([[cell] * lanes for _ in range(length)], frame_hw),
     }
 

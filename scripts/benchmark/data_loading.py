@@ -116,7 +116,7 @@ def _row(name: str, config: DataModuleConfig, frames: int, repeats: int) -> dict
     speeds, processor = [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()
-        count = sum(batch["frames"].shape[0] * batch["frames"].shape[1] for batch in islice(endless, batches))
+        count = sum(batch["is_padded"].numel() for batch in islice(endless, batches))
         speeds.append(count / (time.perf_counter() - start))
         processor.append(1000 * (time.process_time() - used) / count)
     note = f"batches of {LANES} lanes of {LENGTH} frames {CHANNELS}x{HEIGHT}x{WIDTH}, {ACTIVE:.0%} not zero, Blosc-zstd"

@@ -23,6 +23,7 @@ from data.batches.batch import Batch
 from data.batches.config import DataModuleConfig
 from data.batches.planned_dataset import PlannedDataset
 from data.labels.batched_labels import BatchedLabels
+from data.payloads.frames import FrameInputs
 from data.sampling.specs import BatchSpec, LaneSpec
 from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.data.genx import DataModule
@@ -68,7 +69,7 @@ def records(batch: Batch) -> list[dict[str, Any]]:
 
 
 def _record(batch: Batch, lane: int) -> dict[str, Any]:
-    frames = batch["frames"][:, lane].contiguous().numpy()
+    frames = batch["inputs"].data[:, lane].contiguous().numpy()
     length = len(frames)
     return {
         "path": Path(batch["path"][lane]).name,
@@ -162,6 +163,7 @@ def batch_hash(batch: Batch) -> str:
     digest = hashlib.sha1()
     for key, value in sorted(dict(batch).items()):
         digest.update(key.encode())
+        value = value.data if isinstance(value, FrameInputs) else value
         if isinstance(value, BatchedLabels):
             for part in (value.rows, value.frame_id, value.labelled, value.t_us):
                 digest.update(part.numpy().tobytes())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from data.payloads.frames import FrameInputs
 from modules.detection import Module
 
 Batch = dict[str, Any]
@@ -29,9 +30,9 @@ def at_batch(monkeypatch: pytest.MonkeyPatch, number: int, spoil: Callable[[Batc
 
 def not_a_number(batch: Batch) -> None:
     """One pixel of the first lane is NaN, as a broken sensor or a broken GPU would give."""
-    frames = batch["frames"].float()
+    frames = batch["inputs"].data.float()
     frames[0, 0, 0, 0, 0] = float("nan")
-    batch["frames"] = frames
+    batch["inputs"] = FrameInputs(frames)
 
 
 def gpu_memory_with(lanes: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -40,7 +41,7 @@ def gpu_memory_with(lanes: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     tried: list[int] = []
 
     def limited(self: Module, batch: Batch, batch_idx: int) -> Tensor:
-        tried.append(batch["frames"].shape[1])
+        tried.append(batch["inputs"].lanes)
         if tried[-1] >= lanes:
             out_of_gpu_memory(batch)
         return step(self, batch, batch_idx)

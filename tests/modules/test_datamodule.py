@@ -27,7 +27,7 @@ class Recorder(pl.LightningModule):
         self.validated: list[Any] = []
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
-        self.seen.append((batch["position"], int(batch["frames"].sum())))
+        self.seen.append((batch["position"], int(batch["inputs"].data.sum())))
         return self.weight * 1.0
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from config.compose import compose
+from data.payloads.frames import FrameInputs
 from models.detection.yolox.columns import Output
 from modules.detection import Module
 from modules.evaluation.views import hflip_lanes
@@ -79,12 +80,12 @@ def labelling(bench: Bench, precision: str) -> Result:
     @torch.inference_mode()
     def whole() -> tuple[list[list[Tensor]], Any]:
         with bench.autocast(precision):
-            return module.detect_sequence(hflip_lanes(frames), None, is_first)
+            return module.detect_sequence(hflip_lanes(FrameInputs(frames)).data, None, is_first)
 
     @torch.inference_mode()
     def network() -> Tensor:
         with bench.autocast(precision):
-            features, _ = module.features(hflip_lanes(frames), None)
+            features, _ = module.features(hflip_lanes(FrameInputs(frames)).data, None)
             return module.mdl.forward_detect({stage: maps.flatten(0, 1) for stage, maps in features.items()})[0]
 
     predictions = network()

@@ -13,7 +13,7 @@ from utils.errors import UserError
 
 
 def frame_numbers(batch: Any, lane: int) -> list[int]:
-    return batch["frames"][:, lane, 0, 0, 0].tolist()
+    return batch["inputs"].data[:, lane, 0, 0, 0].tolist()
 
 
 def test_frames_and_labels_of_a_short_last_chunk(dataset: Path) -> None:
@@ -41,7 +41,7 @@ def test_fewer_sequences_than_lanes(dataset: Path) -> None:
     assert {Path(p).name for p in batches[0]["path"]} == {"a", "b", "c", "d", ""}
     empty = [lane for lane, path in enumerate(batches[0]["path"]) if not path]
     assert batches[0]["is_padded"][:, empty].all()
-    assert not batches[0]["frames"][:, empty].any()
+    assert not batches[0]["inputs"].data[:, empty].any()
     assert not batches[0]["is_first"][empty].any()
 
 
@@ -95,14 +95,14 @@ def test_halved_labels_and_pseudo_labels(tmp_path: Path) -> None:
         small_config(tmp_path, downsample_by_factor_2=True, train_sampling="stream", use_label_every=2)
     )  # fmt: skip
     batch = next(iter(module.train_dataloader()))
-    assert batch["frames"].shape == (4, 2, 4, 8, 10)
+    assert batch["inputs"].data.shape == (4, 2, 4, 8, 10)
     assert {i // 2 for i in batch["labels"].labelled_indices().tolist()} == {1, 3}
     assert batch["labels"].rows[0, 1:5].tolist() == [1.0, 1.5, 3.0, 2.5]
 
 
 def test_only_labels_and_only_end_labels(dataset: Path) -> None:
     batch = next(iter(DataModule(small_config(dataset, only_load_labels=True)).predict_dataloader()))
-    assert batch["frames"].shape == (4, 2, 0, 0, 0)
+    assert batch["inputs"].data.shape == (4, 2, 0, 0, 0)
     module = DataModule(small_config(dataset, only_load_end_labels=True, train_sampling="random"))
     for batch in module.train_dataloader():
         assert batch["labels"].labelled_indices().tolist() == [6, 7]

@@ -70,7 +70,7 @@ def test_frames_and_labels_are_those_of_both(dataset: Path, sampling: str, chang
                     value += theirs + 1
                     known = known and labelled(other, theirs + offset)
                     count += 2
-                assert batch["frames"][position, lane].unique().tolist() == [value]
+                assert batch["inputs"].data[position, lane].unique().tolist() == [value]
                 assert (labels is not None) == known
                 assert labels is None or len(labels) == count
                 mixed_labels += count == 4 and known
@@ -127,7 +127,7 @@ def test_one_sequence_alone_is_not_mixed(tmp_path: Path) -> None:
     for sampling in ("random", "stream"):
         _, plan, planned = parts(root, sampling, MIX)
         assert all(lane.partner is None for k in range(len(plan)) for lane in plan.batch(0, k).lanes)
-        assert planned[plan.batch(0, 0)]["frames"].shape == (4, 2, 4, 16, 20)
+        assert planned[plan.batch(0, 0)]["inputs"].data.shape == (4, 2, 4, 16, 20)
 
 
 def test_boxes_of_both_stay_inside_and_ignored_ones_ignored(dataset: Path) -> None:
@@ -151,6 +151,6 @@ def test_counts_are_clipped(dataset: Path) -> None:
     assert isinstance(planned, PlannedDataset)
     for k in range(4):
         spec = plan.batch(0, k)
-        frames = planned[spec]["frames"].numpy()
+        frames = planned[spec]["inputs"].data.numpy()
         for lane, place in enumerate(spec.lanes):
             assert np.max(frames[:, lane]) <= max(3, place.stop)

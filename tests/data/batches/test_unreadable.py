@@ -79,12 +79,12 @@ def test_skipping_leaves_the_other_lanes_as_they_were(root: Path, sampling: str)
     for before, after in zip(whole, runs[0], strict=True):
         for lane, name in enumerate(after["path"]):
             if name:
-                assert torch.equal(before["frames"][:, lane], after["frames"][:, lane])
+                assert torch.equal(before["inputs"].data[:, lane], after["inputs"].data[:, lane])
                 assert torch.equal(before["labels"].labelled[:, lane], after["labels"].labelled[:, lane])
                 continue
             assert after["is_padded"][:, lane].all()
             assert after["is_first"][lane]
-            assert not after["frames"][:, lane].any()
+            assert not after["inputs"].data[:, lane].any()
             assert not after["labels"].labelled[:, lane].any()
         lost = {frame for _, start, stop in after["unreadable"] for frame in range(start, stop)}
         assert not after["unreadable"] or lost & {12, 13, 14}
@@ -131,7 +131,7 @@ def test_a_partner_that_cannot_be_read_is_left_away(root: Path) -> None:
         for lane, place in enumerate(spec.lanes):
             if place.partner is not None and place.partner.sequence == 0 and place.sequence != 0:
                 frames = plain.sequences[place.sequence].reader.read(place.start, place.stop)
-                assert np.array_equal(batch["frames"][:, lane].numpy(), frames)
+                assert np.array_equal(batch["inputs"].data[:, lane].numpy(), frames)
                 assert batch["labels"].labelled[-1, lane]
                 alone += 1
         assert all(file == str(path) for file, _, _ in batch["unreadable"])

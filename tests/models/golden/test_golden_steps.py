@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from config.resolvers import register_resolvers
 from data.labels.batched_labels import BatchedLabels
 from data.labels.object_labels import ObjectLabels
+from data.payloads.frames import FrameInputs
 from modules.detection import Module
 from modules.optim import build_optimizer, build_scheduler
 from tests.helpers.float32_rounding import golden_dtype
@@ -57,7 +58,7 @@ def batches(arrays) -> Iterator[dict]:
         labels = [[None if r is None else ObjectLabels(torch.from_numpy(r), hw) for r in line] for line in rows]
         yield {
             "worker_id": 0,
-            "frames": torch.from_numpy(ev),
+            "inputs": FrameInputs(torch.from_numpy(ev)),
             "labels": BatchedLabels.from_lists(labels, hw),
             "is_first": torch.tensor(step["is_first"]),
         }

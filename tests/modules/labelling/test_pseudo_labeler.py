@@ -220,7 +220,7 @@ def test_the_result_is_a_dataset_to_train_on(source, tmp_path):
         batch_size_train=2, train_sampling="random",
     )  # fmt: skip
     batch = next(iter(DataModule(config).train_dataloader()))
-    assert batch["frames"].shape == (LENGTH, 2, 2, *HW)
+    assert batch["inputs"].data.shape == (LENGTH, 2, 2, *HW)
     assert batch["labels"].labelled.all()
 
 

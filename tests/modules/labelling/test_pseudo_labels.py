@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.payloads.frames import FrameInputs
 from modules.evaluation.views import hflip_lanes, merge_views, plain_frame
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.sequence_boxes import EventSeqData, crop_boxes, detections_to_labels
@@ -147,7 +148,7 @@ def test_scores_must_exceed_the_threshold():
 
 def test_mirrored_lanes_follow_the_originals():
     frames = torch.arange(2 * 3 * 1 * 2 * 4).reshape(2, 3, 1, 2, 4).to(torch.uint8)
-    doubled = hflip_lanes(frames)
+    doubled = hflip_lanes(FrameInputs(frames)).data
     assert doubled.shape == (2, 6, 1, 2, 4)
     assert torch.equal(doubled[:, 3:].flip(-1), doubled[:, :3])
 

@@ -123,7 +123,7 @@ def test_it_steps_down_when_memory_runs_out_later(
     used: list[int] = []
 
     def crowded(batch: Batch) -> None:
-        used.append(batch["frames"].shape[1])
+        used.append(batch["inputs"].data.shape[1])
         if used[-1] > 2:
             out_of_gpu_memory(batch)
 

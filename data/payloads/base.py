@@ -1,0 +1,131 @@
+"""What a representation owns: its store on disk, the parts read from it, and the inputs of a batch.
+
+A part is what was read of one sequence: windows [start, stop), in time order. Frames are the payload there is
+(``data.payloads.frames``). A payload of raw events would hand the events of each window over as they are: its
+parts hold x, y, t, p by window; ``reversed`` turns the order of the windows, mirrors t within them and swaps p;
+``moved`` maps x and y and drops what leaves the view; ``mixed`` joins two streams by t; ``jittered`` drops, doubles
+and adds events; and its inputs mirror x. Sampling, labels and plans know none of this.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+
+from data.augmentation.intensity import IntensityState
+from data.augmentation.state import AugmentationState
+
+Part = TypeVar("Part")
+Read = TypeVar("Read", covariant=True)
+Written = TypeVar("Written", contravariant=True)
+
+
+class Reader(Protocol[Read]):
+    """A sequence's store for reading; cheap to make, to keep and to send to another process."""
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        ...
+
+    def read(self, start: int, stop: int) -> Read:
+        """Windows ``start`` to ``stop`` (exclusive).
+
+        Raises:
+            UnreadableFrames: the store is missing or damaged.
+            UserError: the range leaves it.
+        """
+        ...
+
+
+class Writer(Protocol[Written]):
+    """A sequence's store while it is written."""
+
+    def __len__(self) -> int:
+        """Number of windows so far."""
+        ...
+
+    def append(self, part: Written) -> None:
+        """Add windows behind those that are there."""
+        ...
+
+
+class Inputs(Protocol):
+    """What a batch holds for the network: L windows of B lanes."""
+
+    @property
+    def data(self) -> Any:
+        """What the network takes: tensors only."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes B."""
+        ...
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        ...
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same on a device."""
+        ...
+
+    def pin_memory(self) -> Self:
+        """The same in pinned memory (called by the DataLoader)."""
+        ...
+
+    def mirrored(self) -> Self:
+        """The same lanes mirrored left to right: x becomes W - 1 - x."""
+        ...
+
+    def beside(self, other: Self) -> Self:
+        """These lanes and then the other's."""
+        ...
+
+
+class Payload(ABC, Generic[Part]):
+    """Everything that depends on what a sequence's input is made of; has no state of its own."""
+
+    @abstractmethod
+    def open(self, path: Path) -> Reader[Part]:
+        """Store of a sequence; its file is opened on first use."""
+
+    @abstractmethod
+    def empty(self, reader: Any) -> Part:
+        """Part of no windows, else like those of a store."""
+
+    @abstractmethod
+    def size_hw(self, part: Part) -> tuple[int, int]:
+        """Height and width in pixels."""
+
+    @abstractmethod
+    def reversed(self, part: Part) -> Part:
+        """The part as it would look with time running backwards."""
+
+    @abstractmethod
+    def moved(self, part: Part, state: AugmentationState) -> Part:
+        """Pixels moved, as ``data.augmentation.state.apply_to_labels`` moves boxes."""
+
+    @abstractmethod
+    def mixed(self, part: Part, other: Part, position: int, max_count: int | None) -> Part:
+        """Another part of at most the same length laid over, its first window over the one at ``position``."""
+
+    @abstractmethod
+    def jittered(self, part: Part, state: IntensityState, rng: np.random.Generator, max_count: int | None) -> Part:
+        """More and fewer events, as ``state`` says; ``rng`` decides over single ones."""
+
+    @abstractmethod
+    def stacked(self, parts: Sequence[Part | None], length: int, like: Part | None) -> Inputs:
+        """Inputs of a batch from its lanes.
+
+        Args:
+            parts: of each lane, at most ``length`` windows; None and what is missing becomes empty.
+            length: windows L.
+            like: gives size and type where all parts are None; without it inputs are of no size.
+        """
