@@ -23,9 +23,9 @@ from torch import Tensor
 
 from models.detection.recurrent_backbone.base import BaseDetector
 from modules.optim import build_optimizer
+from scripts.arguments import check_least
 from scripts.benchmark import command, measure
 from scripts.benchmark.subjects import Subject, plain_arithmetic
-from utils.errors import UserError
 
 STAGES, LOOP, PLAIN = "stage-parallel", "frame loop", "frame loop, plain softmax attention"
 LABEL_EVERY = 5
@@ -34,7 +34,8 @@ LABEL_EVERY = 5
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = command.build_parser("throughput", __doc__, runs=10)
+    parser = command.build_parser(__file__, __doc__)
+    command.add_runs(parser, runs=10)
     parser.add_argument("--sequence-length", type=int, default=5, metavar="L", help="frames of a lane (default: 5)")
     parser.add_argument("--batch-size", type=int, default=2, metavar="B", help="lanes (default: 2)")
     return parser
@@ -113,29 +114,16 @@ class Workload:
 
     def variants(self) -> dict[str, dict[str, Callable[[], object]]]:
         """What is timed, by table and row."""
-
-        def train_loop() -> None:
-            self.train(self.loop)
-
-        def plain(function: Callable[[], object]) -> dict[str, Callable[[], object]]:
-            def run() -> None:
-                with plain_arithmetic(self.detector):
-                    function()
-
-            return {PLAIN: run} if self.has_plain else {}
-
-        return {
-            "Training step (forward, loss, backward, AdamW)": {
-                STAGES: lambda: self.train(self.stages),
-                LOOP: train_loop,
-                **plain(train_loop),
-            },
-            "Sequence inference (frames to predictions)": {
-                STAGES: self.infer_stages,
-                LOOP: self.infer_loop,
-                **plain(self.infer_loop),
-            },
+        train = {STAGES: lambda: self.train(self.stages), LOOP: lambda: self.train(self.loop)}
+        infer = {STAGES: self.infer_stages, LOOP: self.infer_loop}
+        tables: dict[str, dict[str, Callable[[], object]]] = {
+            "Training step (forward, loss, backward, AdamW)": {**train},
+            "Sequence inference (frames to predictions)": {**infer},
         }
+        for rows in tables.values():
+            if self.has_plain:
+                rows[PLAIN] = plain_arithmetic(self.detector)(rows[LOOP])
+        return tables
 
 
 def run(args: argparse.Namespace) -> str:
@@ -145,13 +133,7 @@ def run(args: argparse.Namespace) -> str:
         UserError: a mistake on the command line.
     """
     device = command.prepare(args)
-    if min(args.sequence_length, args.batch_size) < 1:
-        raise UserError(
-            expected="whole numbers from 1",
-            got=f"{args.sequence_length} and {args.batch_size}",
-            where="--sequence-length and --batch-size",
-            fix="give positive numbers",
-        )
+    check_least(args, sequence_length=1, batch_size=1)
     subject, model = command.chosen_subject(args, device)
     workload = Workload(subject, args.sequence_length, args.batch_size, args.precision)
     facts = measure.protocol(
@@ -177,7 +159,7 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("throughput", build_parser().parse_args(), run)
+    command.main("throughput", build_parser(), run)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,20 @@ ALL_BOXES = ("model.pseudo_label.obj_thresh=0", "model.pseudo_label.cls_thresh=0
 """Overrides of a quality report over every box of a pseudo dataset."""
 
 
+def common_overrides(dataset: str, experiment: str, seed: int, overrides: Sequence[str]) -> tuple[str, ...]:
+    """Overrides of every command of an experiment.
+
+    Args:
+        dataset: a file of ``config/dataset``.
+        experiment: a file of ``config/experiment``, with its folder.
+        seed: of all trainings.
+        overrides: further ones.
+    """
+    group, _, name = experiment.rpartition("/")
+    chosen = f"+experiment/{group}={name}" if group else f"+experiment={name}"
+    return (f"dataset={dataset}", chosen, f"reproduce.seed_everything={seed}", *overrides)
+
+
 @dataclass(frozen=True)
 class Commands:
     """Makes steps.
