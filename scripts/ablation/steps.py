@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,17 +52,6 @@ ARMS = {name: recipe.meaning for name, recipe in _RECIPES.items() if recipe.mean
 """Arms in the order of the table, with their meanings."""
 
 
-@dataclass
-class Part:
-    """The arms of one supervision and seed, and where their figures are."""
-
-    supervision: Supervision
-    seed: int
-    arms: dict[str, tuple[Arm, dict[str, Path]]] = field(default_factory=dict)
-    qualities: dict[str, Path] = field(default_factory=dict)
-    curve: dict[int, Path] = field(default_factory=dict)
-
-
 class AblationBuilder:
     """Collects the steps; what several arms or supervisions share is one step.
 
@@ -83,11 +71,6 @@ class AblationBuilder:
     def steps(self) -> list[Step]:
         """All steps, those that are needed first."""
         return list(self._steps.values())
-
-    def commands(self, seed: int) -> Commands:
-        """The commands with a seed."""
-        own = self.settings
-        return Commands(self.repository, common_overrides(own.dataset, own.experiment, seed, own.overrides))
 
     def add(self, step: Step) -> str:
         """Add a step unless it is there; returns its name."""
@@ -111,26 +94,35 @@ def build_part(
         arms: names of ``ARMS``; the baseline is always there.
         curve: step counts at which a baseline of its own is trained, to see whether it still rises.
     """
-    part = Part(supervision, seed)
-    adds = _Adds(build, part)
+    part = Part(build, supervision, seed)
     for arm in (name for name in ARMS if name in arms or name == "baseline"):
-        step = adds.training(arm)
-        figures = {split: adds.evaluation(step, split) for split in build.splits}
-        part.arms[arm] = (Arm(arm, ARMS[arm], build.weights(step), adds.steps_of(arm), step), figures)
+        step = part.training(arm)
+        figures = {split: part.evaluation(step, split) for split in build.splits}
+        part.arms[arm] = (Arm(arm, ARMS[arm], build.weights(step), part.steps_of(arm), step), figures)
     for count in curve:
         first = count == build.settings.steps
-        part.curve[count] = adds.evaluation(adds.training("baseline", None if first else count), "val")
+        part.curve[count] = part.evaluation(part.training("baseline", None if first else count), "val")
     return part
 
 
-class _Adds:
-    """Adds the steps of one supervision and seed, each with those that it needs before it."""
+class Part:
+    """The arms of one supervision and seed; adds their steps, each with those that it needs before it.
 
-    def __init__(self, build: AblationBuilder, part: Part) -> None:
-        self.build, self.part = build, part
-        self.prefix = f"{part.supervision.name}-s{part.seed}"
-        self.few = [build.data, part.supervision.override]
-        self.commands = build.commands(part.seed)
+    Attributes:
+        arms: by name, with the files of their figures by split.
+        qualities: files of the figures of pseudo labels, by their set.
+        curve: files of the figures of baselines, by their steps.
+    """
+
+    def __init__(self, build: AblationBuilder, supervision: Supervision, seed: int) -> None:
+        self.build, self.supervision, self.seed = build, supervision, seed
+        self.arms: dict[str, tuple[Arm, dict[str, Path]]] = {}
+        self.qualities: dict[str, Path] = {}
+        self.curve: dict[int, Path] = {}
+        self.prefix = f"{supervision.name}-s{seed}"
+        self.few = [build.data, supervision.override]
+        own = build.settings
+        self.commands = Commands(build.repository, common_overrides(own.dataset, own.experiment, seed, own.overrides))
 
     def steps_of(self, arm: str) -> int:
         """Optimiser steps in all."""
@@ -152,7 +144,7 @@ class _Adds:
             count, rate = own.more_steps, own.more_learning_rate
             weights, needs = self.build.weights(start), [*needs, start]
         schedule = [f"training.max_steps={steps or count}", f"training.learning_rate={rate}"]
-        whose = f"all-s{self.part.seed}" if arm.startswith("oracle") else self.prefix  # the oracle knows no supervision
+        whose = f"all-s{self.seed}" if arm.startswith("oracle") else self.prefix  # the oracle knows no supervision
         name = f"{whose}-{arm}" if steps is None else f"{whose}-curve{steps}"
         return self.build.add(
             self.commands.train(name, self.build.root / name, [*overrides, *schedule], weights, needs)
@@ -194,7 +186,7 @@ class _Adds:
         sure = _least_scores(own.ignore_thresholds) if labels in _WITH_UNSURE else []
         few, source = [self.few[1], *(sure or ALL_BOXES)], Path(own.dataset_path)
         build.add(self.commands.quality(f"quality-{name}", dataset, source, figures, few, [name]))
-        self.part.qualities[labels] = figures
+        self.qualities[labels] = figures
         return dataset, name
 
 
