@@ -84,10 +84,9 @@ def build_variants(
     """Callables that run one frame each."""
     network = StreamingStep(subject.detector, subject.frame_hw)
     lanes, device = args.batch_size, subject.device
-    dtype = measure.PRECISIONS[args.precision]
 
     def step(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with torch.no_grad(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with torch.no_grad(), measure.autocast(device, args.precision):
             return network(*inputs)
 
     def make(name: str) -> Callable[[], object]:
@@ -97,9 +96,8 @@ def build_variants(
             export_onnx(network, folder / "step.onnx", lanes)
             providers = ("CUDAExecutionProvider",) if device.type == "cuda" else ("CPUExecutionProvider",)
             session = OnnxStream(folder / "step.onnx", args.threads, providers)
-            frames = subject.frames(8, lanes, padded=False).cpu().numpy()
-            endless = cycle(frames)
-            return lambda: session.step(next(endless))
+            frames = cycle(subject.frames(8, lanes, padded=False).cpu().numpy())
+            return lambda: session.step(next(frames))
         if name == "compiled":
             return Stream(torch.compile(step), subject, states, lanes)
         if name == "graph":

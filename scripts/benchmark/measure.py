@@ -90,6 +90,12 @@ def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     return begin.elapsed_time(end) / 1000
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast of a precision's name; none for float32."""
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
 def matmul_peak(device: torch.device, dtype: torch.dtype, quick: bool) -> float:
     """Floating-point operations per second of a large matrix product: the best of several, measured on the spot."""
     size = 256 if quick else 8192 if device.type == "cuda" else 1024

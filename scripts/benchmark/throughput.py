@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -56,6 +57,7 @@ class Workload:
         self.has_plain = subject.has_plain
         self.device = subject.device
         self.dtype = measure.PRECISIONS[precision]
+        self.autocast = partial(measure.autocast, self.device, precision)
         self.frames = subject.frames(steps, lanes)
         labelled = torch.arange(steps - 1, -1, -LABEL_EVERY).flip(0)
         self.picks = (labelled[:, None] * lanes + torch.arange(lanes)).flatten().to(self.device)
@@ -65,10 +67,6 @@ class Workload:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         with self.autocast(), torch.no_grad():
             self.states = self.detector.forward_sequence(self.frames[:1])[1]
-
-    def autocast(self) -> torch.autocast:
-        """The precision asked for."""
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
     def loop(self) -> tuple[dict[int, Tensor], object]:
         """Backbone frame by frame."""
@@ -114,11 +112,10 @@ class Workload:
 
     def variants(self) -> dict[str, dict[str, Callable[[], object]]]:
         """What is timed, by table and row."""
-        train = {STAGES: lambda: self.train(self.stages), LOOP: lambda: self.train(self.loop)}
-        infer = {STAGES: self.infer_stages, LOOP: self.infer_loop}
+        train = partial(self.train, self.stages), partial(self.train, self.loop)
         tables: dict[str, dict[str, Callable[[], object]]] = {
-            "Training step (forward, loss, backward, AdamW)": {**train},
-            "Sequence inference (frames to predictions)": {**infer},
+            "Training step (forward, loss, backward, AdamW)": {STAGES: train[0], LOOP: train[1]},
+            "Sequence inference (frames to predictions)": {STAGES: self.infer_stages, LOOP: self.infer_loop},
         }
         for rows in tables.values():
             if self.has_plain:
