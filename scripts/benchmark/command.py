@@ -58,12 +58,20 @@ def chosen_subject(args: argparse.Namespace, device: torch.device) -> tuple[Subj
     return Subject(overrides, device), " ".join(overrides)
 
 
-def main(name: str, parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str]) -> None:
-    """Print the report of ``run``, and put it into the file that the command line names."""
+def main(name: str, parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str], **least: int) -> None:
+    """Print the report of ``run``, and put it into the file that the command line names.
+
+    Args:
+        name: of the report's section.
+        parser: of the options, without that file.
+        run: measures and gives the report.
+        least: smallest values, see ``check_least``.
+    """
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the report into this file, too")
     args = parser.parse_args()
 
     def command() -> None:
+        check_least(args, **least)
         text = run(args)
         print(text)
         if args.markdown is not None:

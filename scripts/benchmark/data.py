@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import torch
 
-from scripts.arguments import check_least, make_parser
+from scripts.arguments import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import Row, device_name, in_words, machine_load
 from scripts.tables import table
@@ -32,25 +32,8 @@ SECTIONS = {
 """Title, module with ``rows``, and which of the sizes it takes."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Options of the command."""
-    parser = make_parser(__file__, __doc__)
-    parser.add_argument(
-        "--sections", nargs="+", choices=sorted(SECTIONS), default=list(SECTIONS), help="which parts (default: all)"
-    )
-    parser.add_argument("--events", type=int, default=10_000_000, help="events of a recording (default: 10 million)")
-    parser.add_argument("--frames", type=int, default=400, help="frames of a measurement of loading (default: 400)")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each variant; medians are shown (default: 5)")
-    return parser
-
-
 def run(args: argparse.Namespace) -> str:
-    """Measure and give the report in Markdown.
-
-    Raises:
-        UserError: a number on the command line is out of range.
-    """
-    check_least(args, events=1000, frames=1, repeats=1)
+    """Measure and give the report in Markdown."""
     torch.set_num_threads(1)
     facts = {
         "device": device_name(torch.device("cpu")),
@@ -82,7 +65,14 @@ def row_table(rows: Sequence[Row]) -> list[str]:
 
 def main() -> None:
     """Entry point."""
-    command.main("data", build_parser(), run)
+    parser = make_parser(__file__, __doc__)
+    parser.add_argument(
+        "--sections", nargs="+", choices=sorted(SECTIONS), default=list(SECTIONS), help="which parts (default: all)"
+    )
+    parser.add_argument("--events", type=int, default=10_000_000, help="events of a recording (default: 10 million)")
+    parser.add_argument("--frames", type=int, default=400, help="frames of a measurement of loading (default: 400)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each variant; medians are shown (default: 5)")
+    command.main("data", parser, run, events=1000, frames=1, repeats=1)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.arguments import check_least, make_parser
+from scripts.arguments import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, Times, alternate
 from scripts.tables import table
@@ -120,22 +120,12 @@ def report(frames: int, times: Mapping[str, Times], figures: Mapping[str, Mappin
     return "\n".join(["## Evaluation", "", note, "", *table(heads, rows)])
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = make_parser(__file__, __doc__)
-    parser.add_argument("--frames", type=int, default=20_000, help="labelled frames (default: 20000)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each library (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic boxes (default: 0)")
-    return parser
-
-
 def run(args: argparse.Namespace) -> str:
     """Measure in turn, compare the figures, and give the report.
 
     Raises:
-        UserError: a number on the command line is too small, or a library is not installed.
+        UserError: a library is not installed.
     """
-    check_least(args, frames=1, runs=1)
     torch.set_num_threads(1)  # processor seconds are taken
     labels, detections = synthetic_frames(args.frames, args.seed)
     figures: dict[str, dict[str, float]] = {}
@@ -156,7 +146,11 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("Evaluation", build_parser(), run)
+    parser = make_parser(__file__, __doc__)
+    parser.add_argument("--frames", type=int, default=20_000, help="labelled frames (default: 20000)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each library (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic boxes (default: 0)")
+    command.main("Evaluation", parser, run, frames=1, runs=1)
 
 
 if __name__ == "__main__":

@@ -32,20 +32,6 @@ VARIANTS = ("onnxruntime", "compiled", "graph", "eager", "plain")
 NAMES = {"plain": "eager, plain softmax attention", "graph": "CUDA graph", "compiled": "torch.compile"}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = command.build_parser(__file__, __doc__)
-    command.add_runs(parser, runs=30)
-    parser.add_argument("--batch-size", type=int, default=1, metavar="B", help="streams run together (default: 1)")
-    parser.add_argument(
-        "--variants",
-        nargs="+",
-        choices=VARIANTS,
-        help="what to measure (default: all that fit the device; with --quick eager and plain)",
-    )
-    return parser
-
-
 def chosen(args: argparse.Namespace, subject: Subject) -> list[str]:
     """Variants to measure, in the order of the table."""
     cuda = subject.device.type == "cuda"
@@ -145,7 +131,16 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("latency", build_parser(), run)
+    parser = command.build_parser(__file__, __doc__)
+    command.add_runs(parser, runs=30)
+    parser.add_argument("--batch-size", type=int, default=1, metavar="B", help="streams run together (default: 1)")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        help="what to measure (default: all that fit the device; with --quick eager and plain)",
+    )
+    command.main("latency", parser, run)
 
 
 if __name__ == "__main__":

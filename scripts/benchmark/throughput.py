@@ -24,22 +24,12 @@ from torch import Tensor
 
 from models.detection.recurrent_backbone.base import BaseDetector
 from modules.optim import build_optimizer
-from scripts.arguments import check_least
 from scripts.benchmark import command, measure
 from scripts.benchmark.subjects import Subject, plain_arithmetic
 
 STAGES, LOOP, PLAIN = "stage-parallel", "frame loop", "frame loop, plain softmax attention"
 LABEL_EVERY = 5
 """Frames between two labelled ones, as on Gen1: 4 labels and 20 frames a second."""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = command.build_parser(__file__, __doc__)
-    command.add_runs(parser, runs=10)
-    parser.add_argument("--sequence-length", type=int, default=5, metavar="L", help="frames of a lane (default: 5)")
-    parser.add_argument("--batch-size", type=int, default=2, metavar="B", help="lanes (default: 2)")
-    return parser
 
 
 class Workload:
@@ -130,7 +120,6 @@ def run(args: argparse.Namespace) -> str:
         UserError: a mistake on the command line.
     """
     device = command.prepare(args)
-    check_least(args, sequence_length=1, batch_size=1)
     subject, model = command.chosen_subject(args, device)
     workload = Workload(subject, args.sequence_length, args.batch_size, args.precision)
     facts = measure.protocol(
@@ -156,7 +145,11 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("throughput", build_parser(), run)
+    parser = command.build_parser(__file__, __doc__)
+    command.add_runs(parser, runs=10)
+    parser.add_argument("--sequence-length", type=int, default=5, metavar="L", help="frames of a lane (default: 5)")
+    parser.add_argument("--batch-size", type=int, default=2, metavar="B", help="lanes (default: 2)")
+    command.main("throughput", parser, run, sequence_length=1, batch_size=1)
 
 
 if __name__ == "__main__":

@@ -19,22 +19,12 @@ import numpy.typing as npt
 import torch
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
-from scripts.arguments import check_least, make_parser
+from scripts.arguments import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, alternate
 from scripts.tables import table
 
 FRAME_HW = (240, 304)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = make_parser(__file__, __doc__)
-    parser.add_argument("--frames", type=int, nargs="+", default=[2000, 5000, 10000, 20000], help="lengths to time")
-    parser.add_argument("--boxes", type=int, default=10, help="objects in a frame (default: 10)")
-    parser.add_argument("--missed", type=float, default=0.1, help="share of boxes left out (default: 0.1)")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each length, of which the median counts")
-    return parser
 
 
 def wandering_boxes(frames: int, boxes: int, missed: float, seed: int = 0) -> list[npt.NDArray[np.float32]]:
@@ -56,12 +46,7 @@ def wandering_boxes(frames: int, boxes: int, missed: float, seed: int = 0) -> li
 
 
 def run(args: argparse.Namespace) -> str:
-    """Markdown with the protocol and a row for each length.
-
-    Raises:
-        UserError: a number on the command line is too small.
-    """
-    check_least(args, frames=1, boxes=1, runs=1)
+    """Markdown with the protocol and a row for each length."""
     torch.set_num_threads(1)  # processor seconds are taken
     config = TrackFilterConfig(track_method="forward or backward", inpaint=True)
     rows = []
@@ -80,7 +65,12 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("tracking", build_parser(), run)
+    parser = make_parser(__file__, __doc__)
+    parser.add_argument("--frames", type=int, nargs="+", default=[2000, 5000, 10000, 20000], help="lengths to time")
+    parser.add_argument("--boxes", type=int, default=10, help="objects in a frame (default: 10)")
+    parser.add_argument("--missed", type=float, default=0.1, help="share of boxes left out (default: 0.1)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each length, of which the median counts")
+    command.main("tracking", parser, run, frames=1, boxes=1, runs=1)
 
 
 if __name__ == "__main__":
