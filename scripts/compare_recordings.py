@@ -10,7 +10,6 @@ For example:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data.events.compare import compare
 from data.events.open import open_recording
 from data.events.recording import Recording
+from scripts.arguments import make_parser
 from utils.commands.cli import run_command
 
 
@@ -33,9 +33,7 @@ def describe(path: Path, recording: Recording) -> str:
 
 
 def _run() -> None:
-    parser = argparse.ArgumentParser(
-        prog="compare_recordings.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__file__, __doc__)
     parser.add_argument("first", type=Path, metavar="RECORDING", help="any format of docs/FORMATS.md")
     parser.add_argument("second", type=Path, metavar="RECORDING", nargs="?", help="what to compare it with")
     args = parser.parse_args()

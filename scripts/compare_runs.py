@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scripts.rounds.summary import load as load_json
 from scripts.rounds.summary import quality_rows
+from scripts.tables import spread, table
 from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError
@@ -36,7 +36,7 @@ def load(roots: Sequence[Path]) -> list[Summary]:
                 where=str(root),
                 fix="give the root folder of the experiment, after it has ended",
             )
-        summaries.append(json.loads(path.read_text(encoding="utf-8")))
+        summaries.append(load_json(path))
     free = {"seed", "root", "parallel", "threads", "dataset_path", "cluster", "slurm"}
     settings = [{key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
     differing = sorted({key for other in settings for key in other if other[key] != settings[0].get(key)})
@@ -50,12 +50,6 @@ def load(roots: Sequence[Path]) -> list[Summary]:
     return summaries
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and sample standard deviation in per cent, from values in [0, 1]."""
-    scaled = [100 * value for value in values]
-    return f"{mean(scaled):.1f} ± {stdev(scaled):.1f}" if len(scaled) > 1 else f"{scaled[0]:.1f}"
-
-
 def _of_all(summaries: Sequence[Summary], key: str) -> dict[str, list[Any]]:
     """Arms or labels by name, with those of every experiment that has them: rounds may have been cancelled in some."""
     names = dict.fromkeys(name for summary in summaries for name in summary[key])
@@ -66,40 +60,35 @@ def markdown(summaries: Sequence[Summary]) -> str:
     """Tables in Markdown: every arm with mean and spread over seeds, every seed, and the pseudo labels."""
     splits, arms = summaries[0]["splits"], _of_all(summaries, "arms")
     columns = [(split, metric) for split in splits for metric in ("AP", "AP_50", "product_AP")]
-    heads = " | ".join(f"{metric} {split}" for split, metric in columns)
-    lines = [f"| detector | trained on | steps | {heads} |", "|---|---|---" + "|---" * len(columns) + "|"]
+    heads = ("detector", "trained on", "steps", *(f"{metric} {split}" for split, metric in columns))
+    rows = []
     for name, found in arms.items():
         few = "" if len(found) == len(summaries) else f" ({len(found)} of {len(summaries)} seeds)"
         cells = [spread([arm[split][metric] for arm in found]) for split, metric in columns]
-        lines.append(f"| {name}{few} | {found[0]['meaning']} | {found[0]['steps']} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_every_seed(summaries, list(arms)), "", *_labels(summaries)]) + "\n"
+        rows.append((f"{name}{few}", found[0]["meaning"], found[0]["steps"], *cells))
+    parts = [*table(heads, rows), "", *_every_seed(summaries, list(arms)), "", *_labels(summaries)]
+    return "\n".join(parts) + "\n"
 
 
 def _every_seed(summaries: Sequence[Summary], arms: Sequence[str]) -> list[str]:
     split = summaries[0]["splits"][-1]
-    seeds = [f"seed {summary['settings']['seed']}" for summary in summaries]
-    lines = [
-        f"AP on {split}, seed by seed:",
-        "",
-        f"| detector | {' | '.join(seeds)} |",
-        "|---" * (len(seeds) + 1) + "|",
-    ]
+    rows = []
     for name in arms:
-        rows = [summary["arms"].get(name) for summary in summaries]
-        values = ["-" if row is None else f"{100 * row[split]['AP']:.1f}" for row in rows]
-        lines.append(f"| {name} | {' | '.join(values)} |")
-    return lines
+        found = [summary["arms"].get(name) for summary in summaries]
+        rows.append((name, *("-" if row is None else f"{100 * row[split]['AP']:.1f}" for row in found)))
+    heads = ("detector", *(f"seed {summary['settings']['seed']}" for summary in summaries))
+    return [f"AP on {split}, seed by seed:", "", *table(heads, rows)]
 
 
 def _labels(summaries: Sequence[Summary]) -> list[str]:
-    lines = ["Pseudo labels against the hidden labels, IoU 0.5, one box to one label:", ""]
-    lines += ["| round | class or step | precision | recall |", "|---|---|---|---|"]
+    rows = []
     for name, qualities in _of_all(summaries, "pseudo_labels").items():
         tables = [dict(quality_rows(quality)) for quality in qualities]
         for label in tables[0]:
-            precision, recall = (spread([table[label][index] for table in tables]) for index in (0, 1))
-            lines.append(f"| {name} | {label} | {precision} | {recall} |")
-    return lines
+            rates = (spread([table[label][index] for table in tables]) for index in (0, 1))
+            rows.append((name, label, *rates))
+    heads = ("round", "class or step", "precision", "recall")
+    return ["Pseudo labels against the hidden labels, IoU 0.5, one box to one label:", "", *table(heads, rows)]
 
 
 def main() -> None:

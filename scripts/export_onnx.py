@@ -21,6 +21,7 @@ import torch
 from config.compose import compose
 from modules.live.onnx import check_packages, export_onnx, largest_differences
 from modules.live.streaming_detector import StreamingDetector
+from scripts.arguments import count, make_parser
 from utils.atomic import atomic_path
 from utils.commands.cli import run_command
 from utils.errors import UserError
@@ -29,19 +30,9 @@ from utils.pictures.video import check_writable
 log = logging.getLogger("export_onnx")
 
 
-def count(text: str) -> int:
-    """A whole number above zero."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="export_onnx.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__file__, __doc__)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="of train.py, or weights of RVT or LEOD")
     parser.add_argument(
         "overrides", metavar="KEY=VALUE", nargs="*", help="for weights of RVT or LEOD: their dataset, e.g. dataset=gen1"
@@ -50,12 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--sensor-hw", type=count, nargs=2, metavar=("H", "W"), help="camera (default: as trained)")
     parser.add_argument("--streams", type=count, default=1, metavar="N", help="streams run together (default: 1)")
     parser.add_argument("--frames", type=count, default=20, metavar="N", help="length of the check (default: 20)")
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=1e-4,
-        help="largest difference from torch, relative for values above 1 (default: 1e-4)",
-    )
+    limit = "largest difference from torch, relative for values above 1 (default: 1e-4)"
+    parser.add_argument("--tolerance", type=float, default=1e-4, help=limit)
     return parser
 
 

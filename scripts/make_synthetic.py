@@ -8,7 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import cv2
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,9 +16,9 @@ from data.synthetic.config import SPLITS, WorldConfig, world_config
 from data.synthetic.dataset import Job, make_dataset
 from data.synthetic.preview import preview
 from data.synthetic.statistics import measure_folder
-from utils.atomic import atomic_path
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
+from utils.pictures.video import save_png
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +54,7 @@ def save_preview(raw_path: Path, world: WorldConfig, path: Path) -> None:
     times = [labelled[round(place)] for place in np.linspace(0, len(labelled) - 1, min(12, len(labelled)))]
     boxes = np.load(job.boxes_path, allow_pickle=False)
     sheet = preview(read_dat(job.events_path), boxes, world.height, world.width, times)
-    done, png = cv2.imencode(".png", np.ascontiguousarray(sheet[:, :, ::-1]))
-    assert done, "PNG encoding of an 8-bit image cannot fail"
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(png.tobytes())
+    save_png(path, sheet)
     log.info("preview: %s", path)
 
 

@@ -19,6 +19,7 @@ from modules.playback.boxes import Detections, FrameDetector, LabelTrack, find_l
 from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
 from modules.playback.sources import EventSource, RecordingSource
 from modules.playback.video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
+from scripts.arguments import at_least_zero, count, make_parser, positive
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.pictures.drawing import THEMES
@@ -39,32 +40,9 @@ INPUT is a .dat, .aedat4, .npz or .npy recording, or the folder of a preprocesse
 the recording (times 1/speed). Exit status 2 means a mistake in the command or its files, told in one message."""
 
 
-def positive(text: str) -> float:
-    """A number above zero."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be more than zero, got {text}")
-    return value
-
-
-def at_least_zero(text: str) -> float:
-    """A number that is not negative."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number above zero."""
-    return int(positive(str(int(text))))
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="visualize.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__file__, __doc__, EPILOG)
     parser.add_argument("input", metavar="INPUT", type=Path, help="recording, or folder of a preprocessed sequence")
     out = parser.add_argument_group("output")
     out.add_argument("-o", "--output", type=Path, help="video: .mp4, .mov, .mkv or .gif (default: <INPUT's name>.mp4)")

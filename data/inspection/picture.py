@@ -16,7 +16,7 @@ from data.inspection.summary import MAX_BOXES, SIZE_EDGES, STEP_US
 from data.inspection.text import report_text
 from utils.atomic import atomic_path, write_text
 from utils.errors import UserError
-from utils.pictures.charts import chart
+from utils.pictures.charts import chart, draw_bars
 
 SUFFIXES = (".png", ".html")
 _SIZES = np.concatenate(([0.5], SIZE_EDGES, [2 * SIZE_EDGES[-1]]))
@@ -71,12 +71,7 @@ def _classes(axis: Any, report: DatasetReport) -> None:
     classes = report.expected.classes
     counts = {name: split.class_counts(classes) for name, split in report.splits.items()}
     names = list(dict.fromkeys(key for row in counts.values() for key in row))
-    width = 0.8 / max(len(counts), 1)
-    for index, (split, row) in enumerate(counts.items()):
-        place = np.arange(len(names)) + (index - (len(counts) - 1) / 2) * width
-        bars = axis.bar(place, [row.get(name, 0) for name in names], width, label=split)
-        axis.bar_label(bars, fontsize=7)
-    axis.set_xticks(np.arange(len(names)), names)
+    draw_bars(axis, names, {split: [row.get(name, 0) for name in names] for split, row in counts.items()}, "%d")
     axis.set_title("boxes by class")
     if counts:
         axis.legend()

@@ -77,7 +77,7 @@ class QualityReport:
         """Draw score against overlap, one point a box (at most 20,000, evenly picked), as PNG."""
         picked = np.unique(np.linspace(0, len(self.best_iou) - 1, _MAX_POINTS).astype(np.int64))
         picked = picked if len(self.best_iou) else np.zeros(0, dtype=np.int64)
-        with chart(path, (10, 4.5), columns=2, share_y=True) as ((*axes,),):
+        with chart(path, (10, 4.5), columns=2, share_y="row") as ((*axes,),):
             for axis, name in zip(axes, ("objectness", "class_confidence"), strict=True):
                 for class_id, label in enumerate(self.classes):
                     own = picked[self.class_id[picked] == class_id]

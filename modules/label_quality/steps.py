@@ -17,7 +17,7 @@ from modules.labelling.dataset import KEPT_VIEWS_DIR, MANIFEST
 from modules.labelling.sequence_boxes import EventSeqData
 from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
-from utils.pictures.charts import chart, name_bars
+from utils.pictures.charts import chart, draw_bars
 from utils.progress import track
 
 RATES = ("precision_50", "recall_50", "f1_50")
@@ -44,12 +44,10 @@ class StepReport:
         """Draw precision, recall and F1 at IoU 0.5 after each step as bars, all classes and each one, as PNG."""
         steps = list(self.figures)
         classes = list(self.figures[steps[0]]["one_to_one"])
-        with chart(path, (4 * len(classes), 4), columns=len(classes), share_y=True) as ((*axes,),):
+        with chart(path, (4 * len(classes), 4), columns=len(classes), share_y="row") as ((*axes,),):
             for axis, name in zip(axes, classes, strict=True):
-                for index, rate in enumerate(RATES):
-                    heights = [self.figures[step]["one_to_one"][name][rate] for step in steps]
-                    axis.bar(np.arange(len(steps)) + 0.27 * (index - 1), heights, 0.25, label=rate.replace("_50", ""))
-                name_bars(axis, steps)
+                rows = [self.figures[step]["one_to_one"][name] for step in steps]
+                draw_bars(axis, steps, {rate.replace("_50", ""): [row[rate] for row in rows] for rate in RATES})
                 axis.set(title=name, ylim=(0, 1))
             axes[0].set_ylabel("one box, one label, IoU 0.5")
             axes[0].legend()

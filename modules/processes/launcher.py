@@ -1,4 +1,11 @@
-"""Starts the further processes of a run, and sees to it that all of them end together."""
+"""Starts the further processes of a run, and sees to it that all of them end together.
+
+torchrun starts a run as well (``ProcessLauncher`` then starts nothing), but it cannot do this for one command with
+``hardware.num_processes=2``: its agent is a process of its own above all ranks, so the first rank's results and the
+jobs of a Hydra sweep would have to be carried back to the command; whatever status a rank ends with, the agent prints
+its own report and a traceback and ends with 1, while a user's mistake is one message and status 2; and when the agent
+is killed, its ranks go on without it. ``torch.distributed.elastic`` leaves all three to its caller, too.
+"""
 
 from __future__ import annotations
 

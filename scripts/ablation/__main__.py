@@ -17,11 +17,10 @@ For example:
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -29,10 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.ablation.report import collect, markdown, save_picture
 from scripts.ablation.settings import AblationSettings, Supervision
 from scripts.ablation.steps import ARMS, AblationBuilder, build_part
+from scripts.arguments import check_least, make_parser
 from scripts.rounds.settings import check_settings
+from scripts.rounds.summary import all_seconds
 from utils.atomic import write_json, write_text
 from utils.commands.cli import run_command
-from utils.errors import UserError
 from utils.jobs.steps import run_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,15 +40,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="label_efficiency.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(str(Path(__file__).parent), __doc__)
     add = parser.add_argument
     add("--dataset-path", type=Path, required=True, metavar="DATA", help="folder with train, val and test")
     add("--root", type=Path, default=Path("checkpoint/label_efficiency"), help="everything is kept here")
     add("--dataset", default="synthetic", metavar="NAME", help="file of config/dataset (default: synthetic)")
     add("--experiment", default="synthetic/demo", metavar="NAME", help="model size (default: synthetic/demo)")
-    add("--supervision", nargs="+", default=["semi:0.2"], metavar="KIND:SHARE", help="semi:0.1, weak:0.02 ...")
+    semi = Supervision("semi", 0.2)
+    add(
+        "--supervision", type=Supervision.parse, nargs="+", default=[semi], metavar="KIND:SHARE",
+        help="semi:0.1, weak:0.02 ... (default: semi:0.2)",
+    )  # fmt: skip
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="of the trainings (default: 0 1 2)")
     add("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="ARM", help=f"of {', '.join(ARMS)}")
     add("--steps", type=int, default=1200, metavar="N", help="of the baseline (default: 1200)")
@@ -57,25 +59,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--more-learning-rate", type=float, default=0.001, metavar="X", help="afterwards (default: 0.001)")
     add("--curve", type=int, nargs="+", default=[], metavar="N", help="train baselines of N steps too: still rising?")
     add("--create-thresholds", type=float, nargs="+", metavar="X", help="scores of a pseudo label, per class")
-    add(
-        "--unsure-thresholds",
-        type=float,
-        nargs="+",
-        metavar="X",
-        help="with soft anchors, lower: unsure boxes are kept",
-    )
-    add("--ignore-thresholds", type=float, nargs="+", metavar="X", help="... and ignored below these, per class")
+    add("--unsure-thresholds", type=float, nargs="+", metavar="X", help="with soft anchors, lower: keep unsure boxes")
+    add("--ignore-thresholds", type=float, nargs="+", metavar="X", help="... and ignore those below, per class")
     add("--soft-label-weight", type=float, default=1.0, metavar="X", help="of soft labels (default: 1)")
     add("--temperature", type=float, default=1.0, metavar="X", help="of soft labels (default: 1)")
     add("--ema-decay", type=float, metavar="X", help="average the weights of every training")
     add("--test", action="store_true", help="evaluate on test as well as on val")
     add("--parallel", type=int, default=2, metavar="N", help="commands at a time (default: 2)")
     add("--threads", type=int, default=1, metavar="N", help="CPU threads of each, 0 = torch's default (default: 1)")
-    add(
-        "overrides",
-        nargs="*",
-        help="further settings of every command, before the first option: hardware.gpus=0 dataset.sequence_length=5",
-    )
+    add("overrides", nargs="*", help="settings of every command, before the first option: dataset.sequence_length=5")
     return parser
 
 
@@ -85,10 +77,7 @@ def settings_of(arguments: argparse.Namespace) -> AblationSettings:
     Raises:
         UserError: numbers that cannot be.
     """
-    if min(arguments.steps, arguments.more_steps, arguments.parallel, *arguments.curve, 1) < 1:
-        raise UserError(
-            expected="steps from 1", got="less", where="--steps, --more-steps, --curve, --parallel", fix="give more"
-        )
+    check_least(arguments, steps=1, more_steps=1, curve=1, parallel=1)
     overrides = list(arguments.overrides)
     labels = "dataset.pseudo_label"
     if arguments.create_thresholds:
@@ -99,20 +88,9 @@ def settings_of(arguments: argparse.Namespace) -> AblationSettings:
         overrides.append(f"{labels}.ignore_thresh={ignore}")
     if arguments.ema_decay is not None:
         overrides.append(f"training.ema_decay={arguments.ema_decay}")
-    return AblationSettings(
-        dataset=arguments.dataset,
-        dataset_path=str(arguments.dataset_path),
-        experiment=arguments.experiment,
-        steps=arguments.steps,
-        more_steps=arguments.more_steps,
-        learning_rate=arguments.learning_rate,
-        more_learning_rate=arguments.more_learning_rate,
-        overrides=tuple(overrides),
-        unsure_thresholds=unsure,
-        ignore_thresholds=ignore,
-        soft_label_weight=arguments.soft_label_weight,
-        temperature=arguments.temperature,
-    )
+    same = {field.name: getattr(arguments, field.name) for field in fields(AblationSettings)}
+    changed = {"overrides": tuple(overrides), "unsure_thresholds": unsure, "ignore_thresholds": ignore}
+    return AblationSettings(**{**same, **changed, "dataset_path": str(arguments.dataset_path)})
 
 
 def _numbers(values: Sequence[float] | None) -> str:
@@ -127,7 +105,7 @@ def main() -> None:
     """Run what is missing, then write ``ROOT/results.md``, ``results.json`` and ``results.png``."""
     arguments = build_parser().parse_intermixed_args()
     settings, root = settings_of(arguments), arguments.root
-    supervisions = [Supervision.parse(text) for text in dict.fromkeys(arguments.supervision)]
+    supervisions = list(dict.fromkeys(arguments.supervision))
     splits = ["val", "test"] if arguments.test else ["val"]
     seeds, curve = sorted(set(arguments.seeds)), sorted(set(arguments.curve))
     check_settings(root, asdict(settings))
@@ -137,14 +115,13 @@ def main() -> None:
     seconds = run_steps(build.steps, log_dir=root / "logs", parallel=arguments.parallel, threads=threads)
 
     file = root / "results.json"
-    before = json.loads(file.read_text(encoding="utf-8"))["seconds"] if file.exists() else {}
     results = {
         "command": shlex.join(["python", "scripts/ablation/__main__.py", *sys.argv[1:]]),
         "settings": asdict(settings),
         "seeds": seeds,
         "splits": splits,
         "supervisions": collect(parts, splits),
-        "seconds": {**before, **{name: round(value, 1) for name, value in seconds.items()}},
+        "seconds": all_seconds(file, seconds),
     }
     write_json(file, results)
     text = markdown(results)

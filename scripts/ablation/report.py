@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from scripts.ablation.steps import ARMS, Part
-from utils.atomic import atomic_path
+from scripts.rounds.summary import RATES, load
+from scripts.tables import spread, table
+from utils.pictures.charts import chart, name_bars
 
 _REFERENCE = {"round2": ("control2", "oracle2"), "oracle2": ("control2", "oracle2")}
 _NO_SHARE = ("baseline", "control", "control2", "oracle", "oracle2")
 _METRICS = ("AP", "AP_50", "product_AP")
-
-
-def _load(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def collect(parts: Sequence[Part], splits: Sequence[str]) -> dict[str, Any]:
@@ -35,27 +32,16 @@ def collect(parts: Sequence[Part], splits: Sequence[str]) -> dict[str, Any]:
             arm, files = part.arms[name]
             row = own["arms"].setdefault(name, {"meaning": arm.meaning, "steps": arm.steps})
             for split in splits:
-                figures = _load(files[split])["figures"]
+                figures = load(files[split])["figures"]
                 for metric in _METRICS:
                     row.setdefault(split, {}).setdefault(metric, []).append(figures[metric])
         for name, path in part.qualities.items():
-            rates = _load(path)["one_to_one"]["all"]
-            for rate in ("precision_50", "recall_50", "f1_50"):
+            rates = load(path)["one_to_one"]["all"]
+            for rate in RATES:
                 own["labels"].setdefault(name, {}).setdefault(rate, []).append(rates[rate])
         for steps, path in sorted(part.curve.items()):
-            own["curve"].setdefault(str(steps), []).append(_load(path)["figures"]["AP"])
+            own["curve"].setdefault(str(steps), []).append(load(path)["figures"]["AP"])
     return found
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation in per cent, from values as shares.
-
-    >>> spread([0.1, 0.2]), spread([0.125])
-    ('15.0 ± 7.1', '12.5')
-    """
-    scaled = [100 * value for value in values]
-    middle = f"{mean(scaled):.{digits}f}"
-    return f"{middle} ± {stdev(scaled):.{digits}f}" if len(scaled) > 1 else middle
 
 
 def differences(arms: Mapping[str, Any], name: str, split: str, metric: str = "AP") -> list[float] | None:
@@ -93,31 +79,30 @@ def markdown(results: Mapping[str, Any]) -> str:
     lines = [f"Seeds {seeds}; mean ± standard deviation over them, in per cent.", ""]
     for supervision, found in results["supervisions"].items():
         for split in results["splits"]:
-            lines += [f"{supervision.replace('_', ', share ')}, {split}:", "", *_arm_table(found["arms"], split), ""]
+            lines += [f"{_in_words(supervision)}, {split}:", "", *_arm_table(found["arms"], split), ""]
         if found["labels"]:
+            rows = [(name, *map(spread, rates.values())) for name, rates in found["labels"].items()]
             lines += ["Pseudo labels against the hidden labels (IoU 0.5, one box to one label):", ""]
-            lines += ["| labels | precision | recall | F1 |", "|---|---|---|---|"]
-            for name, rates in found["labels"].items():
-                lines.append(f"| {name} | {' | '.join(spread(values) for values in rates.values())} |")
-            lines.append("")
+            lines += [*table(("labels", "precision", "recall", "F1"), rows), ""]
         if found["curve"]:
-            lines += ["The baseline by its number of steps, val:", "", "| steps | AP |", "|---|---|"]
-            lines += [f"| {steps} | {spread(values)} |" for steps, values in found["curve"].items()] + [""]
+            rows = [(steps, spread(values)) for steps, values in found["curve"].items()]
+            lines += ["The baseline by its number of steps, val:", "", *table(("steps", "AP"), rows), ""]
     return "\n".join([*lines, "```bash", results["command"], "```", ""])
 
 
+def _in_words(supervision: str) -> str:
+    return supervision.replace("_", ", share ")
+
+
 def _arm_table(arms: Mapping[str, Any], split: str) -> list[str]:
-    lines = [
-        "| arm | trained on | steps | AP | AP_50 | AP against control | gap closed | product_AP | against control "
-        "| gap closed |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    gains = ("against control", "gap closed")
+    heads = ("arm", "trained on", "steps", "AP", "AP_50", f"AP {gains[0]}", gains[1], "product_AP", *gains)
+    rows = []
     for name, row in arms.items():
-        figures = {metric: spread(row[split][metric]) for metric in _METRICS}
-        gains = {metric: _gain_cells(arms, name, split, metric) for metric in ("AP", "product_AP")}
-        cells = [figures["AP"], figures["AP_50"], *gains["AP"], figures["product_AP"], *gains["product_AP"]]
-        lines.append(f"| {name} | {row['meaning']} | {row['steps']} | {' | '.join(cells)} |")
-    return lines
+        ap, ap_50, product = (spread(row[split][metric]) for metric in _METRICS)
+        of_ap, of_product = (_gain_cells(arms, name, split, metric) for metric in ("AP", "product_AP"))
+        rows.append((name, row["meaning"], row["steps"], ap, ap_50, *of_ap, product, *of_product))
+    return table(heads, rows)
 
 
 def _gain_cells(arms: Mapping[str, Any], name: str, split: str, metric: str) -> list[str]:
@@ -127,28 +112,15 @@ def _gain_cells(arms: Mapping[str, Any], name: str, split: str, metric: str) -> 
 
 def save_picture(results: Mapping[str, Any], path: Path | str) -> None:
     """Draw AP of every arm, a point a seed, beside control and oracle; and the baseline's curve if there is one."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     found, split = results["supervisions"], results["splits"][-1]
-    figure = Figure(figsize=(6 * len(found), 8 if _has_curve(found) else 4.5), layout="constrained")
-    rows: Any = figure.subplots(1 + _has_curve(found), len(found), squeeze=False, sharey="row")
-    for axis, (name, own) in zip(rows[0], found.items(), strict=True):
-        _draw_arms(axis, own["arms"], split)
-        axis.set(title=f"{name.replace('_', ', share ')} ({split})", ylabel="AP, per cent")
-    for axis, own in zip(rows[-1] if _has_curve(found) else [], found.values(), strict=False):
-        steps = [int(count) for count in own["curve"]]
-        for seed, values in enumerate(zip(*own["curve"].values(), strict=True)):
-            axis.plot(steps, [100 * value for value in values], "o-", alpha=0.6, label=f"seed {results['seeds'][seed]}")
-        axis.set(xlabel="steps of the baseline", ylabel="AP on val, per cent")
-        axis.grid(alpha=0.3)
-        axis.legend()
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_png(str(temporary))
-
-
-def _has_curve(found: Mapping[str, Any]) -> bool:
-    return any(own["curve"] for own in found.values())
+    curved = any(own["curve"] for own in found.values())
+    size = (6 * len(found), 8 if curved else 4.5)
+    with chart(path, size, rows=1 + curved, columns=len(found), share_y="row") as axes:
+        for column, (name, own) in enumerate(found.items()):
+            _draw_arms(axes[0, column], own["arms"], split)
+            axes[0, column].set(title=f"{_in_words(name)} ({split})", ylabel="AP, per cent")
+            if curved:
+                _draw_curve(axes[1, column], own["curve"], results["seeds"])
 
 
 def _draw_arms(axis: Any, arms: Mapping[str, Any], split: str) -> None:
@@ -159,6 +131,12 @@ def _draw_arms(axis: Any, arms: Mapping[str, Any], split: str) -> None:
     for name, color in (("control", "C1"), ("oracle", "C2")):
         if name in arms:
             axis.axhline(100 * mean(arms[name][split]["AP"]), color=color, linestyle="--", label=name)
-            axis.legend(fontsize=8)
-    axis.set_xticks(range(len(arms)), list(arms), rotation=35, ha="right")
-    axis.grid(axis="y", alpha=0.3)
+            axis.legend()
+    name_bars(axis, list(arms))
+
+
+def _draw_curve(axis: Any, curve: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> None:
+    for seed, *values in zip(seeds, *curve.values(), strict=True):
+        axis.plot([int(steps) for steps in curve], [100 * value for value in values], "o-", label=f"seed {seed}")
+    axis.set(xlabel="steps of the baseline", ylabel="AP on val, per cent")
+    axis.legend()

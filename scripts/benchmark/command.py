@@ -8,28 +8,29 @@ from pathlib import Path
 
 import torch
 
+from scripts.arguments import check_least, make_parser
 from scripts.benchmark.measure import PRECISIONS, write_section
 from scripts.benchmark.subjects import DEFAULT_OVERRIDES, QUICK_OVERRIDES, Subject
 from utils.commands.cli import run_command
 from utils.errors import UserError
 
 
-def build_parser(name: str, description: str | None, runs: int) -> argparse.ArgumentParser:
-    """Parser with the options that all have."""
-    parser = argparse.ArgumentParser(
-        prog=f"{name}.py", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "overrides", nargs="*", help="model, as for train.py (default: dataset=gen1 +experiment/gen1=tiny)"
-    )
+def build_parser(file: str, description: str | None, size: str = "tiny") -> argparse.ArgumentParser:
+    """Parser with the options of all that measure a detector, by default one of this size on Gen1."""
+    parser = make_parser(file, description)
+    model = f"model, as for train.py (default: dataset=gen1 +experiment/gen1={size})"
+    parser.add_argument("overrides", nargs="*", help=model)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default: cpu)")
-    parser.add_argument("--precision", choices=sorted(PRECISIONS), default="32", help="by autocast (default: 32)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch and onnxruntime (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="toy sizes: shows that all of it works")
+    return parser
+
+
+def add_runs(parser: argparse.ArgumentParser, runs: int) -> None:
+    """Options of those that measure variants in turn."""
+    parser.add_argument("--precision", choices=sorted(PRECISIONS), default="32", help="by autocast (default: 32)")
     parser.add_argument("--warm-up", type=int, default=2, help="runs of each variant before measuring (default: 2)")
     parser.add_argument("--runs", type=int, default=runs, help=f"measured runs of each variant (default: {runs})")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table into this file, too")
-    parser.add_argument("--quick", action="store_true", help="a toy model, two runs: shows that the script works")
-    return parser
 
 
 def prepare(args: argparse.Namespace) -> torch.device:
@@ -38,13 +39,7 @@ def prepare(args: argparse.Namespace) -> torch.device:
     Raises:
         UserError: there is no such device, or a number is not positive.
     """
-    if min(args.threads, args.runs) < 1 or args.warm_up < 0:
-        raise UserError(
-            expected="--threads and --runs from 1, --warm-up from 0",
-            got=f"{args.threads}, {args.runs}, {args.warm_up}",
-            where="command line",
-            fix="give positive numbers",
-        )
+    check_least(args, threads=1, runs=1, warm_up=0)
     if args.quick:
         args.runs, args.warm_up = 2, 1
     if args.device.startswith("cuda") and not torch.cuda.is_available():
@@ -63,10 +58,20 @@ def chosen_subject(args: argparse.Namespace, device: torch.device) -> tuple[Subj
     return Subject(overrides, device), " ".join(overrides)
 
 
-def main(name: str, args: argparse.Namespace, run: Callable[[argparse.Namespace], str]) -> None:
-    """Print the report of ``run``, and put it into the file that the command line names."""
+def main(name: str, parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str], **least: int) -> None:
+    """Print the report of ``run``, and put it into the file that the command line names.
+
+    Args:
+        name: of the report's section.
+        parser: of the options, without that file.
+        run: measures and gives the report.
+        least: smallest values, see ``check_least``.
+    """
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the report into this file, too")
+    args = parser.parse_args()
 
     def command() -> None:
+        check_least(args, **least)
         text = run(args)
         print(text)
         if args.markdown is not None:

@@ -1,20 +1,15 @@
 """Million events a second from files of every format: opened and indexed, then read window by window.
 
 For example:
-  python scripts/benchmark/data_decoding.py --events 5000000 --repeats 5
+  python scripts/benchmark/data.py --sections decoding --events 5000000
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import hdf5plugin
 import numpy as np
@@ -24,9 +19,9 @@ from data.events.formats.dat import write_dat
 from data.events.formats.evt_write import write_evt
 from data.events.formats.hdf5 import write_hdf5
 from data.events.open import open_recording
+from data.events.recording import Recording
 from data.events.types import Events
-from utils.commands.cli import run_command
-from utils.errors import UserError
+from scripts.benchmark.measure import CPU, Row, alternate
 
 HEIGHT, WIDTH = 720, 1280
 WINDOW_US = 50_000
@@ -34,8 +29,6 @@ _EVENTS_PER_US = 10
 _SIDE_BY_SIDE = 4
 _HDF5_CHUNK = 1 << 16
 _ZSTD = hdf5plugin.Blosc(cname="zstd", clevel=1)
-
-Row = dict[str, str | float]
 
 
 def synthetic_events(count: int, seed: int = 0) -> Events:
@@ -94,51 +87,19 @@ def rows(events: int, repeats: int) -> list[Row]:
             count = max(1, events // 10) if name == ".csv" else events
             write(path, synthetic_events(count))
             size = path.stat().st_size / count
-            opened, read = _measure(path, repeats)
-            note = f"{count} events, {size:.1f} bytes each"
-            table.append({"name": f"open {name}", "value": count / opened / 1e6, "unit": "M events/s", "note": note})
-            note = f"windows of {WINDOW_US // 1000} ms in order"
-            table.append({"name": f"read {name}", "value": count / read / 1e6, "unit": "M events/s", "note": note})
+            recording = open_recording(path, (HEIGHT, WIDTH))
+            how = {
+                "open": (partial(open_recording, path, (HEIGHT, WIDTH)), f"{count} events, {size:.1f} bytes each"),
+                "read": (partial(_read, recording), f"windows of {WINDOW_US // 1000} ms in order"),
+            }
+            for what, (function, note) in how.items():
+                speed = count / alternate({"": function}, 1, repeats, CPU)[""].cost / 1e6
+                table.append({"name": f"{what} {name}", "value": speed, "unit": "M events/s", "note": note})
             path.unlink()
     return table
 
 
-def _measure(path: Path, repeats: int) -> tuple[float, float]:
-    """Median processor seconds to open (one pass over all events) and to read all windows."""
-    opened, read = [], []
-    for _ in range(repeats + 1):
-        start = time.process_time()
-        recording = open_recording(path, (HEIGHT, WIDTH))
-        middle = time.process_time()
-        for begin in range(recording.t_first_us, recording.t_last_us + 1, WINDOW_US):
-            recording.read(begin, begin + WINDOW_US - 1)
-        opened.append(middle - start)
-        read.append(time.process_time() - middle)
-    return statistics.median(opened[1:]), statistics.median(read[1:])
-
-
-def _run() -> None:
-    parser = argparse.ArgumentParser(
-        prog="data_decoding.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--events", type=int, default=5_000_000, help="events in each file (default: 5000000)")
-    parser.add_argument("--repeats", type=int, default=5, help="measurements, median taken (default: 5)")
-    args = parser.parse_args()
-    if min(args.events, args.repeats) < 1:
-        raise UserError(
-            expected="--events and --repeats from 1",
-            got=f"{args.events} and {args.repeats}",
-            where="command line",
-            fix="give positive numbers",
-        )
-    for row in rows(args.events, args.repeats):
-        print(f"{row['name']:28s} {row['value']:8.1f} {row['unit']}  {row['note']}")
-
-
-def main() -> None:
-    """Command line."""
-    run_command(_run)
-
-
-if __name__ == "__main__":
-    main()
+def _read(recording: Recording) -> None:
+    """All windows."""
+    for begin in range(recording.t_first_us, recording.t_last_us + 1, WINDOW_US):
+        recording.read(begin, begin + WINDOW_US - 1)

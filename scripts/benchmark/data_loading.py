@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, cycle, islice, product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from data.batches.batch import Batch
 from data.batches.config import DataModuleConfig, Sampling
 from data.sequences.layout import SequenceWriter, StoredLabels
 from modules.data.genx import DataModule
+from scripts.benchmark.measure import Row
 from utils.boxes import BBOX_DTYPE
 
 NAME = "stacked_histogram_dt=50_nbins=10"
@@ -62,7 +62,7 @@ def write_dataset(root: Path, frames: int, splits: Sequence[str] = ("train",)) -
             writer.write_labels(StoredLabels(boxes, np.arange(len(labelled), dtype=np.int64), labelled, None))
 
 
-def rows(frames: int, repeats: int) -> list[dict[str, Any]]:
+def rows(frames: int, repeats: int) -> list[Row]:
     """Measure on a dataset in a temporary folder.
 
     Args:
@@ -70,8 +70,7 @@ def rows(frames: int, repeats: int) -> list[dict[str, Any]]:
         repeats: measurements of each row; the medians are reported.
 
     Returns:
-        Rows of the keys name, value, unit and note. Values are by the clock; without loader processes the processor
-        time in the note is all that loading takes.
+        Values by the clock; without loader processes the processor time in the note is all that loading takes.
     """
     plain = AugmentationConfig()
     cases: list[tuple[str, Sampling, int, AugmentationConfig]] = [
@@ -107,7 +106,7 @@ def _config(root: Path, sampling: Sampling, workers: int, augmentation: Augmenta
     )
 
 
-def _row(name: str, config: DataModuleConfig, frames: int, repeats: int) -> dict[str, Any]:
+def _row(name: str, config: DataModuleConfig, frames: int, repeats: int) -> Row:
     """Speed of a running loader, the median of ``repeats``; the start of its processes is left out."""
     batches = max(frames // (LANES * LENGTH), 1)
     loader = DataModule(config).train_dataloader()

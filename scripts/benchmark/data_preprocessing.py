@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from data.preprocessing.job import Failure, run_job
 from data.preprocessing.recordings import find_recordings
 from data.representations.names import KINDS
 from data.representations.stacked_histogram import StackedHistogram
+from scripts.benchmark.measure import CPU, Row, alternate
 from utils.boxes import BBOX_DTYPE
 
 WINDOW_US = 50_000
@@ -53,6 +53,11 @@ class Camera:
     half: bool
     events_per_us: float
 
+    @property
+    def frame(self) -> str:
+        """Height and width of a stored frame."""
+        return "x".join(str(size // (2 if self.half else 1)) for size in self.hw)
+
     def config(self, kind: str) -> PreprocessConfig:
         """One window after the other, as of an unlabelled recording."""
         representation = RepresentationConfig(kind=kind, count_cutoff=KINDS[kind].usual_cutoff)
@@ -73,17 +78,14 @@ def noise(camera: Camera, events: int) -> Events:
     return Events.from_arrays(t, x, y, rng.integers(0, 2, events))
 
 
-def rows(events: int, repeats: int) -> list[dict[str, Any]]:
+def rows(events: int, repeats: int) -> list[Row]:
     """Measure all.
 
     Args:
         events: events of a recording.
         repeats: runs of each variant; medians are reported.
-
-    Returns:
-        Rows of the keys name, value, unit and note.
     """
-    table: list[dict[str, Any]] = []
+    table: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for camera in CAMERAS:
@@ -109,20 +111,16 @@ def _preprocess(raw: Path, out: Path, cfg: PreprocessConfig) -> None:
         raise RuntimeError(outcome.reason)
 
 
-def _preprocessing(raw: Path, camera: Camera, kind: str, events: int, repeats: int) -> dict[str, Any]:
-    seconds: list[float] = []
-    for index in range(repeats + 1):  # the first run compiles
-        out = raw.parent / f"{camera.name}_{kind}_{index}"
-        before = time.process_time()
-        _preprocess(raw, out, camera.config(kind))
-        seconds.append(time.process_time() - before)
-    frame = "x".join(str(size // (2 if camera.half else 1)) for size in camera.hw)
-    return {
-        "name": f"preprocessing, {kind}, {camera.name}",
-        "value": events / statistics.median(seconds[1:]) / 1e6,
-        "unit": "million events/s per core",
-        "note": f".dat to checksummed sequence; {camera.events_per_us:g} million events/s, frames {frame}",
-    }
+def _preprocessing(raw: Path, camera: Camera, kind: str, events: int, repeats: int) -> Row:
+    outs = (raw.parent / f"{camera.name}_{kind}_{index}" for index in count())
+    variant = {"": lambda: _preprocess(raw, next(outs), camera.config(kind))}
+    seconds = alternate(variant, 1, repeats, CPU)[""].cost
+    note = f".dat to checksummed sequence; {camera.events_per_us:g} million events/s, frames {camera.frame}"
+    return _speed(f"preprocessing, {kind}, {camera.name}", events / seconds, note)
+
+
+def _speed(name: str, events_per_s: float, note: str) -> Row:
+    return {"name": name, "value": events_per_s / 1e6, "unit": "million events/s per core", "note": note}
 
 
 def add_at(
@@ -144,9 +142,9 @@ def add_at(
     return np.minimum(counts, like.count_cutoff).astype(np.uint8)
 
 
-def _histogram(camera: Camera, repeats: int) -> list[dict[str, Any]]:
-    (height, width), count = camera.hw, round(WINDOW_US * camera.events_per_us)
-    events, ours = noise(Camera("", camera.hw, camera.half, count / WINDOW_US), count), StackedHistogram()
+def _histogram(camera: Camera, repeats: int) -> list[Row]:
+    (height, width), number = camera.hw, round(WINDOW_US * camera.events_per_us)
+    events, ours = noise(Camera("", camera.hw, camera.half, number / WINDOW_US), number), StackedHistogram()
     variants: Mapping[str, Callable[[], npt.NDArray[Any]]] = {
         "ours": lambda: ours.build(events, height, width, camera.half),
         "np.add.at": lambda: add_at(events, height, width, camera.half, ours, flat=False),
@@ -154,38 +152,18 @@ def _histogram(camera: Camera, repeats: int) -> list[dict[str, Any]]:
     }
     if not all(np.array_equal(variants["ours"](), make()) for make in variants.values()):
         raise RuntimeError("the histograms differ")
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(max(3 * repeats, 3)):
-        for name, make in variants.items():  # in turn, so that the machine's load meets all
-            before = time.process_time()
-            make()
-            seconds[name].append(time.process_time() - before)
-    medians = {name: max(statistics.median(values), 1e-9) for name, values in seconds.items()}
-    frame = "x".join(str(size // (2 if camera.half else 1)) for size in camera.hw)
-    note = f"one window of {count} events, {ours.channels} channels of {frame}; equal results"
-    table: list[dict[str, Any]] = [
-        {
-            "name": f"histogram, {name}, {camera.name}",
-            "value": count / seconds_each / 1e6,
-            "unit": "million events/s per core",
-            "note": note,
-        }
-        for name, seconds_each in medians.items()
-    ]
-    ratios: list[dict[str, Any]] = [
-        {
-            "name": f"histogram, ours against {name}, {camera.name}",
-            "value": seconds_each / medians["ours"],
-            "unit": "times",
-            "note": note,
-        }
-        for name, seconds_each in medians.items()
-        if name != "ours"
-    ]
-    return table + ratios
+    times = alternate(variants, 0, max(3 * repeats, 3), CPU)
+    costs = {name: max(entry.cost, 1e-9) for name, entry in times.items()}
+    note = f"one window of {number} events, {ours.channels} channels of {camera.frame}; equal results"
+    table = [_speed(f"histogram, {name}, {camera.name}", number / cost, note) for name, cost in costs.items()]
+    base = costs.pop("ours")
+    for name, cost in costs.items():
+        title = f"histogram, ours against {name}, {camera.name}"
+        table.append({"name": title, "value": cost / base, "unit": "times", "note": note})
+    return table
 
 
-def memory_row(folder: Path, events: int) -> dict[str, Any]:
+def memory_row(folder: Path, events: int) -> Row:
     """Peak memory of a process that preprocesses a recording and does nothing else."""
     camera = CAMERAS[0]
     raw = write_raw(folder / f"length_{events}", camera, events)

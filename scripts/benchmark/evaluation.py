@@ -14,21 +14,23 @@ import io
 import logging
 import os
 import platform
-import statistics
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.benchmark.measure import write_section
+from scripts.arguments import make_parser
+from scripts.benchmark import command
+from scripts.benchmark.measure import CPU, Times, alternate
+from scripts.tables import table
 from utils.boxes import BBOX_DTYPE
-from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.evaluation.coco import FASTER_COCO_EVAL, CocoBackend
 from utils.evaluation.prophesee import PropheseeEvaluator
@@ -98,80 +100,57 @@ def evaluate(backend: CocoBackend, labels: list[BoxArray], detections: list[BoxA
     return evaluator.compute(extra=False)
 
 
-Times = dict[str, list[tuple[float, float]]]
-"""Seconds by the clock and of the processors, of each run of each library."""
-
-
-def table(frames: int, times: Times, figures: dict[str, dict[str, float]]) -> str:
+def report(frames: int, times: Mapping[str, Times], figures: Mapping[str, Mapping[str, float]]) -> str:
     """Median seconds by the clock and of the processors, their ratios, and AP of each library."""
-    medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in times.items()}
-    slowest = [max(column) for column in zip(*medians.values(), strict=True)]
-    rows = ["| library | median s | runs s | times as fast | processor s | times less | AP | AP_50 |", "|---" * 8 + "|"]
-    for name, (clock, busy) in medians.items():
-        runs = " ".join(f"{seconds:.2f}" for seconds, _ in times[name])
-        ap, ap50 = (f"{100 * figures[name][key]:.3f}" for key in ("AP", "AP_50"))
-        ratios = [slow / own for slow, own in zip(slowest, (clock, busy), strict=True)]
-        rows.append(
-            f"| {name} | {clock:.2f} | {runs} | {ratios[0]:.1f} | {busy:.2f} | {ratios[1]:.1f} | {ap} | {ap50} |"
-        )
+    heads = ("library", "median s", "runs s", "times as fast", "processor s", "times less", "AP", "AP_50")
+    slowest, busiest = (max(getattr(entry, kind) for entry in times.values()) for kind in ("median", "cost"))
+    rows = []
+    for name, entry in times.items():
+        runs = " ".join(f"{seconds:.2f}" for seconds in entry.seconds)
+        clock, busy = f"{entry.median:.2f}", f"{entry.cost:.2f}"
+        ratios = f"{slowest / entry.median:.1f}", f"{busiest / entry.cost:.1f}"
+        ap, ap_50 = (f"{100 * figures[name][key]:.3f}" for key in ("AP", "AP_50"))
+        rows.append((name, clock, runs, ratios[0], busy, ratios[1], ap, ap_50))
     note = (
         f"{frames} synthetic frames with {LABELS} labels and {DETECTIONS} detections each on average, two classes; "
         "overall and per class, through `utils/evaluation`, both libraries in turn; by the clock and in "
         "processor seconds of all threads (faster-coco-eval starts some). "
         f"{platform.machine()}, {os.cpu_count()} CPUs."
     )
-    return "\n".join([note, "", *rows])
+    return "\n".join(["## Evaluation", "", note, "", *table(heads, rows)])
 
 
-def arguments() -> argparse.Namespace:
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(description="Time the evaluation of many frames with two COCO libraries.")
-    parser.add_argument("--frames", type=int, default=20_000, help="labelled frames (default: 20000)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each library (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic boxes (default: 0)")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table into this file, too")
-    return parser.parse_args()
+def run(args: argparse.Namespace) -> str:
+    """Measure in turn, compare the figures, and give the report.
 
+    Raises:
+        UserError: a library is not installed.
+    """
+    torch.set_num_threads(1)  # processor seconds are taken
+    labels, detections = synthetic_frames(args.frames, args.seed)
+    figures: dict[str, dict[str, float]] = {}
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    def one_run(name: str, backend: CocoBackend) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            figures[name] = evaluate(backend, labels, detections)
+        log.info("a run of %s is done", name)
+
+    backends = {"faster-coco-eval": FASTER_COCO_EVAL, "pycocotools": pycocotools_backend()}
+    times = alternate({name: partial(one_run, name, own) for name, own in backends.items()}, 0, args.runs, CPU)
+    first, second = figures.values()
+    worst = max(abs(first[name] - second[name]) for name in first)
+    if worst > 1e-9:
+        raise RuntimeError(f"the two libraries differ by {worst}")
+    return report(args.frames, times, figures)
 
 
 def main() -> None:
-    """Measure in turn, compare the figures, print a table."""
-    args = arguments()
-
-    def run() -> None:
-        if min(args.frames, args.runs) < 1:
-            raise UserError(
-                expected="--frames and --runs from 1",
-                got=f"{args.frames}, {args.runs}",
-                where="command line",
-                fix="give positive numbers",
-            )
-        backends = {"faster-coco-eval": FASTER_COCO_EVAL, "pycocotools": pycocotools_backend()}
-        labels, detections = synthetic_frames(args.frames, args.seed)
-        times: Times = {name: [] for name in backends}
-        figures: dict[str, dict[str, float]] = {}
-        for number in range(args.runs):
-            for name, backend in backends.items():
-                begin = time.perf_counter(), time.process_time()
-                with _quiet():
-                    figures[name] = evaluate(backend, labels, detections)
-                times[name].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
-                log.info("run %d of %d, %s: %.2f s", number + 1, args.runs, name, times[name][-1][0])
-        first, second = figures.values()
-        worst = max(abs(first[name] - second[name]) for name in first)
-        if worst > 1e-9:
-            raise RuntimeError(f"the two libraries differ by {worst}")
-        text = table(args.frames, times, figures)
-        print(text)
-        if args.markdown is not None:
-            write_section(args.markdown, "Evaluation", f"## Evaluation\n\n{text}")
-
-    run_command(run)
+    """Entry point."""
+    parser = make_parser(__file__, __doc__)
+    parser.add_argument("--frames", type=int, default=20_000, help="labelled frames (default: 20000)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each library (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic boxes (default: 0)")
+    command.main("Evaluation", parser, run, frames=1, runs=1)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ start again):
 from __future__ import annotations
 
 import argparse
+import importlib
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,61 +34,27 @@ from utils.commands.cli import run_command
 from utils.errors import UserError
 
 NAME = "gpu_check"
-Group = Callable[[Bench], list[Case]]
+GROUPS = {
+    "device": ("gpu_check", "device_cases"),
+    "layers": ("gpu.layers", "cases"),
+    "speed": ("gpu.speed", "cases"),
+    "commands": ("gpu.module", "cases"),
+    "training": ("gpu.training", "cases"),
+    "compiled": ("gpu.speed", "compiled_cases"),
+}
+"""Module and function that lists the checks, by name of their group, in order; loaded only when they are listed."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=f"{NAME}.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.build_parser(__file__, __doc__, size="small")
     parser.set_defaults(precision="32", runs=1, warm_up=0)  # each check has its own
-    parser.add_argument(
-        "overrides", nargs="*", help="model, as for train.py (default: dataset=gen1 +experiment/gen1=small)"
-    )
-    parser.add_argument("--device", default="cpu", help="cuda or cuda:1; the CPU with --quick (default: cpu)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="toy sizes: shows that the checks themselves work")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the report into this file after each check")
     parser.add_argument("--budget-s", type=float, default=480, metavar="S", help="seconds for all (default: 480)")
-    parser.add_argument("--only", metavar="GROUPS", help=f"some of the checks: {','.join(groups())}")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write the report alone to this file after each check"
-    )
+    parser.add_argument("--only", metavar="GROUPS", help=f"some of the checks: {','.join(GROUPS)}")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report alone to this file, likewise")
     parser.add_argument("--state", type=Path, metavar="FILE", help="keep finished rows here, and go on after them")
     return parser
-
-
-def groups() -> Mapping[str, Group]:
-    """Checks by name of their group, in order. What a group needs is loaded when its checks are listed."""
-
-    def layers(bench: Bench) -> list[Case]:
-        from scripts.benchmark.gpu import layers as gpu_layers
-
-        return gpu_layers.cases(bench)
-
-    def speed(bench: Bench) -> list[Case]:
-        from scripts.benchmark.gpu import speed as gpu_speed
-
-        return gpu_speed.cases(bench)
-
-    def commands(bench: Bench) -> list[Case]:
-        from scripts.benchmark.gpu import module as gpu_module
-
-        return gpu_module.cases(bench)
-
-    def training(bench: Bench) -> list[Case]:
-        from scripts.benchmark.gpu import training as gpu_training
-
-        return gpu_training.cases(bench)
-
-    def compiled(bench: Bench) -> list[Case]:
-        from scripts.benchmark.gpu import speed as gpu_speed
-
-        return gpu_speed.compiled_cases(bench)
-
-    found: dict[str, Group] = {"device": device_cases, "layers": layers, "speed": speed, "commands": commands}
-    return {**found, "training": training, "compiled": compiled}
 
 
 def device_cases(bench: Bench) -> list[Case]:
@@ -117,8 +84,9 @@ def collect(bench: Bench, wanted: Sequence[str]) -> list[Case]:
     """Checks of the groups; a group that cannot be loaded is a check that fails."""
     found: list[Case] = []
     for name in wanted:
+        module, function = GROUPS[name]
         try:
-            found += groups()[name](bench)
+            found += getattr(importlib.import_module(f"scripts.benchmark.{module}"), function)(bench)
         except ImportError as error:
             text = first_line(error)
             found.append(Case(name, "cannot be loaded", partial(Result, text, False), 0))
@@ -146,11 +114,11 @@ def check(args: argparse.Namespace) -> str:
         UserError: a mistake on the command line.
     """
     device = command.prepare(args)
-    wanted = args.only.split(",") if args.only else list(groups())
-    unknown = set(wanted) - set(groups())
+    wanted = args.only.split(",") if args.only else list(GROUPS)
+    unknown = set(wanted) - set(GROUPS)
     if unknown or args.budget_s <= 0:
         raise UserError(
-            expected=f"--only of {', '.join(groups())}; --budget-s above 0",
+            expected=f"--only of {', '.join(GROUPS)}; --budget-s above 0",
             got=", ".join(sorted(unknown)) or str(args.budget_s),
             where="command line",
             fix="correct it",

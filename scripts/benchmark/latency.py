@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -29,19 +30,6 @@ from scripts.benchmark.subjects import Subject, plain_arithmetic
 
 VARIANTS = ("onnxruntime", "compiled", "graph", "eager", "plain")
 NAMES = {"plain": "eager, plain softmax attention", "graph": "CUDA graph", "compiled": "torch.compile"}
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = command.build_parser("latency", __doc__, runs=30)
-    parser.add_argument("--batch-size", type=int, default=1, metavar="B", help="streams run together (default: 1)")
-    parser.add_argument(
-        "--variants",
-        nargs="+",
-        choices=VARIANTS,
-        help="what to measure (default: all that fit the device; with --quick eager and plain)",
-    )
-    return parser
 
 
 def chosen(args: argparse.Namespace, subject: Subject) -> list[str]:
@@ -68,48 +56,40 @@ class Stream:
         self, step: Callable[..., tuple[torch.Tensor, ...]], subject: Subject, states: list[torch.Tensor], lanes: int
     ) -> None:
         self.step = step
-        self.frames = subject.frames(8, lanes, padded=False)
+        self.frames = cycle(subject.frames(8, lanes, padded=False))
         self.states = states
-        self.count = 0
 
     def __call__(self) -> None:
         """The next frame."""
-        _, *self.states = self.step(self.frames[self.count % len(self.frames)], *self.states)
-        self.count += 1
+        _, *self.states = self.step(next(self.frames), *self.states)
 
 
 def build_variants(
     names: list[str], subject: Subject, args: argparse.Namespace, folder: Path
-) -> dict[str, Callable[[], None]]:
+) -> dict[str, Callable[[], object]]:
     """Callables that run one frame each."""
     network = StreamingStep(subject.detector, subject.frame_hw)
     lanes, device = args.batch_size, subject.device
-    dtype = measure.PRECISIONS[args.precision]
 
     def step(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with torch.no_grad(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with torch.no_grad(), measure.autocast(device, args.precision):
             return network(*inputs)
 
-    def plain(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        with plain_arithmetic(subject.detector):
-            return step(*inputs)
-
-    def make(name: str) -> Callable[[], None]:
+    def make(name: str) -> Callable[[], object]:
         states = network.initial_states(lanes)
         if name == "onnxruntime":
             check_packages()
             export_onnx(network, folder / "step.onnx", lanes)
             providers = ("CUDAExecutionProvider",) if device.type == "cuda" else ("CPUExecutionProvider",)
             session = OnnxStream(folder / "step.onnx", args.threads, providers)
-            frames = subject.frames(8, lanes, padded=False).cpu().numpy()
-            counter = iter(range(10**9))
-            return lambda: (session.step(frames[next(counter) % len(frames)]), None)[1]
+            frames = cycle(subject.frames(8, lanes, padded=False).cpu().numpy())
+            return lambda: session.step(next(frames))
         if name == "compiled":
             return Stream(torch.compile(step), subject, states, lanes)
         if name == "graph":
             inputs = (network.zero_frame(lanes), *states)
             return Stream(graphed(step, *inputs), subject, states, lanes)
-        return Stream(plain if name == "plain" else step, subject, states, lanes)
+        return Stream(plain_arithmetic(subject.detector)(step) if name == "plain" else step, subject, states, lanes)
 
     return {NAMES.get(name, name): make(name) for name in names}
 
@@ -151,7 +131,16 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("latency", build_parser().parse_args(), run)
+    parser = command.build_parser(__file__, __doc__)
+    command.add_runs(parser, runs=30)
+    parser.add_argument("--batch-size", type=int, default=1, metavar="B", help="streams run together (default: 1)")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        help="what to measure (default: all that fit the device; with --quick eager and plain)",
+    )
+    command.main("latency", parser, run)
 
 
 if __name__ == "__main__":

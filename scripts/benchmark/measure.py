@@ -11,25 +11,29 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from scripts.tables import table as markdown_table
 from utils.atomic import write_text
 
 PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
+CPU = torch.device("cpu")
 Variants = Mapping[str, Callable[[], object]]
 
-_INTRO = """# Benchmarks
 
-Written by the scripts of `scripts/benchmark` with `--markdown docs/BENCHMARKS.md`: `throughput.py`, `latency.py`,
-`evaluation.py`, `tracking.py` and `data.py`; each table carries its protocol. Variants of a table are run in turn, so
-that a change in the machine's load meets all of them alike: compare the ratios. With one CPU thread, frames per second,
-speed (against the last row) and share of the matmul peak follow from processor time, which other programs disturb less
-than the clock.
-The same scripts run on a GPU (`--device cuda`), where they follow from CUDA events. `gpu_check.py` tries what only a
-GPU can show.
-"""
+class Row(TypedDict):
+    """One figure: what it is of, its value and unit, and how it was measured."""
+
+    name: str
+    value: float
+    unit: str
+    note: str
+
+
+_INTRO = "# Benchmarks\n\nWritten by `scripts/benchmark` with `--markdown`; each table carries its protocol.\n"
 
 
 @dataclass
@@ -86,6 +90,12 @@ def seconds_of(function: Callable[[], object], device: torch.device) -> float:
     return begin.elapsed_time(end) / 1000
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast of a precision's name; none for float32."""
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
 def matmul_peak(device: torch.device, dtype: torch.dtype, quick: bool) -> float:
     """Floating-point operations per second of a large matrix product: the best of several, measured on the spot."""
     size = 256 if quick else 8192 if device.type == "cuda" else 1024
@@ -111,9 +121,20 @@ def protocol(args: argparse.Namespace, device: torch.device, **more: object) -> 
         **more,
         "warm-up": f"{args.warm_up} runs of each variant",
         "runs": f"{args.runs} of each variant, in turn; medians",
-        "load of the machine": " ".join(f"{load:.1f}" for load in os.getloadavg()) + f" on {os.cpu_count()} cores",
+        **machine_load(),
     }
     return {key: str(value) for key, value in facts.items()}
+
+
+def machine_load() -> dict[str, str]:
+    """How busy the machine is."""
+    loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
+    return {"load of the machine": f"{loads} on {os.cpu_count()} cores"}
+
+
+def in_words(facts: Mapping[str, object]) -> str:
+    """A protocol on one line."""
+    return "; ".join(f"{key}: {value}" for key, value in facts.items()) + "."
 
 
 def device_name(device: torch.device) -> str:
@@ -137,8 +158,9 @@ def table(times: Mapping[str, Times], frames: int, flops: int, peak: float) -> l
     base = list(times.values())[-1].cost
     memory = any(entry.peak_bytes is not None for entry in times.values())
     busy = any(entry.busy for entry in times.values())
-    header = ["variant", "median ms", "min to max", *["processor ms"] * busy, "frames/s", "speed", "share of peak"]
-    rows = [header + ["peak memory MiB"] * memory, ["---"] + ["---:"] * (len(header) - 1 + memory)]
+    heads = ["variant", "median ms", "min to max", *["processor ms"] * busy, "frames/s", "speed", "share of peak"]
+    heads += ["peak memory MiB"] * memory
+    rows = []
     for name, entry in times.items():
         low, high = 1000 * min(entry.seconds), 1000 * max(entry.seconds)
         row = [
@@ -151,7 +173,7 @@ def table(times: Mapping[str, Times], frames: int, flops: int, peak: float) -> l
             f"{100 * flops / entry.cost / peak:.0f} %",
         ]
         rows.append(row + [f"{(entry.peak_bytes or 0) / 2**20:.0f}"] * memory)
-    return ["| " + " | ".join(row) + " |" for row in rows]
+    return markdown_table(heads, rows, right=range(1, len(heads)))
 
 
 def write_section(path: Path, name: str, body: str) -> None:
@@ -174,7 +196,7 @@ def peak_note(peak: float) -> str:
 
 def report(title: str, facts: Mapping[str, str], tables: Mapping[str, list[str]], note: str) -> str:
     """Markdown of one benchmark: protocol, tables, note."""
-    lines = [f"## {title}", "", "; ".join(f"{key}: {value}" for key, value in facts.items()) + ".", ""]
+    lines = [f"## {title}", "", in_words(facts), ""]
     for name, rows in tables.items():
         lines += [f"### {name}", "", *rows, ""]
     return "\n".join([*lines, note])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -25,19 +26,10 @@ from models.detection.recurrent_backbone.base import BaseDetector
 from modules.optim import build_optimizer
 from scripts.benchmark import command, measure
 from scripts.benchmark.subjects import Subject, plain_arithmetic
-from utils.errors import UserError
 
 STAGES, LOOP, PLAIN = "stage-parallel", "frame loop", "frame loop, plain softmax attention"
 LABEL_EVERY = 5
 """Frames between two labelled ones, as on Gen1: 4 labels and 20 frames a second."""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = command.build_parser("throughput", __doc__, runs=10)
-    parser.add_argument("--sequence-length", type=int, default=5, metavar="L", help="frames of a lane (default: 5)")
-    parser.add_argument("--batch-size", type=int, default=2, metavar="B", help="lanes (default: 2)")
-    return parser
 
 
 class Workload:
@@ -55,6 +47,7 @@ class Workload:
         self.has_plain = subject.has_plain
         self.device = subject.device
         self.dtype = measure.PRECISIONS[precision]
+        self.autocast = partial(measure.autocast, self.device, precision)
         self.frames = subject.frames(steps, lanes)
         labelled = torch.arange(steps - 1, -1, -LABEL_EVERY).flip(0)
         self.picks = (labelled[:, None] * lanes + torch.arange(lanes)).flatten().to(self.device)
@@ -64,10 +57,6 @@ class Workload:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         with self.autocast(), torch.no_grad():
             self.states = self.detector.forward_sequence(self.frames[:1])[1]
-
-    def autocast(self) -> torch.autocast:
-        """The precision asked for."""
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
     def loop(self) -> tuple[dict[int, Tensor], object]:
         """Backbone frame by frame."""
@@ -113,29 +102,15 @@ class Workload:
 
     def variants(self) -> dict[str, dict[str, Callable[[], object]]]:
         """What is timed, by table and row."""
-
-        def train_loop() -> None:
-            self.train(self.loop)
-
-        def plain(function: Callable[[], object]) -> dict[str, Callable[[], object]]:
-            def run() -> None:
-                with plain_arithmetic(self.detector):
-                    function()
-
-            return {PLAIN: run} if self.has_plain else {}
-
-        return {
-            "Training step (forward, loss, backward, AdamW)": {
-                STAGES: lambda: self.train(self.stages),
-                LOOP: train_loop,
-                **plain(train_loop),
-            },
-            "Sequence inference (frames to predictions)": {
-                STAGES: self.infer_stages,
-                LOOP: self.infer_loop,
-                **plain(self.infer_loop),
-            },
+        train = partial(self.train, self.stages), partial(self.train, self.loop)
+        tables: dict[str, dict[str, Callable[[], object]]] = {
+            "Training step (forward, loss, backward, AdamW)": {STAGES: train[0], LOOP: train[1]},
+            "Sequence inference (frames to predictions)": {STAGES: self.infer_stages, LOOP: self.infer_loop},
         }
+        for rows in tables.values():
+            if self.has_plain:
+                rows[PLAIN] = plain_arithmetic(self.detector)(rows[LOOP])
+        return tables
 
 
 def run(args: argparse.Namespace) -> str:
@@ -145,13 +120,6 @@ def run(args: argparse.Namespace) -> str:
         UserError: a mistake on the command line.
     """
     device = command.prepare(args)
-    if min(args.sequence_length, args.batch_size) < 1:
-        raise UserError(
-            expected="whole numbers from 1",
-            got=f"{args.sequence_length} and {args.batch_size}",
-            where="--sequence-length and --batch-size",
-            fix="give positive numbers",
-        )
     subject, model = command.chosen_subject(args, device)
     workload = Workload(subject, args.sequence_length, args.batch_size, args.precision)
     facts = measure.protocol(
@@ -177,7 +145,11 @@ def run(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Entry point."""
-    command.main("throughput", build_parser().parse_args(), run)
+    parser = command.build_parser(__file__, __doc__)
+    command.add_runs(parser, runs=10)
+    parser.add_argument("--sequence-length", type=int, default=5, metavar="L", help="frames of a lane (default: 5)")
+    parser.add_argument("--batch-size", type=int, default=2, metavar="B", help="lanes (default: 2)")
+    command.main("throughput", parser, run, sequence_length=1, batch_size=1)
 
 
 if __name__ == "__main__":

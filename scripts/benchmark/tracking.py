@@ -8,35 +8,24 @@ For example:
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
-from scripts.benchmark.measure import write_section
+from scripts.arguments import make_parser
+from scripts.benchmark import command
+from scripts.benchmark.measure import CPU, alternate
+from scripts.tables import table
 from utils.boxes import Label
-from utils.commands.cli import run_command
 
 FRAME_HW = (240, 304)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="tracking.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--frames", type=int, nargs="+", default=[2000, 5000, 10000, 20000], help="lengths to time")
-    parser.add_argument("--boxes", type=int, default=10, help="objects in a frame (default: 10)")
-    parser.add_argument("--missed", type=float, default=0.1, help="share of boxes left out (default: 0.1)")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each length, of which the median counts")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table into this file as well")
-    return parser
 
 
 def wandering_boxes(frames: int, boxes: int, missed: float, seed: int = 0) -> list[npt.NDArray[np.float32]]:
@@ -57,46 +46,32 @@ def wandering_boxes(frames: int, boxes: int, missed: float, seed: int = 0) -> li
     return sequence
 
 
-def seconds_both_ways(sequence: list[npt.NDArray[np.float32]], runs: int) -> float:
-    """Median processor seconds to track a sequence forwards and backwards and filter its boxes."""
-    config = TrackFilterConfig(track_method="forward or backward", inpaint=True)
-    filter_tracks(range(10), sequence[:10], FRAME_HW, config)  # compiles
-    times = []
-    for _ in range(runs):
-        start = time.process_time()
-        filter_tracks(range(len(sequence)), sequence, FRAME_HW, config)
-        times.append(time.process_time() - start)
-    return statistics.median(times)
-
-
-def table(options: argparse.Namespace) -> str:
+def run(args: argparse.Namespace) -> str:
     """Markdown with the protocol and a row for each length."""
-    lines = [
-        "## Tracking",
-        "",
-        f"{options.boxes} boxes a frame, {options.missed:.0%} left out, forward and backward, inpainting; processor "
-        f"time of one core, median of {options.runs} runs, compilation apart.",
-        "",
-        "| frames | seconds | µs a frame |",
-        "|---:|---:|---:|",
-    ]
-    for frames in options.frames:
-        seconds = seconds_both_ways(wandering_boxes(frames, options.boxes, options.missed), options.runs)
-        lines.append(f"| {frames} | {seconds:.3f} | {1e6 * seconds / frames:.1f} |")
-    return "\n".join(lines)
+    torch.set_num_threads(1)  # processor seconds are taken
+    config = TrackFilterConfig(track_method="forward or backward", inpaint=True)
+    rows = []
+    for frames in args.frames:
+        sequence = wandering_boxes(frames, args.boxes, args.missed)
+        variant = {"": partial(filter_tracks, range(frames), sequence, FRAME_HW, config)}
+        seconds = alternate(variant, 1, args.runs, CPU)[""].cost
+        rows.append((frames, f"{seconds:.3f}", f"{1e6 * seconds / frames:.1f}"))
+    protocol = (
+        f"{args.boxes} boxes a frame, {args.missed:.0%} left out, forward and backward, inpainting; processor "
+        f"time of one core, median of {args.runs} runs, compilation apart."
+    )
+    lines = table(("frames", "seconds", "µs a frame"), rows, right=range(3))
+    return "\n".join(["## Tracking", "", protocol, "", *lines])
 
 
 def main() -> None:
-    """Print the table, and write it where asked."""
-    options = build_parser().parse_args()
-
-    def command() -> None:
-        text = table(options)
-        print(text)
-        if options.markdown is not None:
-            write_section(options.markdown, "tracking", text)
-
-    run_command(command)
+    """Entry point."""
+    parser = make_parser(__file__, __doc__)
+    parser.add_argument("--frames", type=int, nargs="+", default=[2000, 5000, 10000, 20000], help="lengths to time")
+    parser.add_argument("--boxes", type=int, default=10, help="objects in a frame (default: 10)")
+    parser.add_argument("--missed", type=float, default=0.1, help="share of boxes left out (default: 0.1)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each length, of which the median counts")
+    command.main("tracking", parser, run, frames=1, boxes=1, runs=1)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,20 @@ ALL_BOXES = ("model.pseudo_label.obj_thresh=0", "model.pseudo_label.cls_thresh=0
 """Overrides of a quality report over every box of a pseudo dataset."""
 
 
+def common_overrides(dataset: str, experiment: str, seed: int, overrides: Sequence[str]) -> tuple[str, ...]:
+    """Overrides of every command of an experiment.
+
+    Args:
+        dataset: a file of ``config/dataset``.
+        experiment: a file of ``config/experiment``, with its folder.
+        seed: of all trainings.
+        overrides: further ones.
+    """
+    group, _, name = experiment.rpartition("/")
+    chosen = f"+experiment/{group}={name}" if group else f"+experiment={name}"
+    return (f"dataset={dataset}", chosen, f"reproduce.seed_everything={seed}", *overrides)
+
+
 @dataclass(frozen=True)
 class Commands:
     """Makes steps.
@@ -27,58 +41,39 @@ class Commands:
     repository: Path
     common: tuple[str, ...]
 
-    def _command(self, program: str, *overrides: str) -> tuple[str, ...]:
-        return (sys.executable, str(self.repository / program), *self.common, *overrides)
+    def _step(self, name: str, program: str, result: Path, needs: Sequence[str], *overrides: str) -> Step:
+        command = (sys.executable, str(self.repository / program), *self.common, *overrides)
+        return Step(name, command, result, tuple(needs))
 
     def train(
         self, name: str, folder: Path, overrides: Sequence[str], weight: Path | None = None, needs: Sequence[str] = ()
     ) -> Step:
         """Train; the weights are ``folder/last.ckpt``, and those it starts from are ``weight``."""
         start = [] if weight is None else [f"weight={weight}"]
-        command = self._command("train.py", *overrides, f"output.dir={folder}", *start)
-        return Step(name, command, folder / "done.json", tuple(needs))
+        own = (*overrides, f"output.dir={folder}", *start)
+        return self._step(name, "train.py", folder / "done.json", needs, *own)
 
     def evaluate(
-        self,
-        name: str,
-        checkpoint: Path,
-        split: str,
-        figures: Path,
-        overrides: Sequence[str] = (),
-        needs: Sequence[str] = (),
+        self, name: str, checkpoint: Path, split: str, figures: Path, overrides: Sequence[str], needs: Sequence[str]
     ) -> Step:
         """Evaluate a detector on val or test; ``figures`` is JSON."""
-        command = self._command(
-            "val.py",
-            f"checkpoint={checkpoint}",
-            f"use_test_set={str(split == 'test').lower()}",
-            f"save_json={figures}",
-            *overrides,
-        )
-        return Step(name, command, figures, tuple(needs))
+        own = (f"checkpoint={checkpoint}", f"use_test_set={str(split == 'test').lower()}", f"save_json={figures}")
+        return self._step(name, "val.py", figures, needs, *own, *overrides)
 
-    def label(
-        self, name: str, teacher: Path, dataset: Path, overrides: Sequence[str] = (), needs: Sequence[str] = ()
-    ) -> Step:
+    def label(self, name: str, teacher: Path, dataset: Path, overrides: Sequence[str], needs: Sequence[str]) -> Step:
         """Write pseudo labels of a teacher as ``dataset/train``."""
-        command = self._command(
-            "predict.py", "model=pseudo_labeler", f"checkpoint={teacher}", f"save_dir={dataset / 'train'}", *overrides
-        )
-        return Step(name, command, dataset / "summary.json", tuple(needs))
+        return self._predict(name, dataset, needs, [f"checkpoint={teacher}"], overrides)
 
-    def track(
-        self, name: str, source: Path, dataset: Path, overrides: Sequence[str] = (), needs: Sequence[str] = ()
-    ) -> Step:
+    def track(self, name: str, source: Path, dataset: Path, overrides: Sequence[str], needs: Sequence[str]) -> Step:
         """Track the labels of the pseudo dataset ``source``, written without tracking; no detector runs."""
-        command = self._command(
-            "predict.py",
-            "model=pseudo_labeler",
-            "model.only_load_labels=true",
-            f"dataset.path={source}",
-            f"save_dir={dataset / 'train'}",
-            *overrides,
-        )
-        return Step(name, command, dataset / "summary.json", tuple(needs))
+        what = ("model.only_load_labels=true", f"dataset.path={source}")
+        return self._predict(name, dataset, needs, what, overrides)
+
+    def _predict(
+        self, name: str, dataset: Path, needs: Sequence[str], what: Sequence[str], overrides: Sequence[str]
+    ) -> Step:
+        own = ("model=pseudo_labeler", *what, f"save_dir={dataset / 'train'}", *overrides)
+        return self._step(name, "predict.py", dataset / "summary.json", needs, *own)
 
     def quality(
         self, name: str, dataset: Path, source: Path, figures: Path, overrides: Sequence[str], needs: Sequence[str]
@@ -87,13 +82,6 @@ class Commands:
 
         Which of the boxes count, ``overrides`` must say: ``ALL_BOXES``, or least scores.
         """
-        command = self._command(
-            "val_dst.py",
-            "model=pseudo_labeler",
-            f"dataset.path={dataset}",
-            f"source_path={source}",
-            f"save_json={figures}",
-            f"save_picture={figures.with_suffix('.png')}",
-            *overrides,
-        )
-        return Step(name, command, figures, tuple(needs))
+        what = ("model=pseudo_labeler", f"dataset.path={dataset}", f"source_path={source}")
+        saved = (f"save_json={figures}", f"save_picture={figures.with_suffix('.png')}")
+        return self._step(name, "val_dst.py", figures, needs, *what, *saved, *overrides)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.arguments import make_parser
 from scripts.rounds.stopping import precision
 from utils.atomic import write_json
 from utils.commands.cli import run_command
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Compare the precision of this round's pseudo labels with that of the round before."""
-    parser = argparse.ArgumentParser(prog="decide.py", description=__doc__)
+    parser = make_parser(__file__, __doc__)
     parser.add_argument("before", type=Path, help="figures of val_dst.py on the labels of the round before (JSON)")
     parser.add_argument("now", type=Path, help="... on those of this round")
     parser.add_argument("decision", type=Path, help="JSON to write")

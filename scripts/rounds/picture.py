@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from utils.pictures.charts import chart, name_bars
+from utils.pictures.charts import chart, draw_bars, name_bars
 
 
 def save_picture(summary: Mapping[str, Any], path: Path | str) -> None:
@@ -28,12 +26,8 @@ def save_picture(summary: Mapping[str, Any], path: Path | str) -> None:
 
 def _draw_arms(axis: Any, summary: Mapping[str, Any]) -> None:
     arms, splits = summary["arms"], summary["splits"]
-    width = 0.8 / len(splits)
-    for index, split in enumerate(splits):
-        places = np.arange(len(arms)) + width * (index - (len(splits) - 1) / 2)
-        bars = axis.bar(places, [100 * arm[split]["AP"] for arm in arms.values()], 0.9 * width, label=split)
-        axis.bar_label(bars, fmt="%.1f", fontsize=7)
-    name_bars(axis, list(arms))
+    heights = {split: [100 * arm[split]["AP"] for arm in arms.values()] for split in splits}
+    draw_bars(axis, list(arms), heights, "%.1f")
     axis.set(ylabel="AP, per cent", title="detectors")
     axis.legend()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from scripts.rounds.commands import ALL_BOXES, LAST, Commands
+from scripts.rounds.commands import ALL_BOXES, LAST, Commands, common_overrides
 from scripts.rounds.stopping import decide
 from utils.errors import UserError
 from utils.jobs.steps import Step
@@ -57,10 +57,8 @@ class _Builder:
         self.cfg = cfg
         self.root = Path(cfg.root)
         self.plan = RoundsPlan(self.root, tuple(cfg.evaluation.splits))
-        group, _, name = str(cfg.experiment_name).rpartition("/")
-        experiment = f"+experiment/{group}={name}" if group else f"+experiment={name}"
-        seed = f"reproduce.seed_everything={cfg.seed}"
-        self.commands = Commands(repository, (f"dataset={cfg.dataset_name}", experiment, seed, *cfg.overrides))
+        common = common_overrides(cfg.dataset_name, str(cfg.experiment_name), cfg.seed, cfg.overrides)
+        self.commands = Commands(repository, common)
         self.data = f"dataset.path={cfg.dataset_path}"
         self.few_labels = [f"dataset.{key}={value}" for key, value in cfg.labels.items() if value is not None]
         self.measured = bool(self.few_labels)

@@ -12,7 +12,8 @@ from scripts.rounds.plan import RoundsPlan
 RATES = ("precision_50", "recall_50", "f1_50")
 
 
-def _load(path: Path) -> Any:
+def load(path: Path) -> Any:
+    """Figures of a file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -27,15 +28,14 @@ def summarise(
         seconds: of the steps that ran this time; those of earlier runs are taken over from ``previous``.
         previous: an older summary, if there is one.
     """
-    earlier = _load(previous)["seconds"] if previous.exists() else {}
-    decisions = {name: _load(path) for name, path in plan.decisions.items() if path.exists()}
+    decisions = {name: load(path) for name, path in plan.decisions.items() if path.exists()}
     cancelled = next((name for name, decision in decisions.items() if decision["stop"]), None)
     arms = {
         arm.name: {
             "meaning": arm.meaning,
             "steps": arm.steps,
             "checkpoint": str(arm.checkpoint),
-            **{split: _load(plan.figures(arm, split))["figures"] for split in plan.splits},
+            **{split: load(plan.figures(arm, split))["figures"] for split in plan.splits},
         }
         for arm in plan.arms
         if cancelled is None or all(plan.figures(arm, split).exists() for split in plan.splits)
@@ -44,11 +44,17 @@ def summarise(
         "settings": dict(settings),
         "splits": list(plan.splits),
         "arms": arms,
-        "pseudo_labels": {name: _load(path) for name, path in plan.qualities.items() if path.exists()},
+        "pseudo_labels": {name: load(path) for name, path in plan.qualities.items() if path.exists()},
         "decisions": decisions,
         "stopped_before": cancelled,
-        "seconds": {**earlier, **{name: round(value, 1) for name, value in seconds.items()}},
+        "seconds": all_seconds(previous, seconds),
     }
+
+
+def all_seconds(previous: Path, seconds: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of the steps that ran this time, and of those that the results of an earlier time tell of."""
+    earlier = load(previous)["seconds"] if previous.exists() else {}
+    return {**earlier, **{name: round(value, 1) for name, value in seconds.items()}}
 
 
 def table(summary: Mapping[str, Any]) -> str:

@@ -61,8 +61,7 @@ class Bench:
 
     def autocast(self, precision: str) -> torch.autocast:
         """Autocast of a precision's name; none for float32."""
-        dtype = measure.PRECISIONS[precision]
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+        return measure.autocast(self.device, precision)
 
 
 def milliseconds(times: measure.Times) -> str:
