@@ -14,6 +14,7 @@ from modules.detection import Module
 from modules.weights.pretrained import start_from_pretrained
 from utils.errors import UserError
 from utils.settings import plain
+from utils.thresholds import with_head_thresholds
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def fetch_model_module(config: DictConfig) -> Module:
     Raises:
         UserError: a setting that the network cannot have.
     """
-    module = Module(plain(config))
+    module = Module(with_head_thresholds(plain(config)))
     start_from_pretrained(module.mdl, module.config)
     log.info("%s: %s", config.model.name, describe_size(module.mdl))
     return module
