@@ -61,9 +61,7 @@ class Commands:
         self, name: str, teacher: Path, dataset: Path, overrides: Sequence[str] = (), needs: Sequence[str] = ()
     ) -> Step:
         """Write pseudo labels of a teacher as ``dataset/train``."""
-        command = self._command(
-            "predict.py", "model=pseudo_labeler", f"checkpoint={teacher}", f"save_dir={dataset / 'train'}", *overrides
-        )
+        command = self._command("predict.py", f"checkpoint={teacher}", f"save_dir={dataset / 'train'}", *overrides)
         return Step(name, command, dataset / "summary.json", tuple(needs))
 
     def track(
@@ -72,7 +70,6 @@ class Commands:
         """Track the labels of the pseudo dataset ``source``, written without tracking; no detector runs."""
         command = self._command(
             "predict.py",
-            "model=pseudo_labeler",
             "model.only_load_labels=true",
             f"dataset.path={source}",
             f"save_dir={dataset / 'train'}",
@@ -89,7 +86,6 @@ class Commands:
         """
         command = self._command(
             "val_dst.py",
-            "model=pseudo_labeler",
             f"dataset.path={dataset}",
             f"source_path={source}",
             f"save_json={figures}",

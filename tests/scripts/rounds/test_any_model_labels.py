@@ -1,16 +1,22 @@
-"""Another backbone than the labeller's first one: labels, is trained by its labels, streams, is exported."""
+"""Another backbone than the first one labels, is trained by its labels, in rounds too, streams, and is exported."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import hydra
 import numpy as np
 import pytest
+import torch
 
 from modules.live.streaming_detector import StreamingDetector
-from tests.helpers.commands import SMALL, run
+from scripts.rounds.plan import SOFT, build_plan
+from tests.helpers.commands import SMALL, failure, run
+from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
+from tests.scripts.rounds.test_self_train import ROUNDS, WEAK
+from utils.commands.cli import CONFIG_DIR
 
 MODEL = ("model=rnndet-resnet50", "model.backbone.timm_name=resnet10t", "model.backbone.embed_dim=8")
 """The files' network is too large for a test; this one is of its kind."""
@@ -63,3 +69,47 @@ def test_it_is_exported(teacher: Path, tmp_path: Path) -> None:
     file = tmp_path / "resnet.onnx"
     assert run("scripts/export_onnx.py", str(teacher), "--frames", "2", "-o", str(file)) == 0
     assert file.stat().st_size > 1_000_000
+
+
+def test_every_command_of_the_rounds_has_the_network_of_its_checkpoint(tmp_path: Path) -> None:
+    model = ("model=rnndet-timm", "model.backbone.timm_name=resnet10t")
+    more = ["rounds=2", "control=true", "oracle=true", "dataset_path=DATA", f"root={tmp_path}"]
+    for own, students in ((None, (*model, SOFT)), ("rnndet-swin", ("model=rnndet-swin", model[1]))):
+        overrides = [*ROUNDS, *more, f"self_training.model={own or 'null'}"]
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            plan = build_plan(hydra.compose("self_train", overrides=overrides), Path(), model)
+        for step in plan.steps:
+            chosen = tuple(text for text in step.command if text.startswith(("model=", "model.backbone", SOFT)))
+            if Path(step.command[1]).name in ("train.py", "predict.py", "val.py", "val_dst.py"):
+                student = step.name in ("round1", "round2", "label2", "val_round1", "val_round2")
+                assert chosen == (students if student else model), step.name
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("forked_steps")
+def test_two_rounds_of_self_training(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ("model=rnndet-efficientnet", "model.backbone.timm_name=mobilenetv3_small_050", "model.fpn.depth=0.34")
+    rounds = (*ROUNDS, *WEAK, f"dataset_path={dataset}", f"root={tmp_path}", "stop_when_precision_falls=false")
+    assert run("scripts/self_train.py", *rounds, *model) == 0, capsys.readouterr().err
+    assert set(json.loads((tmp_path / "summary.json").read_text())["arms"]) == {"baseline", "round1", "round2"}
+    student = torch.load(tmp_path / "round2" / "last.ckpt", weights_only=True)["hyper_parameters"]["config"]["model"]
+    assert student["backbone"]["timm_name"] == "mobilenetv3_small_050"
+    assert student["head"]["ignore_bbox_thresh"] == [0.7, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("labelling.overrides=['model.pseudo_label.obj_thresh=[0.1,0.2,0.3]']", "model.pseudo_label.obj_thresh"),
+        ("labelling.overrides=['model.pseudo_label.min_track_length=3']", "min_track_len"),
+        ("evaluation.overrides=['model.postprocess.nms=0.5']", "nms_threshold"),
+        ("model.backbone.timm_name=resnet18", "model.backbone.timm_name"),
+    ],
+)
+def test_mistakes_show_before_the_first_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, says: str
+) -> None:
+    root = tmp_path / "run"
+    message = failure(capsys, "scripts/self_train.py", *ROUNDS, "dataset_path=DATA", f"root={root}", override)
+    assert says in message
+    assert not root.exists()
