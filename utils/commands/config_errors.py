@@ -47,7 +47,8 @@ def explain(error: Exception, config_name: str) -> UserError:
     if unknown_option:
         group, _, option = unknown_option.group(1).rpartition("/")
         folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
-        options = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+        files = (file.stem for folder in folders for file in folder.glob("*.yaml"))
+        options = sorted({name for name in files if not name.startswith("_")})  # those only begin others
         return UserError(
             expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
             got=f"'{option}'",
