@@ -28,6 +28,7 @@ from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.errors import UserError
 from utils.settings import plain
+from utils.thresholds import check_thresholds
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -97,6 +98,7 @@ def label(cfg: DictConfig, data_module: DataModule, module: Module, process: Pro
 @hydra_entry("predict")
 def main(cfg: DictConfig) -> None:
     """Label every training sequence; finished ones are kept when the command is started again."""
+    check_thresholds(plain(cfg))
     if cfg.model.only_load_labels:
         if process_rank() == 0:
             retrack(cfg)

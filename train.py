@@ -26,6 +26,7 @@ from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
 from utils.settings import plain
+from utils.thresholds import check_thresholds
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -35,13 +36,14 @@ def build_parts(cfg: DictConfig) -> tuple[DataModule, Module]:
     """Data and a detector with fresh weights, the same at every start.
 
     Raises:
-        UserError: data that cannot be used, or settings that cannot be.
+        UserError: data that cannot be used, or settings that cannot be, those of labelling with this detector too.
     """
     set_seed_and_threads(cfg)
     data_module = fetch_data_module(cfg)
     module = fetch_model_module(cfg)
     for split in ("train", "val"):
         check_data(data_module, split, list(cfg.dataset.classes))
+    check_thresholds(plain(cfg))
     return data_module, module
 
 

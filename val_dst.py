@@ -15,6 +15,7 @@ from modules.labelling.config import pseudo_labeler_config
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.settings import plain
+from utils.thresholds import check_thresholds
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -24,6 +25,7 @@ register_resolvers()
 def main(cfg: DictConfig) -> None:
     """Print precision, recall and AP per class; write JSON and a picture if asked for."""
     config = plain(cfg)
+    check_thresholds(config)
     dataset = config["dataset"]
     pseudo = Path(dataset["path"]) / "train"
     if not pseudo.is_dir():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from data.representations.names import folder_name, known_kind
 from utils.errors import UserError
 from utils.padding import padded_size, window_size
+from utils.thresholds import Thresholds
 from utils.thresholds import per_class as spread
 
 _SIZE_LETTERS = {32: "t", 48: "s", 64: "b"}
@@ -83,15 +84,15 @@ def indices(items: Sequence[Any]) -> ListConfig:
     return ListConfig(list(range(length(items))))
 
 
-def per_class(values: float | Sequence[float], index: Sequence[int]) -> ListConfig:
-    """One number per class: a single number for all, or numbers picked by ``index``; see ``utils.thresholds``.
+def per_class(values: Thresholds, index: Sequence[int], classes: Sequence[str] = ()) -> ListConfig:
+    """One number per class from ``dataset.pseudo_label.ignore_thresh``; see ``utils.thresholds``.
 
     >>> list(per_class(0.5, [0, 1])), list(per_class([0.7, 0.35], [1, 1, 0]))
     ([0.5, 0.5], [0.35, 0.35, 0.7])
     """
-    return ListConfig(
-        list(spread(list(values) if isinstance(values, ListConfig) else values, list(index), "a threshold per class"))
-    )
+    plain = OmegaConf.to_container(values) if isinstance(values, (ListConfig, DictConfig)) else values
+    where = "dataset.pseudo_label.ignore_thresh"
+    return ListConfig(list(spread(plain, list(index), where, list(classes))))  # type: ignore[arg-type] # plain now
 
 
 def channels(kind: str, bins: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from config.resolvers import register_resolvers
 from scripts.rounds.picture import save_picture
 from scripts.rounds.plan import RoundsPlan, build_plan
-from scripts.rounds.settings import check_settings
+from scripts.rounds.settings import check_commands, check_settings
 from scripts.rounds.stopping import guarded
 from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
@@ -22,6 +23,7 @@ from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.jobs.slurm_steps import submit_steps
 from utils.jobs.steps import Step, run_steps
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -63,18 +65,20 @@ def submit(cfg: DictConfig, plan: RoundsPlan) -> None:
     log.info("%d jobs in the queue; the table will be at the end of %s", len(jobs), plan.root / "logs" / "summary.log")
 
 
-def _plan(cfg: DictConfig) -> RoundsPlan:
-    return build_plan(cfg, Path(__file__).resolve().parents[1])
+def model_overrides() -> list[str]:
+    """What the command line says of the network: its file and single keys, for every command."""
+    return [text for text in HydraConfig.get().overrides.task if re.match(r"[+~]*model[=./]", text)]
 
 
 @hydra_entry("self_train")
 def main(cfg: DictConfig) -> None:
     """Run what is missing of the rounds, then print the table and write it with ``summary.json`` and a picture."""
     root = Path(cfg.root)
-    plan = _plan(cfg)
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    if not isinstance(settings, dict):
-        raise TypeError("the composed config is a mapping")
+    model = model_overrides()
+    plan = build_plan(cfg, Path(__file__).resolve().parents[1], model)
+    check_commands(plan.steps, root)
+    settings = plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "model"]))
+    settings |= {"model": model} if model else {}
     machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results
     check_settings(root, {str(key): value for key, value in settings.items() if key not in machine})
     if cfg.cluster is not None:

@@ -13,7 +13,7 @@ from modules.evaluation.views import NMS_THRESHOLD
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.linear import TrackerConfig
 from utils.errors import UserError
-from utils.thresholds import per_class
+from utils.thresholds import Thresholds, kinds_of, per_class
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -46,26 +46,29 @@ class ScoreThresholds:
     @classmethod
     def of(
         cls,
-        objectness: float | Sequence[float],
-        class_confidence: float | Sequence[float],
+        objectness: Thresholds,
+        class_confidence: Thresholds,
         class_to_number: Sequence[int],
+        classes: Sequence[str] = (),
     ) -> ScoreThresholds:
-        """Build thresholds from one number for all classes, one per class, or one per kind of class.
+        """Build thresholds from one number for all classes, one per class or kind of class, or numbers by name.
 
         Args:
             objectness: number or numbers.
             class_confidence: number or numbers.
             class_to_number: which of the numbers belongs to each class, for lists shorter than the classes.
+            classes: their names.
 
         Raises:
-            UserError: a list of another length.
+            UserError: a list of another length, or other names.
 
         >>> ScoreThresholds.of(0.5, [0.6, 0.3], [1, 1, 0])
         ScoreThresholds(objectness=(0.5, 0.5, 0.5), class_confidence=(0.3, 0.3, 0.6))
         """
         index, key = list(class_to_number), "model.pseudo_label."
         return cls(
-            per_class(objectness, index, f"{key}obj_thresh"), per_class(class_confidence, index, f"{key}cls_thresh")
+            per_class(objectness, index, f"{key}obj_thresh", classes),
+            per_class(class_confidence, index, f"{key}cls_thresh", classes),
         )
 
     def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
@@ -118,20 +121,13 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     dataset, model, tta = config["dataset"], config["model"], config["tta"]
     labels = model["pseudo_label"]
     height, width = dataset["sensor_hw"]
-    classes, kinds = dataset["classes"], dataset["pseudo_label"]["threshold_index"]
-    if len(kinds) != len(classes):
-        raise UserError(
-            expected=f"one entry for each of {len(classes)} classes",
-            got=f"{len(kinds)}: {list(kinds)}",
-            where="dataset.pseudo_label.threshold_index",
-            fix="say for each class which of the given thresholds is its own, e.g. [1,1,0]",
-        )
+    classes = dataset["classes"]
     return PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
         sensor_hw=(int(height), int(width)),
         downsampled=bool(dataset["downsample_by_factor_2"]),
         classes=tuple(classes),
-        thresholds=ScoreThresholds.of(labels["obj_thresh"], labels["cls_thresh"], kinds),
+        thresholds=ScoreThresholds.of(labels["obj_thresh"], labels["cls_thresh"], kinds_of(dataset), classes),
         use_gt=bool(model["use_gt"]),
         hflip=bool(tta["enable"] and tta["hflip"]),
         tflip=bool(tta["enable"] and tta["tflip"]),

@@ -13,6 +13,7 @@ from modules.detection import Module
 from modules.weights.pretrained import start_from_pretrained
 from utils.errors import UserError
 from utils.settings import plain
+from utils.thresholds import with_head_thresholds
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def fetch_model_module(config: DictConfig) -> Module:
     Raises:
         UserError: a setting that the network cannot have.
     """
-    module = Module(plain(config))
+    module = Module(with_head_thresholds(plain(config)))
     start_from_pretrained(module.mdl, module.config)
     log.info("%s: %s", config.model.name, module.mdl.size_in_words())
     return module

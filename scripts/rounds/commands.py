@@ -72,7 +72,7 @@ class Commands:
     def _predict(
         self, name: str, dataset: Path, needs: Sequence[str], what: Sequence[str], overrides: Sequence[str]
     ) -> Step:
-        own = ("model=pseudo_labeler", *what, f"save_dir={dataset / 'train'}", *overrides)
+        own = (*what, f"save_dir={dataset / 'train'}", *overrides)
         return self._step(name, "predict.py", dataset / "summary.json", needs, *own)
 
     def quality(
@@ -82,6 +82,6 @@ class Commands:
 
         Which of the boxes count, ``overrides`` must say: ``ALL_BOXES``, or least scores.
         """
-        what = ("model=pseudo_labeler", f"dataset.path={dataset}", f"source_path={source}")
+        what = (f"dataset.path={dataset}", f"source_path={source}")
         saved = (f"save_json={figures}", f"save_picture={figures.with_suffix('.png')}")
         return self._step(name, "val_dst.py", figures, needs, *what, *saved, *overrides)

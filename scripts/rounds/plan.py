@@ -16,6 +16,9 @@ from utils.jobs.steps import Step
 
 log = logging.getLogger(__name__)
 
+SOFT = "+model/head=soft"
+"""Override of a training on pseudo labels: uncertain ones are neither object nor background."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -53,8 +56,13 @@ class RoundsPlan:
 
 
 class _Builder:
-    def __init__(self, cfg: DictConfig, repository: Path) -> None:
+    def __init__(self, cfg: DictConfig, repository: Path, model: Sequence[str]) -> None:
         self.cfg = cfg
+        self.model = list(model)
+        own = cfg.self_training.model
+        self.student = [*model, SOFT]
+        if own is not None:
+            self.student = [f"model={own}", *(text for text in model if not text.startswith("model="))]
         self.root = Path(cfg.root)
         self.plan = RoundsPlan(self.root, tuple(cfg.evaluation.splits))
         common = common_overrides(cfg.dataset_name, str(cfg.experiment_name), cfg.seed, cfg.overrides)
@@ -77,20 +85,19 @@ class _Builder:
         self.add(self.commands.train(name, folder, [*overrides, *schedule, *self.average], teacher, needs))
         return folder / LAST
 
-    def evaluate(self, arm: Arm) -> None:
+    def evaluate(self, arm: Arm, model: list[str] | None = None) -> None:
         self.plan.arms.append(arm)
-        more = [self.data, *self.cfg.evaluation.overrides]
+        more = [*(model or self.model), self.data, *self.cfg.evaluation.overrides]
         for split in self.plan.splits:
             figures = self.plan.figures(arm, split)
             name = f"{split}_{arm.name}"
             self.add(self.commands.evaluate(name, arm.checkpoint, split, figures, more, [arm.after]))
 
-    def label(self, index: int, teacher: Path, after: str, source: str, few_labels: list[str]) -> Path:
+    def label(self, index: int, teacher: Path, after: str, source: list[str]) -> Path:
         dataset = self.root / f"round{index}_labels"
         name, views = f"label{index}", self.measured and bool(self.cfg.labelling.keep_views)
         overrides = [
-            source,
-            *few_labels,
+            *source,
             f"tta.enable={str(bool(self.cfg.labelling.tta)).lower()}",
             f"model.pseudo_label.keep_views={str(views).lower()}",
             *self.cfg.labelling.overrides,
@@ -99,7 +106,7 @@ class _Builder:
         if self.measured:
             figures = self.root / "evaluation" / f"labels_round{index}.json"
             real = Path(self.cfg.dataset_path)
-            few = [*self.few_labels, *ALL_BOXES]
+            few = [*self.model, *self.few_labels, *ALL_BOXES]
             self.add(self.commands.quality(f"quality{index}", dataset, real, figures, few, [name]))
             self.plan.qualities[f"round{index}"] = figures
         return dataset
@@ -139,39 +146,40 @@ def _check(cfg: DictConfig) -> None:
         )
 
 
-def build_plan(cfg: DictConfig, repository: Path) -> RoundsPlan:
+def build_plan(cfg: DictConfig, repository: Path, model: Sequence[str] = ()) -> RoundsPlan:
     """Lay out the steps of an experiment.
 
     Args:
         cfg: ``config/self_train.yaml`` with overrides.
         repository: folder of train.py and the other entry points.
+        model: overrides that choose the network.
 
     Raises:
         UserError: unknown splits, no rounds, or neither weak nor semi supervision with an oracle.
     """
     _check(cfg)
-    build = _Builder(cfg, repository)
+    build = _Builder(cfg, repository, model)
     first, later, rounds = int(cfg.supervised.steps), int(cfg.self_training.steps), int(cfg.rounds)
-    supervised = list(cfg.supervised.overrides)
+    supervised = [*build.model, *cfg.supervised.overrides]
     few, all_labels = [build.data, *build.few_labels, *supervised], [build.data, *supervised]
 
     baseline = build.train("baseline", few, cfg.supervised, None, ())
     build.evaluate(Arm("baseline", "few labels", baseline, first, "baseline"))
     oracle = build.train("oracle0", all_labels, cfg.supervised, None, ()) if cfg.oracle else None
     teacher, teacher_step, control = baseline, "baseline", baseline
-    source, few_labels = build.data, build.few_labels
+    source, network = [*build.model, build.data, *build.few_labels], build.student
     for index in range(1, rounds + 1):
         total, name = first + index * later, f"round{index}"
-        dataset = build.label(index, teacher, teacher_step, source, few_labels)
+        dataset = build.label(index, teacher, teacher_step, source)
         decision = build.decide(index)
         start = teacher if cfg.self_training.from_teacher else None
-        overrides = [f"model={cfg.self_training.model}", f"dataset.path={dataset}", *cfg.self_training.overrides]
+        overrides = [*network, f"dataset.path={dataset}", *cfg.self_training.overrides]
         trained = build.train(name, overrides, cfg.self_training, start, (teacher_step, f"label{index}", *decision))
         if cfg.control:
             before = "baseline" if index == 1 else f"control{index - 1}"
             control = build.train(f"control{index}", few, cfg.self_training, control, (before, *decision))
             build.evaluate(Arm(f"control{index}", "few labels, trained on instead", control, total, f"control{index}"))
-        build.evaluate(Arm(name, "few labels + pseudo labels", trained, total, name))
+        build.evaluate(Arm(name, "few labels + pseudo labels", trained, total, name), network)
         if oracle is not None:
             needs = (f"oracle{index - 1}", *decision)
             oracle = build.train(f"oracle{index}", all_labels, cfg.self_training, oracle, needs)
@@ -180,5 +188,5 @@ def build_plan(cfg: DictConfig, repository: Path) -> RoundsPlan:
                 build.evaluate(Arm(arm, "all labels", oracle, total, f"oracle{index}"))
         teacher, teacher_step = trained, name
         # The next round labels its own labels again: only ground truth (t > 0) is kept from them.
-        source, few_labels = f"dataset.path={dataset}", []
+        source = [*network, f"dataset.path={dataset}"]
     return build.plan

@@ -62,6 +62,25 @@ def test_documented_command(command: str, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out
 
 
+AS_PUBLISHED = (
+    'predict.py model=pseudo_labeler dataset=gen1x0.01_ss dataset.path=./datasets/gen1/ checkpoint="teacher.ckpt" '
+    'hardware.gpus=0 +experiment/gen1="small.yaml" model.postprocess.confidence_threshold=0.01 tta.enable=True '
+    "save_dir=./datasets/pseudo_gen1/gen1x0.01_ss-1round/train",
+    "val_dst.py model=pseudo_labeler dataset=gen4x0.01_ss dataset.path=./datasets/pseudo_gen4/gen4x0.01_ss-1round "
+    'checkpoint=1 +experiment/gen4="small.yaml" model.pseudo_label.obj_thresh=0.01 model.pseudo_label.cls_thresh=0.01',
+    'val.py model=rnndet dataset=gen1 dataset.path=./datasets/gen1/ checkpoint="best.ckpt" use_test_set=1 '
+    'hardware.gpus=0 hardware.num_workers.eval=8 +experiment/gen1="small.yaml" batch_size.eval=16 '
+    "model.postprocess.confidence_threshold=0.001 reverse=False tta.enable=False",
+)
+"""Commands of LEOD's users; ours are shorter."""
+
+
+@pytest.mark.parametrize("command", AS_PUBLISHED)
+def test_published_command(command: str) -> None:
+    script, *arguments = shlex.split(command)
+    assert run(script, *arguments, "--cfg", "job") == 0
+
+
 def test_pages_are_found() -> None:
     assert Path(REPOSITORY / "README.md").exists()
     assert any("predict.py" in command for command in documented())

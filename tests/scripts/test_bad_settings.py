@@ -83,11 +83,20 @@ def weights_only(folder: Path) -> None:
     training("checkpoint=FOLDER/in/weights.ckpt")(folder)
 
 
+def another_network(folder: Path) -> None:
+    (folder / "in").mkdir()
+    config = {"model": {"name": "rnndet", "backbone": {"name": "MaxViTRNN", "embed_dim": 8}}}
+    torch.save({"state_dict": {}, "hyper_parameters": {"config": config}}, folder / "in" / "small.ckpt")
+    checkpoint = f"checkpoint={folder / 'in' / 'small.ckpt'}"
+    command("val.py", "dataset=synthetic", CPU, checkpoint, "model.backbone.embed_dim=64")
+
+
 def case(name: str, act: Act, *expect: str) -> BadInput:
     return BadInput("settings", name, act, expect, leaves=("run/.run.lock",))  # an empty file, the folder was reserved
 
 
 LOOK, SOFT, IGNORE = "scripts/inspect_dataset.py", "model=rnndet-soft", "dataset.pseudo_label.ignore_thresh"
+OBJ = "dataset.pseudo_label.obj_thresh"
 NOISE = np.random.default_rng(0).bytes(1000)
 
 CASES = [
@@ -124,6 +133,8 @@ CASES = [
     case("an offset as large as the step", splits("dataset.ratio=0.5", "offset=2", "output=x.json"), "below 2"),
     case("three thresholds for two classes", training(SOFT, f"{IGNORE}=[1,2,3]"), "3 numbers"),
     case("a threshold in words", training(SOFT, f"{IGNORE}=high"), "'high'"),
+    case("a threshold of a class that is none", training(f"{OBJ}={{car:0.6,bus:0.3}}"), "car, pedestrian", "{car:0.6"),
+    case("a threshold that only labelling reads", training(f"{OBJ}=[0.6,0.3,0.1]"), "3 numbers", "obj_thresh"),
     case("a checkpoint to go on from that is weights only", weights_only, "weight=FILE"),
     case("no checkpoint to evaluate", training("dataset.path=FOLDER/in", program="val.py"), "checkpoint=FILE"),
     case(
@@ -136,6 +147,7 @@ CASES = [
         with_file("noise.ckpt", NOISE, "dataset.path=FOLDER/in", "checkpoint=FILE", program="val.py"),
         "noise.ckpt",
     ),
+    case("a network that contradicts the checkpoint", another_network, "embed_dim=64", "embed_dim=8", "leave"),
     case("no teacher to label with", lambda f: command("predict.py", f"save_dir={f / 'out'}"), "checkpoint=FILE"),
     case("no recordings to preprocess", lambda _: command("scripts/preprocess_dataset.py"), "raw_path=VALUE"),
     case(
