@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from utils.errors import UserError
+from utils.settings import whole
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +37,7 @@ class HealthSettings:
     state_range: Sequence[float]
 
     def __post_init__(self) -> None:
-        every = self.every_n_steps
-        if not isinstance(every, int) or isinstance(every, bool) or every < 0:
-            raise UserError(
-                expected="a whole number from 0",
-                got=repr(every),
-                where="logging.health.every_n_steps",
-                fix="set logging.health.every_n_steps=N, or 0 for never",
-            )
+        whole(self.every_n_steps, "logging.health.every_n_steps", 0)
         for name in ("gradient_range", "state_range"):
             given = getattr(self, name)
             values = list(given) if isinstance(given, list | tuple) else [given]

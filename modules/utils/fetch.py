@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from models.detection.rnndet.build import describe_size
 from modules.data.genx import DataModule
@@ -18,7 +18,7 @@ from utils.settings import plain
 log = logging.getLogger(__name__)
 
 
-def fetch_data_module(config: DictConfig) -> DataModule:
+def fetch_data_module(config: Mapping[str, Any]) -> DataModule:
     """Data module of a composed configuration.
 
     Raises:
@@ -36,13 +36,14 @@ def fetch_data_module(config: DictConfig) -> DataModule:
     return DataModule(data_module_config(settings))
 
 
-def fetch_model_module(config: DictConfig) -> Module:
+def fetch_model_module(config: Mapping[str, Any]) -> Module:
     """Detector of a composed configuration, with fresh weights (or those of ``model.backbone.pretrained_file``).
 
     Raises:
         UserError: a setting that the network cannot have.
     """
-    module = Module(plain(config))
+    settings = plain(config)
+    module = Module(settings)
     start_from_pretrained(module.mdl, module.config)
-    log.info("%s: %s", config.model.name, describe_size(module.mdl))
+    log.info("%s: %s", settings["model"]["name"], describe_size(module.mdl))
     return module
