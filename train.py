@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from pathlib import Path
+from dataclasses import replace
 
 from omegaconf import DictConfig, OmegaConf
 
 from config.resolvers import register_resolvers
 from models.registry import memory_knobs
 from modules.checkpoints.files import LAST
-from modules.checkpoints.resume_points import KEY, is_finished, points_of
-from modules.checkpoints.start import DONE, check_schedule, is_done, resume_point, write_done
+from modules.checkpoints.resume_points import points_of
+from modules.checkpoints.start import DONE, is_done, write_done
 from modules.data.checks import check_data
 from modules.data.genx import DataModule
 from modules.detection import Module
-from modules.training.averaging import check_averaging
 from modules.training.batch_size import fits_memory, settle
-from modules.training.checks import check_training
+from modules.training.settings import RunSettings, run_settings
+from modules.training.start import begin
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
 from utils.atomic import write_text
@@ -32,69 +32,54 @@ log = logging.getLogger(__name__)
 register_resolvers()
 
 
-def build_parts(cfg: DictConfig) -> tuple[DataModule, Module]:
+def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
     """Data and a detector with fresh weights, the same at every start.
 
     Raises:
         UserError: data that cannot be used, or settings that cannot be, those of labelling with this detector too.
     """
-    set_seed_and_threads(cfg)
-    data_module = fetch_data_module(cfg)
-    module = fetch_model_module(cfg)
+    set_seed_and_threads(run)
+    data_module = fetch_data_module(run.config)
+    module = fetch_model_module(run.config)
     for split in ("train", "val"):
-        check_data(data_module, split, list(cfg.dataset.classes))
-    check_thresholds(plain(cfg))
+        check_data(data_module, split, run.config["dataset"]["classes"])
+    check_thresholds(run.config)
     return data_module, module
+
+
+def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
+    """Train in a folder that no other run uses."""
+    folder = run.folder.dir
+    start = begin(run, module)
+    if start.finished:
+        return
+    if process_rank() == 0:
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(run.config))
+    trainer = build_trainer(run, training=True)
+    trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
+    figures = points_of(trainer).figures
+    write_done(run.folder, run.training.limits, trainer.global_step, figures)
+    log.info("trained %d steps: %s  %s", trainer.global_step, folder / LAST, figures)
 
 
 @hydra_entry("train", lambda cfg: memory_knobs(plain(cfg)["model"]))
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
-    check_training(cfg)
-    resolve_accelerator(cfg)
-    if is_done(cfg):
-        log.info("%s says that this run is done; nothing to do", Path(cfg.output.dir) / DONE)
+    run = run_settings(plain(cfg))
+    run = replace(run, hardware=resolve_accelerator(run.hardware))
+    folder = run.folder.dir
+    if is_done(folder, run.training.limits):
+        log.info("%s says that this run is done; nothing to do", folder / DONE)
         return
-    data_module, module = build_parts(cfg)
-    with RunLock(cfg.output.dir) if process_rank() == 0 else nullcontext():
+    parts = build_parts(run)
+    with RunLock(folder) if process_rank() == 0 else nullcontext():
         finished = False
         while not finished:
-            if settle(cfg):
-                data_module, module = build_parts(cfg)
-            finished = fits_memory(cfg, lambda: train(cfg, data_module, module))  # noqa: B023 - called at once
-
-
-def train(cfg: DictConfig, data_module: DataModule, module: Module) -> None:
-    """Train in a folder that no other run uses.
-
-    Args:
-        cfg: the composed config.
-        data_module: of the dataset.
-        module: with fresh weights.
-    """
-    output = Path(cfg.output.dir)
-    resume = resume_point(cfg)
-    if resume is not None:
-        path, state = resume
-        if is_finished(state, int(cfg.training.max_steps)):
-            log.info("%s already holds all %d steps; nothing to do", path, cfg.training.max_steps)
-            write_done(cfg, int(state["global_step"]), state.get(KEY, {}).get("figures", {}))
-            return
-        module.load_checkpoint_weights(state, where=str(path))
-        check_schedule(state, cfg, path)
-        check_averaging(state, cfg.training.ema_decay, where=str(path))
-        log.info("going on from %s at step %d", path, state.get("global_step", 0))
-        del state
-    elif cfg.weight is not None:
-        module.load_weight(cfg.weight, strict=bool(cfg.weight_strict))
-        log.info("starting from the weights of %s", cfg.weight)
-    if process_rank() == 0:
-        write_text(output / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    trainer = build_trainer(cfg, training=True)
-    trainer.fit(module, datamodule=data_module, ckpt_path=None if resume is None else resume[0])
-    figures = points_of(trainer).figures
-    write_done(cfg, trainer.global_step, figures)
-    log.info("trained %d steps: %s  %s", trainer.global_step, output / LAST, figures)
+            settled = settle(run)
+            if settled is not run:
+                run, parts = settled, build_parts(settled)
+                cfg.batch_size.train = run.training.batch_size  # for the message if memory runs out
+            finished = fits_memory(folder, run.training, lambda: train(run, *parts))  # noqa: B023 - called at once
 
 
 if __name__ == "__main__":

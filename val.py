@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from omegaconf import DictConfig
 
@@ -10,12 +11,14 @@ from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_data
 from modules.evaluation.table import figures_table
+from modules.training.settings import run_settings
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
 from modules.weights.network_of import KIND, network_of
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -29,16 +32,17 @@ def main(cfg: DictConfig) -> None:
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND))
-    resolve_accelerator(cfg)
-    set_seed_and_threads(cfg)
-    data_module = fetch_data_module(cfg)
-    module = fetch_model_module(cfg)
+    run = run_settings(plain(cfg))
+    run = replace(run, hardware=resolve_accelerator(run.hardware))
+    set_seed_and_threads(run)
+    data_module = fetch_data_module(run.config)
+    module = fetch_model_module(run.config)
     module.load_weight(cfg.checkpoint)
     test = bool(cfg.use_test_set)
     check_data(data_module, "test" if test else "val", list(cfg.dataset.classes))
-    trainer = build_trainer(cfg, training=False)
-    run = trainer.test if test else trainer.validate
-    (results, *_) = run(module, datamodule=data_module, verbose=False)
+    trainer = build_trainer(run, training=False)
+    evaluate = trainer.test if test else trainer.validate
+    (results, *_) = evaluate(module, datamodule=data_module, verbose=False)
     prefix = "test/" if test else "val/"
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
     if trainer.is_global_zero:

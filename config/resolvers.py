@@ -127,10 +127,10 @@ def size_name(embed_dim: int) -> str:
     return _SIZE_LETTERS.get(int(embed_dim), f"d{embed_dim}")
 
 
-def short_count(count: int) -> str:
-    """A count in thousands where it is round.
+def short_count(count: Any) -> str:
+    """A count in thousands where it is round; what is no count, which others complain of, stays as it is.
 
     >>> short_count(200000), short_count(1500)
     ('200k', '1500')
     """
-    return f"{count // 1000}k" if count % 1000 == 0 else str(count)
+    return f"{count // 1000}k" if isinstance(count, int) and count % 1000 == 0 else str(count)

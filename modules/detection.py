@@ -183,9 +183,9 @@ class Module(pl.LightningModule):
         return [flat[t * lanes : (t + 1) * lanes] for t in range(length)], states
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW; one learning-rate cycle per optimiser step."""
+        """Optimiser and schedule of the config; one learning rate per optimiser step."""
         training = self.config["training"]
-        optimizer = build_optimizer(self.mdl.parameter_groups(), training)
+        optimizer = build_optimizer(self.mdl.named_parameters(), training)
         if not training["lr_scheduler"]["use"]:
             return {"optimizer": optimizer}
         return {

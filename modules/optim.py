@@ -1,56 +1,185 @@
-"""Optimiser and schedule of RVT: AdamW, one cycle with linear annealing."""
+"""Optimiser and schedule: RVT's AdamW with one linear cycle, or what other networks are trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from utils.errors import UserError
+from utils.settings import choice, number, settings_of
 
 FULL_PRECISION = ("32", "32-true")
 """``training.precision`` without autocast."""
 
+_KINDS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}
+_FACTORS = ("learning_rate", "weight_decay")
 
-def build_optimizer(
-    parameters: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]], training: Mapping[str, Any]
-) -> torch.optim.AdamW:
-    """AdamW over parameters, or over groups that have settings of their own.
+Weights = Iterable[torch.nn.Parameter] | Iterable[tuple[str, torch.nn.Parameter]]
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """``training.optimizer`` of the config, with the rates beside it.
 
     Args:
-        parameters: of the detector, on the device where they are trained; or its ``parameter_groups``.
-        training: the ``training`` section of the config.
+        learning_rate: the highest one.
+        weight_decay: of the optimiser.
+        kind: adamw, adam or sgd.
+        groups: factors of the two rates for the weights whose names begin so.
+
+    Raises:
+        UserError: a value out of range, or an unknown word.
     """
-    groups = list(parameters)
-    weights = [weight for group in groups for weight in (group["params"] if isinstance(group, dict) else (group,))]
-    on_cpu = all(weight.device.type == "cpu" for weight in weights)
+
+    learning_rate: float
+    weight_decay: float
+    kind: str = "adamw"
+    groups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        number(self.learning_rate, "training.learning_rate", 1e-12)
+        number(self.weight_decay, "training.weight_decay")
+        choice(self.kind, _KINDS, "training.optimizer.kind")
+        for name, factors in self.groups.items():
+            key = f"training.optimizer.groups.{name}"
+            for factor in factors if isinstance(factors, Mapping) else [str(factors)]:
+                choice(factor, _FACTORS, key)
+                number(factors[factor], f"{key}.{factor}")
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> OptimizerSettings:
+        """From the ``training`` section; one that knows no kinds of optimiser means AdamW."""
+        rates = {name: training[name] for name in _FACTORS}
+        return settings_of(cls, {"optimizer": {}, **training}, "optimizer", **rates)
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """``training.lr_scheduler`` of the config, where each key is explained.
+
+    Raises:
+        UserError: a value out of range, or an unknown word.
+    """
+
+    use: bool
+    total_steps: int
+    pct_start: float
+    div_factor: float
+    final_div_factor: float
+    kind: str = "onecycle"
+    step_at: Sequence[float] = ()
+    step_factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        key = "training.lr_scheduler"
+        choice(self.kind, ("onecycle", *_PACES), f"{key}.kind")
+        number(self.pct_start, f"{key}.pct_start", 0, 1)
+        for name in ("div_factor", "final_div_factor", "step_factor"):
+            number(getattr(self, name), f"{key}.{name}", 1e-12)
+        for share in self.step_at if isinstance(self.step_at, Sequence) else [self.step_at]:
+            number(share, f"{key}.step_at", 0, 1)
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> ScheduleSettings:
+        """From the ``training`` section; one that knows no kinds of schedule means one cycle."""
+        return settings_of(cls, training, "lr_scheduler")
+
+    def pace(self, step: int) -> float:
+        """Learning rate after so many steps, as a share of the highest one."""
+        warm_up = self.pct_start * self.total_steps
+        if step < warm_up:
+            return 1 / self.div_factor + (1 - 1 / self.div_factor) * step / warm_up
+        return _PACES[self.kind](self, min((step - warm_up) / max(self.total_steps - warm_up, 1), 1.0))
+
+
+def _cosine(settings: ScheduleSettings, done: float) -> float:
+    end = 1 / settings.final_div_factor
+    return end + (1 - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _step(settings: ScheduleSettings, done: float) -> float:
+    return settings.step_factor ** sum(done >= share for share in settings.step_at)
+
+
+_PACES = {"cosine": _cosine, "step": _step, "constant": lambda settings, done: 1.0}
+"""Learning rate after a share of the steps that follow the warm-up, by the name of the schedule."""
+
+
+def build_optimizer(parameters: Weights, training: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """The optimiser of ``training.optimizer``.
+
+    Args:
+        parameters: of the detector, on the device where they are trained; with their names where groups are asked for.
+        training: the ``training`` section of the config.
+
+    Raises:
+        UserError: a setting that cannot be, or a group without weights.
+    """
+    settings = OptimizerSettings.of(training)
+    named = [("", weight) if isinstance(weight, torch.nn.Parameter) else weight for weight in parameters]
+    on_cpu = all(weight.device.type == "cpu" for _, weight in named)
     # In mixed precision Lightning does not clip with a fused step on a GPU, which unscales gradients by itself. There
     # torch chooses: all weights together in a few kernels. False would be one weight after the other.
     fused = True if on_cpu or str(training.get("precision")) in FULL_PRECISION else None
-    return torch.optim.AdamW(
-        groups,  # pyright: ignore[reportArgumentType] # all of one kind
-        lr=float(training["learning_rate"]),
-        weight_decay=float(training["weight_decay"]),
-        fused=fused,
-    )
+    rate, decay = float(settings.learning_rate), float(settings.weight_decay)
+    return _KINDS[settings.kind](_grouped(named, settings), lr=rate, weight_decay=decay, fused=fused)
 
 
-def build_scheduler(optimizer: torch.optim.Optimizer, training: Mapping[str, Any]) -> OneCycleLR:
-    """One cycle per step: from lr/div_factor up to lr, then linearly down to lr/final_div_factor.
+def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSettings) -> list[Any]:
+    """All weights alike, or groups with rates of their own; the longest beginning that fits a name counts."""
+    if not settings.groups:
+        return [weight for _, weight in named]
+    members: dict[str, list[torch.nn.Parameter]] = {"": [], **{prefix: [] for prefix in settings.groups}}
+    for name, weight in named:
+        members[max((prefix for prefix in members if name.startswith(prefix)), key=len)].append(weight)
+    for prefix in settings.groups:
+        if not members[prefix]:
+            raise UserError(
+                expected="the beginning of a weight's name: "
+                + ", ".join(sorted({name.split(".")[0] for name, _ in named})),
+                got=repr(prefix),
+                where="training.optimizer.groups",
+                fix="name a part of the network, or leave the group out",
+            )
+    rates = {"": {}, **settings.groups}
+    return [
+        {
+            "params": weights,
+            "lr": settings.learning_rate * rates[prefix].get("learning_rate", 1.0),
+            "weight_decay": settings.weight_decay * rates[prefix].get("weight_decay", 1.0),
+        }
+        for prefix, weights in members.items()
+        if weights
+    ]
+
+
+def build_scheduler(optimizer: torch.optim.Optimizer, training: Mapping[str, Any]) -> LRScheduler:
+    """The schedule of ``training.lr_scheduler``, one value per step.
+
+    ``onecycle`` goes from lr/div_factor up to lr, then linearly down to lr/final_div_factor; the others begin with the
+    same warm-up.
 
     Args:
-        optimizer: whose learning rate is set.
+        optimizer: of ``build_optimizer``, whose learning rates are the highest ones.
         training: the ``training`` section of the config.
     """
-    schedule = training["lr_scheduler"]
+    settings = ScheduleSettings.of(training)
+    if settings.kind != "onecycle":
+        return LambdaLR(optimizer, lambda step: settings.pace(step))
     return OneCycleLR(
         optimizer,
-        max_lr=float(training["learning_rate"]),
-        total_steps=max(int(schedule["total_steps"]), 2),
-        pct_start=float(schedule["pct_start"]),
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=max(int(settings.total_steps), 2),
+        pct_start=float(settings.pct_start),
         anneal_strategy="linear",
         cycle_momentum=False,
-        div_factor=float(schedule["div_factor"]),
+        div_factor=float(settings.div_factor),
         # torch divides the *starting* rate by final_div_factor; the config counts from the highest rate.
-        final_div_factor=float(schedule["final_div_factor"]) / float(schedule["div_factor"]),
+        final_div_factor=float(settings.final_div_factor) / float(settings.div_factor),
     )

@@ -13,6 +13,7 @@ from config.resolvers import register_resolvers
 from data.importers.pedro import import_samples
 from scripts.preprocess_dataset import build_config
 from utils.commands.cli import hydra_entry
+from utils.settings import plain
 
 register_resolvers()
 
@@ -23,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     import_samples(
         raw_path=cfg.raw_path,
         out_path=cfg.dataset.path,
-        cfg=build_config(cfg.dataset),
+        cfg=build_config(plain(cfg.dataset)),
         num_windows=int(cfg.num_windows),
         sample_ms=float(cfg.sample_ms),
         pool=bool(cfg.pool),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -19,37 +21,38 @@ from data.representations.factory import make_representation
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()
 
 
-def build_expectation(cfg: DictConfig) -> Expectation:
+def build_expectation(config: Mapping[str, Any]) -> Expectation:
     """What the dataset should be: as its config says, or, without one, as its own files are.
 
     Raises:
         UserError: no folder is given, or a value is out of range.
     """
-    if cfg.path is None:
+    if config["path"] is None:
         raise UserError(
             expected="a dataset", got="none", where="path", fix="add path=FOLDER, or dataset=NAME dataset.path=FOLDER"
         )
-    dataset = cfg.get("dataset")
-    path, splits, frames_read = Path(cfg.path), tuple(cfg.splits), cfg.frames_read
+    path, splits, frames_read = Path(config["path"]), tuple(config["splits"]), config["frames_read"]
+    dataset = config.get("dataset")
     if dataset is None:
         return Expectation(path, splits=splits, frames_read=frames_read)
-    height, width = dataset.sensor_hw
-    keys = dataset.representation
-    representation = make_representation(keys.kind, keys.bins, keys.count_cutoff, keys.dt_ms)
+    height, width = dataset["sensor_hw"]
+    keys = dataset["representation"]
+    representation = make_representation(keys["kind"], keys["bins"], keys["count_cutoff"], keys["dt_ms"])
     return Expectation(
         path,
-        ev_repr_name=keys.name,
-        downsampled=bool(dataset.downsample_by_factor_2),
+        ev_repr_name=keys["name"],
+        downsampled=bool(dataset["downsample_by_factor_2"]),
         sensor_hw=(int(height), int(width)),
         channels=representation.channels,
         dtype=str(representation.dtype),
-        classes=tuple(dataset.classes),
-        sequence_length=int(dataset.sequence_length),
+        classes=tuple(dataset["classes"]),
+        sequence_length=int(dataset["sequence_length"]),
         splits=splits,
         frames_read=frames_read,
     )
@@ -76,7 +79,7 @@ def complain(report: DatasetReport) -> None:
 @hydra_entry("inspect_dataset")
 def main(cfg: DictConfig) -> None:
     """Print what the dataset holds and what is wrong with it; save picture and figures if asked for."""
-    expectation = build_expectation(cfg)
+    expectation = build_expectation(plain(cfg))
     picture = None if cfg.save_picture is None else Path(cfg.save_picture)
     if picture is not None:
         check_suffix(picture)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -23,28 +25,29 @@ from data.supervision.split_files import (
 )
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()
 
 
-def make_split(frames: list[LabelledFrames], dataset: DictConfig, offset: int) -> Split:
+def make_split(frames: list[LabelledFrames], dataset: Mapping[str, Any], offset: int) -> Split:
     """The split that ``dataset.ratio`` (weak) or ``dataset.train_ratio`` (semi) stands for.
 
     Raises:
         UserError: neither or both are given, or a number is out of range.
     """
-    weak, semi = dataset.ratio, dataset.train_ratio
+    weak, semi = dataset["ratio"], dataset["train_ratio"]
     if (weak is None) == (semi is None):
         raise UserError(
             expected="one of dataset.ratio (weak) and dataset.train_ratio (semi)",
             got="neither" if weak is None else f"both: {weak} and {semi}",
-            where=f"dataset={dataset.name}",
+            where=f"dataset={dataset['name']}",
             fix="add dataset.ratio=0.01, or choose a dataset with a share in its name, e.g. dataset=gen1x0.01_ss",
         )
     if semi is not None:
         return semi_split([f.name for f in frames], float(semi), offset)
-    return weak_split(frames, float(weak), int(dataset.sequence_length), offset)
+    return weak_split(frames, float(weak), int(dataset["sequence_length"]), offset)
 
 
 def describe(split: Split, frames: list[LabelledFrames]) -> str:
@@ -86,9 +89,9 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a file to write or to compare with", got="neither", where="output", fix="add output=FILE.json"
         )
-    dataset = cfg.dataset
+    dataset = plain(cfg.dataset)
     frames = read_labelled_frames(
-        Path(dataset.path) / "train", dataset.representation.name, bool(dataset.downsample_by_factor_2)
+        Path(dataset["path"]) / "train", dataset["representation"]["name"], bool(dataset["downsample_by_factor_2"])
     )
     split = make_split(frames, dataset, int(cfg.offset))
     log.info("%s", describe(split, frames))

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from data.events.formats.dat import read_dat
 from data.synthetic.config import SPLITS, WorldConfig, world_config
@@ -17,8 +17,8 @@ from data.synthetic.dataset import Job, make_dataset
 from data.synthetic.preview import preview
 from data.synthetic.statistics import measure_folder
 from utils.commands.cli import hydra_entry
-from utils.errors import UserError
 from utils.pictures.video import save_png
+from utils.settings import plain, whole
 
 log = logging.getLogger(__name__)
 
@@ -26,22 +26,15 @@ log = logging.getLogger(__name__)
 @hydra_entry("make_synthetic")
 def main(cfg: DictConfig) -> None:
     """Write the recordings that are missing, then say what the folder holds."""
-    world = world_config(OmegaConf.to_container(cfg.world, resolve=True))  # pyright: ignore[reportArgumentType]
+    world = world_config(plain(cfg.world))
     raw_path = Path(str(cfg.raw_path))
-    written = make_dataset(raw_path, world, _whole(cfg, "seed"), _whole(cfg, "num_workers"))
+    written = make_dataset(raw_path, world, whole(cfg.seed, "seed", 0), whole(cfg.num_workers, "num_workers", 0))
     log.info("wrote %d recordings to %s", written, raw_path)
     figures = measure_folder(raw_path)
     for line in figures.lines() if figures else []:
         log.info("%s", line)
     if cfg.preview:
         save_preview(raw_path, world, Path(str(cfg.preview)))
-
-
-def _whole(cfg: DictConfig, key: str) -> int:
-    value = cfg[key]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UserError(expected="a whole number", got=repr(value), where=key, fix=f"give {key}=0, 1, 2, ...")
-    return value
 
 
 def save_preview(raw_path: Path, world: WorldConfig, path: Path) -> None:

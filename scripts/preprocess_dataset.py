@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -14,47 +16,33 @@ from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.verify import verify_dataset
 from utils.commands.cli import hydra_entry
+from utils.settings import plain, settings_of
 
 register_resolvers()
 
 
-def build_config(dataset: DictConfig, all_windows: bool = False) -> PreprocessConfig:
+def build_config(dataset: Mapping[str, Any], all_windows: bool = False) -> PreprocessConfig:
     """Preprocessing parameters from a file of ``config/dataset``.
 
     Raises:
         UserError: a value is out of range.
     """
-    height, width = dataset.sensor_hw
-    representation, keys = dataset.representation, dataset.preprocessing
+    height, width = dataset["sensor_hw"]
+    keys = dataset["preprocessing"]
     return PreprocessConfig(
         sensor_hw=(int(height), int(width)),
-        num_raw_classes=keys.num_raw_classes,
-        num_classes=len(dataset.classes),
-        min_diag=keys.min_diag,
-        min_side=keys.min_side,
-        representation=RepresentationConfig(
-            kind=representation.kind,
-            bins=representation.bins,
-            count_cutoff=representation.count_cutoff,
-            dt_ms=representation.dt_ms,
-            name=representation.name,
-        ),
-        downsample_by_factor_2=dataset.downsample_by_factor_2,
-        align_t_ms=keys.align_t_ms,
-        max_width_splits=tuple(keys.max_width_splits),
-        base_step_ms=keys.base_step_ms,
-        target_step_ms=keys.target_step_ms,
-        windows_per_label_step=keys.windows_per_label_step,
-        label_times=keys.label_times,
-        label_tolerance_ms=keys.label_tolerance_ms,
+        num_classes=len(dataset["classes"]),
+        representation=settings_of(RepresentationConfig, dataset, "representation"),
+        downsample_by_factor_2=dataset["downsample_by_factor_2"],
         all_windows=all_windows,
+        **{**keys, "max_width_splits": tuple(keys["max_width_splits"])},
     )
 
 
 @hydra_entry("preprocess")
 def command(cfg: DictConfig) -> None:
     """Preprocess every recording of ``raw_path`` into ``dataset.path``, or check the dataset that is there."""
-    settings, num_workers = build_config(cfg.dataset, bool(cfg.all_windows)), cfg.hardware.num_workers
+    settings, num_workers = build_config(plain(cfg.dataset), bool(cfg.all_windows)), cfg.hardware.num_workers
     if cfg.verify:
         verify_dataset(cfg.dataset.path, settings, num_workers)
         return

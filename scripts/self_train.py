@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -15,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from config.resolvers import register_resolvers
 from scripts.rounds.picture import save_picture
 from scripts.rounds.plan import RoundsPlan, build_plan
-from scripts.rounds.settings import check_commands, check_settings
+from scripts.rounds.settings import check_commands, check_settings, experiment_settings
 from scripts.rounds.stopping import guarded
 from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
@@ -31,14 +33,19 @@ register_resolvers()
 SUMMARY = "summary.json"
 
 
-def submit(cfg: DictConfig, plan: RoundsPlan) -> None:
+def submit(cluster: str, slurm: Mapping[str, Any], plan: RoundsPlan) -> None:
     """Let every missing step be a job of SLURM, and this very command one after all of them, for the table.
+
+    Args:
+        cluster: kind of the cluster.
+        slurm: section ``slurm`` of the config.
+        plan: of the experiment.
 
     Raises:
         UserError: another cluster than ``slurm``, or SLURM refuses a job.
     """
-    if cfg.cluster != "slurm":
-        raise UserError(expected="slurm or null", got=str(cfg.cluster), where="cluster", fix="set cluster=slurm")
+    if cluster != "slurm":
+        raise UserError(expected="slurm or null", got=str(cluster), where="cluster", fix="set cluster=slurm")
     program = Path(__file__).resolve()
     overrides = [text for text in HydraConfig.get().overrides.task if not text.startswith("cluster=")]
     table_step = Step(
@@ -51,7 +58,7 @@ def submit(cfg: DictConfig, plan: RoundsPlan) -> None:
     trainings = {step.name for step in plan.steps if Path(step.command[1]).name == "train.py"}
 
     def options(step: Step) -> list[str]:
-        chosen = {**cfg.slurm.options, **(cfg.slurm.train_options if step.name in trainings else {})}
+        chosen = {**slurm["options"], **(slurm["train_options"] if step.name in trainings else {})}
         given = {key: value for key, value in chosen.items() if value is not None and value is not False}
         return [f"--{key}" if value is True else f"--{key}={value}" for key, value in given.items()]
 
@@ -73,16 +80,16 @@ def model_overrides() -> list[str]:
 @hydra_entry("self_train")
 def main(cfg: DictConfig) -> None:
     """Run what is missing of the rounds, then print the table and write it with ``summary.json`` and a picture."""
-    root = Path(cfg.root)
     model = model_overrides()
-    plan = build_plan(cfg, Path(__file__).resolve().parents[1], model)
-    check_commands(plan.steps, root)
     settings = plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "model"]))
     settings |= {"model": model} if model else {}
+    root = Path(settings["root"])
+    plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model)
+    check_commands(plan.steps, root)
     machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results
-    check_settings(root, {str(key): value for key, value in settings.items() if key not in machine})
+    check_settings(root, {key: value for key, value in settings.items() if key not in machine})
     if cfg.cluster is not None:
-        submit(cfg, plan)
+        submit(settings["cluster"], settings["slurm"], plan)
         return
     seconds = run_steps(plan.steps, log_dir=root / "logs", parallel=int(cfg.parallel), threads=cfg.threads)
     summary = summarise(plan, settings, seconds, root / SUMMARY)

@@ -122,10 +122,6 @@ class Detector(nn.Module, ABC):
         """Parameters of the whole and of its parts."""
         return count_in_words(self, self.parts)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimiser: ``params`` and what is theirs alone, e.g. ``weight_decay`` (not ``lr``)."""
-        return [{"params": list(self.parameters())}]
-
     def watched_states(self, states: States) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Hidden and cell states that are watched in training, by name; cells are warned of."""
         return {}, {}

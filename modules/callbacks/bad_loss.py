@@ -15,6 +15,7 @@ from torch.nn.utils import get_total_norm
 
 from modules.processes.rank_state import gather_states
 from utils.errors import UserError
+from utils.settings import choice
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +30,7 @@ def check_on_bad_loss(value: Any) -> OnBadLoss:
     Raises:
         UserError: neither ``stop`` nor ``skip``.
     """
-    if value not in ("stop", "skip"):
-        raise UserError(
-            expected="stop or skip", got=repr(value), where="training.on_bad_loss", fix="choose one of them"
-        )
-    return cast(OnBadLoss, value)
+    return cast(OnBadLoss, choice(value, ("stop", "skip"), "training.on_bad_loss"))
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:

@@ -15,6 +15,7 @@ from torch.nn.utils import get_total_norm
 
 from models.detection.interface import Detector
 from utils.errors import UserError
+from utils.settings import whole
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,7 @@ class HealthSettings:
     state_range: Sequence[float]
 
     def __post_init__(self) -> None:
-        every = self.every_n_steps
-        if not isinstance(every, int) or isinstance(every, bool) or every < 0:
-            raise UserError(
-                expected="a whole number from 0",
-                got=repr(every),
-                where="logging.health.every_n_steps",
-                fix="set logging.health.every_n_steps=N, or 0 for never",
-            )
+        whole(self.every_n_steps, "logging.health.every_n_steps", 0)
         for name in ("gradient_range", "state_range"):
             given = getattr(self, name)
             values = list(given) if isinstance(given, list | tuple) else [given]

@@ -19,9 +19,9 @@ from modules.detection import Module
 from modules.playback.boxes import class_name
 from modules.playback.sequence import event_counts
 from utils.boxes import IGNORE_LABEL
-from utils.errors import UserError
 from utils.pictures.drawing import DARK, Image, draw_events, scale_events
 from utils.pictures.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption
+from utils.settings import whole
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +46,7 @@ class PictureSettings:
 
     def __post_init__(self) -> None:
         for name in ("train_every_n_steps", "validation"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise UserError(
-                    expected="a whole number from 0",
-                    got=repr(value),
-                    where=f"logging.pictures.{name}",
-                    fix=f"set logging.pictures.{name}=N, or 0 for none",
-                )
+            whole(getattr(self, name), f"logging.pictures.{name}", 0)
 
 
 def picture(

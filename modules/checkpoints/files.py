@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from utils.atomic import atomic_path
 from utils.commands.run_lock import folder_error
 from utils.errors import UserError
+from utils.settings import choice, whole
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -46,21 +47,8 @@ class Retention:
 
     def __post_init__(self) -> None:
         for name, least in (("every_n_steps", 1), ("keep_last", 1), ("keep_every_n_steps", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UserError(
-                    expected=f"a whole number from {least}",
-                    got=str(value),
-                    where=f"checkpointing.{name}",
-                    fix=f"set checkpointing.{name}=N",
-                )
-        if self.monitor not in FIGURES:
-            raise UserError(
-                expected=" or ".join(FIGURES),
-                got=repr(self.monitor),
-                where="checkpointing.monitor",
-                fix="choose one of them",
-            )
+            whole(getattr(self, name), f"checkpointing.{name}", least)
+        choice(self.monitor, FIGURES, "checkpointing.monitor")
 
 
 def step_name(step: int) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from modules.checkpoints.files import load_checkpoint_file
 from modules.checkpoints.scratch import checkpoint_folder, copy_checkpoints
 from modules.checkpoints.search import find_newest
+from modules.optim import OptimizerSettings, ScheduleSettings
 from utils.atomic import write_json
 from utils.commands.processes import process_rank
 from utils.errors import UserError
@@ -18,41 +19,64 @@ from utils.errors import UserError
 DONE = "done.json"
 """Exists in the folder of a finished run."""
 
-_LIMITS = ("max_steps", "max_epochs")
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what it makes (``output`` of the config).
+
+    Args:
+        dir: checkpoints, logs and the config.
+        scratch: another folder for the checkpoints while the run lasts; None: they are in ``dir``.
+    """
+
+    dir: Path
+    scratch: Path | None = None
 
 
-def resume_point(cfg: DictConfig) -> tuple[Path, dict[str, Any]] | None:
+@dataclass(frozen=True)
+class Limits:
+    """Where a training ends: after so many optimiser steps or passes of the plan, whichever comes first."""
+
+    max_steps: int
+    max_epochs: int
+
+
+def resume_point(folder: RunFolder, checkpoint: Path | None) -> tuple[Path, dict[str, Any]] | None:
     """Return the checkpoint to go on from and its content: the one asked for, or the newest readable one of the run.
+
+    Args:
+        folder: of the run.
+        checkpoint: the one asked for.
 
     Raises:
         UserError: the file asked for cannot be read or holds weights only, or all files of the run are damaged.
     """
-    if cfg.checkpoint is None:
+    if checkpoint is None:
         first = process_rank() == 0
-        return find_newest(checkpoint_folder(cfg.output.dir, cfg.output.scratch, first=first), tidy=first)
-    state = load_checkpoint_file(cfg.checkpoint)
+        return find_newest(checkpoint_folder(folder.dir, folder.scratch, first=first), tidy=first)
+    state = load_checkpoint_file(checkpoint)
     if "optimizer_states" not in state:
         raise UserError(
             expected="a checkpoint to resume from, with optimiser and schedule",
             got="weights only",
-            where=f"checkpoint={cfg.checkpoint}",
+            where=f"checkpoint={checkpoint}",
             fix="start a new run from these weights: weight=FILE instead of checkpoint=FILE",
         )
-    return Path(cfg.checkpoint), state
+    return checkpoint, state
 
 
-def is_done(cfg: DictConfig) -> bool:
+def is_done(folder: Path, limits: Limits) -> bool:
     """Whether the run has ended before, with as many steps as are asked for now.
 
     Raises:
         UserError: the file that says so cannot be understood.
     """
-    file = Path(cfg.output.dir) / DONE
+    file = folder / DONE
     if not file.is_file():
         return False
     try:
         done = json.loads(file.read_text(encoding="utf-8"))
-        steps, limits = int(done["steps"]), [int(done.get(name, 0)) for name in _LIMITS]
+        steps, before = int(done["steps"]), Limits(*(int(done.get(name, 0)) for name in ("max_steps", "max_epochs")))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             expected="what a finished run wrote: steps and figures",
@@ -60,34 +84,48 @@ def is_done(cfg: DictConfig) -> bool:
             where=str(file),
             fix="remove it; the same command then goes on from the newest checkpoint",
         ) from error
-    wanted = [int(cfg.training[name]) for name in _LIMITS]
-    return steps >= wanted[0] or all(before >= now for before, now in zip(limits, wanted, strict=True))
+    if steps >= limits.max_steps:
+        return True
+    return before.max_steps >= limits.max_steps and before.max_epochs >= limits.max_epochs
 
 
-def write_done(cfg: DictConfig, steps: int, figures: dict[str, float]) -> None:
+def write_done(folder: RunFolder, limits: Limits, steps: int, figures: dict[str, float]) -> None:
     """Say that the run is done: its steps, those asked for, and the figures of its last validation."""
     if process_rank() == 0:
-        if cfg.output.scratch is not None:
-            copy_checkpoints(Path(cfg.output.scratch), Path(cfg.output.dir))
-        done = {"steps": steps, **{name: int(cfg.training[name]) for name in _LIMITS}, **figures}
-        write_json(Path(cfg.output.dir) / DONE, done)
+        if folder.scratch is not None:
+            copy_checkpoints(folder.scratch, folder.dir)
+        write_json(folder.dir / DONE, {"steps": steps, **asdict(limits), **figures})
 
 
-def check_schedule(state: dict[str, Any], cfg: DictConfig, where: Path) -> None:
-    """Refuse to go on with a learning-rate cycle of another length than the one under way.
+def check_schedule(state: dict[str, Any], training: Mapping[str, Any], where: Path) -> None:
+    """Refuse to go on with another optimiser or schedule, or a schedule of another length, than is under way.
+
+    Args:
+        state: the checkpoint.
+        training: section ``training`` of the config, as plain containers.
+        where: the checkpoint's path.
 
     Raises:
-        UserError: the lengths differ.
+        UserError: one differs.
     """
-    training = state.get("hyper_parameters", {}).get("config", {}).get("training")
-    key = "training.lr_scheduler.total_steps"
-    if training is None or not cfg.training.lr_scheduler.use:
+    before = state.get("hyper_parameters", {}).get("config", {}).get("training")
+    if before is None:
         return
-    before, now = int(training["lr_scheduler"]["total_steps"]), int(OmegaConf.select(cfg, key))
-    if before != now:
-        raise UserError(
-            expected=f"{key}={before}, with which {where} was trained",
-            got=str(now),
-            where="training.max_steps, which sets the length of the learning-rate cycle",
-            fix=f"add {key}={before}, or start a new run from its weights: output.dir=FOLDER weight={where}",
-        )
+    rates = [OptimizerSettings.of(section) for section in (before, training)]
+    pace = [ScheduleSettings.of(section) for section in (before, training)]
+    compared = [
+        ("optimizer.kind", [each.kind for each in rates]),
+        ("optimizer.groups", [each.groups for each in rates]),
+    ]
+    if pace[1].use:
+        compared.append(("lr_scheduler.kind", [each.kind for each in pace]))
+        compared.append(("lr_scheduler.total_steps", [int(each.total_steps) for each in pace]))
+    for key, (was, now) in ((f"training.{name}", values) for name, values in compared):
+        if was != now:
+            length = "training.max_steps, which sets the length of the learning-rate cycle"
+            raise UserError(
+                expected=f"{key}={was}, with which {where} was trained",
+                got=str(now),
+                where=length if key.endswith("total_steps") else key,
+                fix=f"add {key}={was}, or start a new run from its weights: output.dir=FOLDER weight={where}",
+            )

@@ -6,44 +6,67 @@ import logging
 import netrc
 import os
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from modules.logs.csv_log import ContinuedCSVLogger
 from utils.atomic import write_text
 from utils.commands.processes import process_rank
-from utils.errors import UserError
+from utils.settings import choice
 
 log = logging.getLogger(__name__)
 
 WANDB_ID = "wandb_id.txt"
 
 
-def build_logger(cfg: DictConfig) -> Logger:
-    """The logger of ``logging.logger``; a run that goes on continues its log.
+@dataclass(frozen=True)
+class LoggerSettings:
+    """``logging.logger`` and ``wandb`` of the config, and the run that is logged.
+
+    Args:
+        kind: csv, wandb or tensorboard.
+        folder: of the run.
+        run_name: at Weights & Biases, with the project and the group there.
 
     Raises:
         UserError: an unknown logger.
     """
-    folder, kind = Path(cfg.output.dir), str(cfg.logging.logger)
-    if kind == "csv":
-        return ContinuedCSVLogger(folder)
-    if kind == "tensorboard":
-        return TensorBoardLogger(folder, name="logs", version=0)
-    if kind == "wandb":
-        return WandbLogger(
-            project=cfg.wandb.project_name,
-            group=cfg.wandb.group_name,
-            name=cfg.output.name,
-            save_dir=folder,
-            id=wandb_id(folder),
-            resume="allow",
-            offline=_stays_offline(),
-        )
-    raise UserError(
-        expected="csv, wandb or tensorboard", got=f"'{kind}'", where="logging.logger", fix="choose one of them"
+
+    kind: str
+    folder: Path
+    run_name: str
+    project: str
+    group: str | None
+
+    def __post_init__(self) -> None:
+        choice(self.kind, ("csv", "wandb", "tensorboard"), "logging.logger")
+
+
+def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
+    """What a composed configuration, as plain containers, says of loggers."""
+    output, wandb = config["output"], config["wandb"]
+    kind = str(config["logging"]["logger"])
+    return LoggerSettings(kind, Path(output["dir"]), str(output["name"]), wandb["project_name"], wandb["group_name"])
+
+
+def build_logger(settings: LoggerSettings) -> Logger:
+    """The logger of ``logging.logger``; a run that goes on continues its log."""
+    if settings.kind == "csv":
+        return ContinuedCSVLogger(settings.folder)
+    if settings.kind == "tensorboard":
+        return TensorBoardLogger(settings.folder, name="logs", version=0)
+    return WandbLogger(
+        project=settings.project,
+        group=settings.group,
+        name=settings.run_name,
+        save_dir=settings.folder,
+        id=wandb_id(settings.folder),
+        resume="allow",
+        offline=_stays_offline(),
     )
 
 

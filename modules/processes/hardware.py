@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.layer_sync import LayerSync
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
@@ -17,52 +18,106 @@ from torch.nn.parallel import DistributedDataParallel
 from modules.processes.batch_norm import CpuSyncBatchNorm
 from modules.processes.launcher import ProcessLauncher
 from utils.errors import UserError
+from utils.settings import choice, settings_of, whole
 
 _BACKENDS = ("nccl", "gloo")
-_COMPRESSIONS = ("fp16", "bf16", "powersgd")
+_COMPRESSIONS: dict[str, Any] = {
+    "fp16": default_hooks.fp16_compress_hook,
+    "bf16": default_hooks.bf16_compress_hook,
+    "powersgd": powerSGD_hook,
+}
 
 
-def resolve_accelerator(cfg: DictConfig) -> str:
-    """Return ``cpu`` or ``cuda`` as the config asks, or say which override helps.
+@dataclass(frozen=True)
+class DdpSettings:
+    """``hardware.ddp`` of the config, where each key is explained.
 
     Raises:
-        UserError: a GPU is asked for and there is none, or the name is unknown.
+        UserError: an unknown compression.
     """
-    wanted = str(cfg.hardware.accelerator)
-    if wanted not in ("gpu", "cuda", "cpu", "auto"):
-        raise UserError(
-            expected="gpu, cpu or auto", got=f"'{wanted}'", where="hardware.accelerator", fix="choose one of them"
-        )
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cpu":
-        return "cpu"
-    if not torch.cuda.is_available():
+
+    timeout_s: float
+    bucket_cap_mb: float
+    static_graph: bool
+    find_unused_parameters: bool
+    gradient_as_bucket_view: bool
+    gradient_compression: str | None
+    powersgd_rank: int
+    powersgd_start_iter: int
+
+    def __post_init__(self) -> None:
+        if self.gradient_compression is not None:
+            choice(self.gradient_compression, _COMPRESSIONS, "hardware.ddp.gradient_compression")
+
+
+@dataclass(frozen=True)
+class HardwareSettings:
+    """``hardware`` of the config, where each key is explained; without the loader processes.
+
+    Raises:
+        UserError: an unknown name, or a count below 1.
+    """
+
+    accelerator: str
+    gpus: int | Sequence[int]
+    num_processes: int
+    num_nodes: int
+    dist_backend: str
+    threads: int | None
+    ddp: DdpSettings
+
+    def __post_init__(self) -> None:
+        if self.accelerator != "cuda":  # what gpu and auto become
+            choice(self.accelerator, ("gpu", "cpu", "auto"), "hardware.accelerator")
+        choice(self.dist_backend, _BACKENDS, "hardware.dist_backend")
+        for name in ("num_processes", "num_nodes"):
+            whole(getattr(self, name), f"hardware.{name}")
+
+
+def hardware_settings(config: Mapping[str, Any]) -> HardwareSettings:
+    """Devices and processes of a composed configuration, as plain containers.
+
+    Raises:
+        UserError: a setting that cannot be.
+    """
+    return settings_of(HardwareSettings, config, "hardware", ddp=settings_of(DdpSettings, config, "hardware.ddp"))
+
+
+def resolve_accelerator(hardware: HardwareSettings) -> HardwareSettings:
+    """The same settings with ``cpu`` or ``cuda`` as accelerator, or a message that says which override helps.
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if hardware.accelerator == "cpu" or (hardware.accelerator == "auto" and not there):
+        return replace(hardware, accelerator="cpu")
+    if not there:
         raise UserError(
             expected="a CUDA GPU",
             got="none on this machine",
             where="hardware.accelerator=gpu (the default)",
             fix="add hardware.accelerator=cpu to the command",
         )
-    return "cuda"
+    return replace(hardware, accelerator="cuda")
 
 
-def devices(cfg: DictConfig, accelerator: str) -> list[int] | int:
+def devices(hardware: HardwareSettings) -> list[int] | int:
     """GPUs of this machine by number, or on a CPU the number of processes.
 
+    Args:
+        hardware: with the accelerator resolved.
+
     Raises:
-        UserError: a GPU that is not there, or a count below 1.
+        UserError: a GPU that is not there.
     """
-    if accelerator == "cpu":
-        return _count(cfg, "hardware.num_processes")
-    gpus = cfg.hardware.gpus
-    available = torch.cuda.device_count()
-    if OmegaConf.is_list(gpus):
+    if hardware.accelerator == "cpu":
+        return hardware.num_processes
+    gpus, available = hardware.gpus, torch.cuda.device_count()
+    if isinstance(gpus, Sequence):
         chosen = [int(gpu) for gpu in gpus]
-    elif int(gpus) == -1:
-        chosen = list(range(available))
     else:
-        chosen = [int(gpus)]
+        chosen = list(range(available)) if int(gpus) == -1 else [int(gpus)]
     if not chosen or max(chosen) >= available or min(chosen) < 0:
         raise UserError(
             expected=f"GPU indices from 0 to {available - 1}",
@@ -73,39 +128,38 @@ def devices(cfg: DictConfig, accelerator: str) -> list[int] | int:
     return chosen
 
 
-def chosen_device(cfg: DictConfig) -> torch.device:
+def chosen_device(hardware: HardwareSettings) -> torch.device:
     """Device for a command that runs in one process: the CPU, or the first GPU of ``hardware.gpus``.
 
     Raises:
         UserError: the device cannot be had.
     """
-    accelerator = resolve_accelerator(cfg)
-    if accelerator == "cpu":
+    hardware = resolve_accelerator(hardware)
+    if hardware.accelerator == "cpu":
         return torch.device("cpu")
-    chosen = devices(cfg, accelerator)
+    chosen = devices(hardware)
     return torch.device("cuda", chosen[0] if isinstance(chosen, list) else 0)
 
 
-def trainer_hardware(cfg: DictConfig) -> tuple[dict[str, Any], list[LayerSync]]:
+def trainer_hardware(hardware: HardwareSettings) -> tuple[dict[str, Any], list[LayerSync]]:
     """Arguments of a Trainer about devices and processes, and the plugins that go with them.
 
     Raises:
-        UserError: devices or settings that cannot be had, or another number of processes than was started.
+        UserError: devices that cannot be had, or another number of processes than was started.
     """
-    accelerator = resolve_accelerator(cfg)
-    chosen = devices(cfg, accelerator)
+    hardware = resolve_accelerator(hardware)
+    chosen, nodes, on_cpu = devices(hardware), hardware.num_nodes, hardware.accelerator == "cpu"
     per_node = chosen if isinstance(chosen, int) else len(chosen)
-    nodes = _count(cfg, "hardware.num_nodes")
-    _check_started(per_node, nodes, "hardware.num_processes" if accelerator == "cpu" else "hardware.gpus")
+    _check_started(per_node, nodes, "hardware.num_processes" if on_cpu else "hardware.gpus")
     several = per_node * nodes > 1
     arguments: dict[str, Any] = {
-        "accelerator": accelerator,
+        "accelerator": hardware.accelerator,
         "devices": chosen,
         "num_nodes": nodes,
-        "strategy": ddp_strategy(cfg, accelerator) if several else "auto",
-        "sync_batchnorm": several and accelerator == "cuda",
+        "strategy": ddp_strategy(hardware) if several else "auto",
+        "sync_batchnorm": several and not on_cpu,
     }
-    return arguments, [CpuSyncBatchNorm()] if several and accelerator == "cpu" else []
+    return arguments, [CpuSyncBatchNorm()] if several and on_cpu else []
 
 
 class Ddp(DDPStrategy):
@@ -121,28 +175,19 @@ class Ddp(DDPStrategy):
             self.model.register_comm_hook(self._ddp_comm_state, self._ddp_comm_hook)
 
 
-def ddp_strategy(cfg: DictConfig, accelerator: str) -> Strategy:
-    """Distributed data parallel training as ``hardware.ddp`` says.
-
-    Raises:
-        UserError: an unknown backend or compression.
-    """
-    settings = cfg.hardware.ddp
-    backend = _choice(str(cfg.hardware.dist_backend), _BACKENDS, "hardware.dist_backend")
-    hook: Any = None
-    state: Any = None
+def ddp_strategy(hardware: HardwareSettings) -> Strategy:
+    """Distributed data parallel training as ``hardware.ddp`` says."""
+    settings, hook, state = hardware.ddp, None, None
     if settings.gradient_compression is not None:
-        kind = _choice(str(settings.gradient_compression), _COMPRESSIONS, "hardware.ddp.gradient_compression")
-        hooks = {"fp16": default_hooks.fp16_compress_hook, "bf16": default_hooks.bf16_compress_hook}
-        hook = hooks.get(kind, powerSGD_hook)
-        if kind == "powersgd":
-            state = PowerSGDState(
-                process_group=None,
-                matrix_approximation_rank=int(settings.powersgd_rank),
-                start_powerSGD_iter=int(settings.powersgd_start_iter),
-            )
+        hook = _COMPRESSIONS[settings.gradient_compression]
+    if hook is powerSGD_hook:
+        state = PowerSGDState(
+            process_group=None,
+            matrix_approximation_rank=int(settings.powersgd_rank),
+            start_powerSGD_iter=int(settings.powersgd_start_iter),
+        )
     return Ddp(
-        process_group_backend="gloo" if accelerator == "cpu" else backend,
+        process_group_backend="gloo" if hardware.accelerator == "cpu" else hardware.dist_backend,
         ddp_comm_hook=hook,
         ddp_comm_state=state,
         timeout=timedelta(seconds=float(settings.timeout_s)),
@@ -171,16 +216,3 @@ def _check_started(per_node: int, nodes: int, key: str) -> None:
             where=f"{key}, hardware.num_nodes",
             fix=f"let both agree, e.g. {key}={started // nodes} on CPU, or start {wanted} tasks",
         )
-
-
-def _count(cfg: DictConfig, key: str) -> int:
-    value = OmegaConf.select(cfg, key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(expected="a whole number from 1", got=str(value), where=key, fix=f"set {key}=1")
-    return value
-
-
-def _choice(value: str, choices: tuple[str, ...], key: str) -> str:
-    if value not in choices:
-        raise UserError(expected=" or ".join(choices), got=f"'{value}'", where=key, fix="choose one of them")
-    return value

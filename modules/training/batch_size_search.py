@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from data.labels.batched_labels import BatchedLabels
 from data.labels.object_labels import ObjectLabels
@@ -17,10 +16,9 @@ from data.payloads.frames import FrameInputs
 from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.optim import build_optimizer
-from modules.processes.hardware import chosen_device
 from utils.commands.out_of_memory import is_out_of_memory
 from utils.errors import UserError
-from utils.settings import plain
+from utils.settings import number, whole
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +47,10 @@ class BatchSizeRange:
     least: int = 1
 
     def __post_init__(self) -> None:
-        for name, value, low in (("base", self.base, self.least), ("max", self.max, self.base)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise UserError(
-                    expected=f"a whole number from {low}",
-                    got=repr(value),
-                    where=f"{KEY}.{name}",
-                    fix=f"{KEY}.{name}=N",
-                )
-        if not isinstance(self.factor, int | float) or isinstance(self.factor, bool) or self.factor <= 1:
-            raise UserError(
-                expected="a number above 1", got=repr(self.factor), where=f"{KEY}.factor", fix=f"{KEY}.factor=2"
-            )
+        whole(self.base, f"{KEY}.base", self.least)
+        whole(self.max, f"{KEY}.max", self.base)
+        if number(self.factor, f"{KEY}.factor", 1) == 1:
+            raise UserError(expected="a number above 1", got="1", where=f"{KEY}.factor", fix=f"{KEY}.factor=2")
 
     def above(self, size: int) -> int | None:
         """The next larger size, None at the end of the range."""
@@ -90,12 +80,17 @@ def largest_that_fits(fits: Callable[[int], bool], sizes: BatchSizeRange) -> int
     return size if best is None else best
 
 
-def step_fits(cfg: DictConfig, lanes: int) -> bool:
-    """Whether two training steps with so many lanes fit the memory of the device."""
-    device = chosen_device(cfg)
+def step_fits(config: Mapping[str, Any], device: torch.device, lanes: int) -> bool:
+    """Whether two training steps with so many lanes fit the memory of a device.
+
+    Args:
+        config: the composed configuration as plain containers.
+        device: where the steps run.
+        lanes: of their batch.
+    """
     error: BaseException | None = None
     try:
-        _steps(cfg, lanes, device)
+        _steps({**config, "batch_size": {**config["batch_size"], "train": lanes}}, lanes, device)
     except (RuntimeError, MemoryError) as failure:
         if not is_out_of_memory(failure):
             raise
@@ -109,17 +104,15 @@ def step_fits(cfg: DictConfig, lanes: int) -> bool:
     return fits
 
 
-def _steps(cfg: DictConfig, lanes: int, device: torch.device) -> None:
+def _steps(config: dict[str, Any], lanes: int, device: torch.device) -> None:
     """Two steps on empty frames that all carry labels: the second one has the optimiser's state in memory too."""
-    settings = plain(cfg)
-    settings["batch_size"] = {**settings["batch_size"], "train": lanes}
-    module = Module(settings).to(device).train()
+    module = Module(config).to(device).train()
     module.log = module.log_dict = lambda *arguments, **more: None  # type: ignore[method-assign] # there is no trainer
-    optimizer = build_optimizer(module.mdl.parameter_groups(), settings["training"])
-    batch = empty_batch(settings, lanes, device)
+    optimizer = build_optimizer(module.mdl.named_parameters(), config["training"])
+    batch = empty_batch(config, lanes, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    dtype = {"16": torch.float16, "bf": torch.bfloat16}.get(str(cfg.training.precision)[:2])
+    dtype = {"16": torch.float16, "bf": torch.bfloat16}.get(str(config["training"]["precision"])[:2])
     enabled = dtype is not None and (device.type == "cuda" or dtype == torch.bfloat16)
     for _ in range(2):
         with torch.autocast(device.type, dtype=dtype or torch.float32, enabled=enabled):

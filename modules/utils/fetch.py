@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
@@ -18,7 +18,7 @@ from utils.thresholds import with_head_thresholds
 log = logging.getLogger(__name__)
 
 
-def fetch_data_module(config: DictConfig) -> DataModule:
+def fetch_data_module(config: Mapping[str, Any]) -> DataModule:
     """Data module of a composed configuration.
 
     Raises:
@@ -36,13 +36,14 @@ def fetch_data_module(config: DictConfig) -> DataModule:
     return DataModule(data_module_config(settings))
 
 
-def fetch_model_module(config: DictConfig) -> Module:
+def fetch_model_module(config: Mapping[str, Any]) -> Module:
     """Detector of a composed configuration, with fresh weights (or pretrained ones, if its model section names any).
 
     Raises:
         UserError: a setting that the network cannot have.
     """
-    module = Module(with_head_thresholds(plain(config)))
+    settings = with_head_thresholds(plain(config))
+    module = Module(settings)
     start_from_pretrained(module.mdl, module.config)
-    log.info("%s: %s", config.model.name, module.mdl.size_in_words())
+    log.info("%s: %s", settings["model"]["name"], module.mdl.size_in_words())
     return module

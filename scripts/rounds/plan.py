@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands, common_overrides
+from scripts.rounds.settings import ExperimentSettings, TeacherSettings
 from scripts.rounds.stopping import decide
-from utils.errors import UserError
 from utils.jobs.steps import Step
 
 log = logging.getLogger(__name__)
@@ -56,7 +54,7 @@ class RoundsPlan:
 
 
 class _Builder:
-    def __init__(self, cfg: DictConfig, repository: Path, model: Sequence[str]) -> None:
+    def __init__(self, cfg: ExperimentSettings, repository: Path, model: Sequence[str]) -> None:
         self.cfg = cfg
         self.model = list(model)
         own = cfg.self_training.model
@@ -68,7 +66,7 @@ class _Builder:
         common = common_overrides(cfg.dataset_name, str(cfg.experiment_name), cfg.seed, cfg.overrides)
         self.commands = Commands(repository, common)
         self.data = f"dataset.path={cfg.dataset_path}"
-        self.few_labels = [f"dataset.{key}={value}" for key, value in cfg.labels.items() if value is not None]
+        self.few_labels = cfg.few_labels
         self.measured = bool(self.few_labels)
         self.average = [] if cfg.ema_decay is None else [f"training.ema_decay={cfg.ema_decay}"]
         self.stops: tuple[Path, ...] = ()
@@ -78,7 +76,7 @@ class _Builder:
         self.plan.steps.append(replace(step, needs=(*step.needs, *needs), unless=self.stops))
 
     def train(
-        self, name: str, overrides: list[str], settings: DictConfig, teacher: Path | None, needs: Sequence[str]
+        self, name: str, overrides: list[str], settings: TeacherSettings, teacher: Path | None, needs: Sequence[str]
     ) -> Path:
         folder = self.root / name
         schedule = [f"training.max_steps={settings.steps}", f"training.learning_rate={settings.learning_rate}"]
@@ -125,40 +123,20 @@ class _Builder:
         return [name]
 
 
-def _check(cfg: DictConfig) -> None:
-    if int(cfg.rounds) < 1:
-        raise UserError(expected="at least one round", got=str(cfg.rounds), where="rounds", fix="set rounds=1")
-    unknown = [split for split in cfg.evaluation.splits if split not in ("val", "test")]
-    if unknown or not cfg.evaluation.splits:
-        raise UserError(expected="val, test or both", got=str(unknown), where="evaluation.splits", fix="set [val,test]")
-    if cfg.labels.ratio is None and cfg.labels.train_ratio is None:
-        if cfg.oracle:
-            raise UserError(
-                expected="a share of labels for the first teacher",
-                got="labels.ratio and labels.train_ratio are both null",
-                where="labels",
-                fix="set labels.train_ratio=0.1 (semi) or labels.ratio=0.1 (weak); if the dataset itself has labels on "
-                "few frames only, and all of them are to be used: oracle=false",
-            )
+def build_plan(cfg: ExperimentSettings, repository: Path, model: Sequence[str] = ()) -> RoundsPlan:
+    """Lay out the steps of an experiment.
+
+    Args:
+        cfg: its settings.
+        repository: folder of train.py and the other entry points.
+        model: overrides that choose the network.
+    """
+    build = _Builder(cfg, repository, model)
+    if not build.measured:
         log.warning(
             "no labels are hidden, so nothing tells how good pseudo labels are: their quality is not measured, and "
             "stop_when_precision_falls does nothing"
         )
-
-
-def build_plan(cfg: DictConfig, repository: Path, model: Sequence[str] = ()) -> RoundsPlan:
-    """Lay out the steps of an experiment.
-
-    Args:
-        cfg: ``config/self_train.yaml`` with overrides.
-        repository: folder of train.py and the other entry points.
-        model: overrides that choose the network.
-
-    Raises:
-        UserError: unknown splits, no rounds, or neither weak nor semi supervision with an oracle.
-    """
-    _check(cfg)
-    build = _Builder(cfg, repository, model)
     first, later, rounds = int(cfg.supervised.steps), int(cfg.self_training.steps), int(cfg.rounds)
     supervised = [*build.model, *cfg.supervised.overrides]
     few, all_labels = [build.data, *build.few_labels, *supervised], [build.data, *supervised]

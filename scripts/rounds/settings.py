@@ -1,19 +1,130 @@
-"""One folder holds one experiment: its settings are remembered, and others refused; mistakes show before it starts."""
+"""What an experiment of self-training is; others are refused in its folder, and mistakes show before it starts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from config.compose import compose
 from modules.labelling.config import pseudo_labeler_config
 from utils.atomic import write_json
 from utils.errors import UserError
 from utils.jobs.steps import Step
+from utils.settings import settings_of
 from utils.thresholds import check_thresholds
 
 SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """``supervised`` of the config: how a detector is trained on labels."""
+
+    steps: int
+    learning_rate: float
+    overrides: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RoundSettings(TeacherSettings):
+    """``self_training`` of the config: how a detector is trained on pseudo labels."""
+
+    from_teacher: bool
+    model: str | None
+
+
+@dataclass(frozen=True)
+class LabellingSettings:
+    """``labelling`` of the config."""
+
+    tta: bool
+    keep_views: bool
+    overrides: Sequence[str]
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """``evaluation`` of the config.
+
+    Raises:
+        UserError: an unknown split, or none.
+    """
+
+    splits: Sequence[str]
+    overrides: Sequence[str]
+
+    def __post_init__(self) -> None:
+        unknown = [split for split in self.splits if split not in ("val", "test")]
+        if unknown or not self.splits:
+            raise UserError(
+                expected="val, test or both", got=str(unknown), where="evaluation.splits", fix="set [val,test]"
+            )
+
+
+@dataclass(frozen=True)
+class ExperimentSettings:
+    """``config/self_train.yaml``, where each key is explained; without what concerns the machine.
+
+    Raises:
+        UserError: no rounds, or neither weak nor semi supervision with an oracle.
+    """
+
+    root: str
+    dataset_name: str
+    dataset_path: str
+    experiment_name: str
+    overrides: Sequence[str]
+    seed: int
+    rounds: int
+    stop_when_precision_falls: bool
+    ema_decay: float | None
+    oracle: bool
+    control: bool
+    labels: Mapping[str, float | None]
+    supervised: TeacherSettings
+    self_training: RoundSettings
+    labelling: LabellingSettings
+    evaluation: EvaluationSettings
+
+    def __post_init__(self) -> None:
+        if int(self.rounds) < 1:
+            raise UserError(expected="at least one round", got=str(self.rounds), where="rounds", fix="set rounds=1")
+        if self.oracle and not self.few_labels:
+            raise UserError(
+                expected="a share of labels for the first teacher",
+                got="labels.ratio and labels.train_ratio are both null",
+                where="labels",
+                fix="set labels.train_ratio=0.1 (semi) or labels.ratio=0.1 (weak); if the dataset itself has labels on "
+                "few frames only, and all of them are to be used: oracle=false",
+            )
+
+    @property
+    def few_labels(self) -> list[str]:
+        """Overrides that hide labels from the first teacher."""
+        return [f"dataset.{key}={value}" for key, value in self.labels.items() if value is not None]
+
+
+def experiment_settings(config: Mapping[str, Any]) -> ExperimentSettings:
+    """The settings of a composed ``config/self_train.yaml``, as plain containers.
+
+    Raises:
+        UserError: a value that cannot be.
+    """
+    parts = {
+        "supervised": TeacherSettings,
+        "self_training": RoundSettings,
+        "labelling": LabellingSettings,
+        "evaluation": EvaluationSettings,
+    }
+    return settings_of(
+        ExperimentSettings,
+        {"all": config},
+        "all",
+        **{key: settings_of(kind, config, key) for key, kind in parts.items()},
+    )
 
 
 def check_settings(root: Path, settings: Mapping[str, object]) -> None:

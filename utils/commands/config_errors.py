@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.errors import UserError
@@ -125,13 +126,14 @@ def _known_keys(config_name: str) -> list[str]:
             cfg = hydra.compose(config_name, overrides=groups)
         except HydraException:
             cfg = hydra.compose(config_name)
-    return list(_walk(cfg, ""))
+    container = OmegaConf.to_container(cfg)
+    assert isinstance(container, dict), "the primary configs are mappings"
+    return list(_walk(container, ""))
 
 
-def _walk(cfg: DictConfig, prefix: str) -> Iterator[str]:
-    for key in cfg:
+def _walk(section: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+    for key, node in section.items():
         path = f"{prefix}{key}"
         yield path
-        node = cfg._get_node(key)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+        if isinstance(node, Mapping):
             yield from _walk(node, f"{path}.")

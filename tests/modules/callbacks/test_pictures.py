@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -101,8 +100,8 @@ def test_settings_out_of_range(
 
 def test_displays() -> None:
     def kinds(style: str, bar: bool, in_terminal: bool, training: bool) -> list[type]:
-        cfg = OmegaConf.create({"logging": {"progress_bar": bar, "progress_style": style}})
-        return [type(shown) for shown in progress_display(cfg, in_terminal=in_terminal, training=training)]
+        chosen = style if bar else None
+        return [type(shown) for shown in progress_display(chosen, in_terminal=in_terminal, training=training)]
 
     assert kinds("rich", True, True, True) == [RichProgressBar]
     assert kinds("tqdm", True, True, False) == [TQDMProgressBar]

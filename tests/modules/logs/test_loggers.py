@@ -6,24 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-from modules.logs.loggers import build_logger
+from modules.logs.loggers import LoggerSettings, build_logger
 from utils.errors import UserError
 
 
-def _config(folder: Path, kind: str) -> DictConfig:
-    wandb = {"project_name": "p", "group_name": None}
-    return OmegaConf.create({"output": {"dir": str(folder), "name": "n"}, "logging": {"logger": kind}, "wandb": wandb})
+def _settings(folder: Path, kind: str) -> LoggerSettings:
+    return LoggerSettings(kind, folder, run_name="n", project="p", group=None)
 
 
 def test_wandb_keeps_its_id(tmp_path: Path) -> None:
-    first, second = (build_logger(_config(tmp_path, "wandb")) for _ in range(2))
+    first, second = (build_logger(_settings(tmp_path, "wandb")) for _ in range(2))
     assert isinstance(first, WandbLogger)
     assert first.version
     assert first.version == second.version == (tmp_path / "wandb_id.txt").read_text().strip()
-    assert build_logger(_config(tmp_path / "other", "wandb")).version != first.version
+    assert build_logger(_settings(tmp_path / "other", "wandb")).version != first.version
 
 
 def test_wandb_asks_for_no_login(
@@ -32,7 +30,7 @@ def test_wandb_asks_for_no_login(
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    logger = build_logger(_config(tmp_path, "wandb"))
+    logger = build_logger(_settings(tmp_path, "wandb"))
     assert isinstance(logger, WandbLogger)
     assert logger._offline
     assert "wandb sync" in caplog.text
@@ -40,7 +38,7 @@ def test_wandb_asks_for_no_login(
 
 def test_tensorboard_keeps_its_folder(tmp_path: Path) -> None:
     for _ in range(2):
-        logger = build_logger(_config(tmp_path, "tensorboard"))
+        logger = build_logger(_settings(tmp_path, "tensorboard"))
         assert isinstance(logger, TensorBoardLogger)
         logger.log_metrics({"a": 1.0}, step=0)
         logger.finalize("success")
@@ -49,7 +47,7 @@ def test_tensorboard_keeps_its_folder(tmp_path: Path) -> None:
 
 def test_unknown(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="csv, wandb or tensorboard"):
-        build_logger(_config(tmp_path, "notebook"))
+        build_logger(_settings(tmp_path, "notebook"))
 
 
 def test_offline_figures_and_pictures_of_two_starts_are_one_run(
@@ -63,7 +61,7 @@ def test_offline_figures_and_pictures_of_two_starts_are_one_run(
     monkeypatch.setattr("socket.create_connection", _refuse)
     monkeypatch.setattr("getpass.getpass", _refuse)
     for step in (0, 1):
-        logger = build_logger(_config(tmp_path, "wandb"))
+        logger = build_logger(_settings(tmp_path, "wandb"))
         assert isinstance(logger, WandbLogger)
         logger.log_metrics({"train/loss": 1.0}, step=step)
         logger.log_image("detections/val", [np.zeros((4, 4, 3), dtype=np.uint8)], step=step)

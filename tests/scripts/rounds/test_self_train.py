@@ -16,6 +16,7 @@ from PIL import Image
 
 from scripts import compare_runs
 from scripts.rounds.plan import build_plan
+from scripts.rounds.settings import experiment_settings
 from scripts.rounds.stopping import guarded
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
@@ -129,7 +130,7 @@ def test_without_hidden_labels_nothing_is_measured(
     nothing = ("labels.train_ratio=null", "dataset_path=DATA", f"root={tmp_path / 'run'}")
     assert "oracle=false" in failure(capsys, "scripts/self_train.py", *ROUNDS, *nothing, "oracle=true")
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        plan = build_plan(hydra.compose("self_train", overrides=[*ROUNDS, *nothing]), Path())
+        plan = build_plan(experiment_settings(hydra.compose("self_train", overrides=[*ROUNDS, *nothing])), Path())
     assert [step.name for step in plan.steps] == [
         "baseline", "val_baseline", "label1", "round1", "val_round1", "label2", "round2", "val_round2",
     ]  # fmt: skip
@@ -141,7 +142,7 @@ def test_without_hidden_labels_nothing_is_measured(
 def test_what_waits_for_the_decision(tmp_path: Path) -> None:
     more = ["rounds=3", "control=true", "oracle=true", "dataset_path=DATA", f"root={tmp_path}"]
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        plan = build_plan(hydra.compose("self_train", overrides=[*ROUNDS, *more]), Path())
+        plan = build_plan(experiment_settings(hydra.compose("self_train", overrides=[*ROUNDS, *more])), Path())
     steps = {step.name: step for step in plan.steps}
     second, third = tmp_path / "no_round2.json", tmp_path / "no_round3.json"
     for name in ("round2", "control2", "oracle2", "val_round2", "label3", "decide3"):

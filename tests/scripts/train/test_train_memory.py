@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from config.compose import compose
 from modules.training.batch_size import FILE, StepDown, fits_memory
 from modules.training.batch_size_search import BatchSizeRange, largest_that_fits
+from modules.training.settings import run_settings
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
@@ -141,29 +141,27 @@ def test_one_of_several_processes_runs_out(
     start: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot go on by itself: the others are in the middle of their step."""
-    cfg = OmegaConf.create(compose((*start, DYNAMIC, f"output.dir={tmp_path}", "batch_size.train=4")))
-    assert isinstance(cfg, DictConfig)
+    settings = run_settings(compose((*start, DYNAMIC, f"output.dir={tmp_path}", "batch_size.train=4")))
     (tmp_path / FILE).write_text('{"train": 4}')
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
 
     def train() -> None:
         error = torch.OutOfMemoryError("CUDA out of memory.")
-        StepDown(cfg).on_exception(SimpleNamespace(validating=False), None, error)  # type: ignore[arg-type]
+        StepDown(tmp_path, settings.training).on_exception(SimpleNamespace(validating=False), None, error)  # type: ignore[arg-type]
         raise error
 
     with pytest.raises(UserError) as told:
-        fits_memory(cfg, train)
+        fits_memory(tmp_path, settings.training, train)
     assert "start the same command again" in told.value.fix
     assert "with 2 lanes" in told.value.fix
     assert sizes_kept(tmp_path) == {"train": 2, "lowered": [4]}
 
 
 def test_validation_that_runs_out_changes_no_batch_of_training(start: tuple[str, ...], tmp_path: Path) -> None:
-    cfg = OmegaConf.create(compose((*start, DYNAMIC, f"output.dir={tmp_path}", "batch_size.train=4")))
-    assert isinstance(cfg, DictConfig)
+    settings = run_settings(compose((*start, DYNAMIC, f"output.dir={tmp_path}", "batch_size.train=4")))
     (tmp_path / FILE).write_text('{"train": 4}')
     trainer = SimpleNamespace(validating=True)
-    StepDown(cfg).on_exception(trainer, None, torch.OutOfMemoryError("CUDA out of memory."))  # type: ignore[arg-type]
+    StepDown(tmp_path, settings.training).on_exception(trainer, None, torch.OutOfMemoryError("CUDA out of memory."))  # type: ignore[arg-type]
     assert sizes_kept(tmp_path) == {"train": 4}
 
 

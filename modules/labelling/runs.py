@@ -1,0 +1,81 @@
+"""What ``predict.py`` does with a teacher and a dataset: label the share of a process, or track old labels again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from modules.data.genx import DataModule
+from modules.detection import Module
+from modules.labelling.config import pseudo_labeler_config
+from modules.labelling.retrack import retrack_dataset
+from modules.processes.shared_work import Process
+from modules.pseudo_labeler import PseudoLabeler
+from utils.atomic import write_json
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SUMMARY = "summary.json"
+
+
+def provenance(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
+    """What decides the labels beside the thresholds: teacher, arithmetic, data and which labels it may keep.
+
+    Args:
+        config: the composed configuration as plain containers.
+        precision: of the detector.
+    """
+    dataset = config["dataset"]
+    kept = ("name", "ratio", "ratio_offset", "train_ratio", "split_file", "sequence_length")
+    with open(config["checkpoint"], "rb") as handle:
+        checksum = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {
+        "checkpoint_sha256": checksum,
+        "precision": precision,
+        "confidence_threshold": float(config["model"]["postprocess"]["confidence_threshold"]),
+        **{key: dataset[key] for key in kept},
+        "lanes": int(config["batch_size"]["eval"]),
+    }
+
+
+def label(
+    config: Mapping[str, Any], data_module: DataModule, module: Module, process: Process, precision: str
+) -> dict[str, Any]:
+    """Label the share of one process; the summary of the whole dataset comes back on the first one."""
+    module.to(process.device).eval()
+    labeler = PseudoLabeler(
+        pseudo_labeler_config(config),
+        Path(config["dataset"]["path"]) / "train",
+        config["save_dir"],
+        provenance(config, precision),
+        is_main=process.rank == 0,
+        barrier=process.barrier,
+    )
+
+    def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:
+        return data_module.labelling_dataloader(reverse, finished, process.rank, process.world_size)
+
+    return labeler.run(module, loader)
+
+
+def retrack(config: Mapping[str, Any]) -> None:
+    """Apply thresholds and tracking again to the labels of the pseudo dataset at ``dataset.path``, without a detector.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    labels, save_dir = Path(config["dataset"]["path"]) / "train", Path(config["save_dir"])
+    if not labels.is_dir():
+        raise UserError(
+            expected="a pseudo-label dataset with a train folder",
+            got="no such folder",
+            where=f"dataset.path={config['dataset']['path']}",
+            fix="give the dataset whose labels are to be tracked again",
+        )
+    summary = retrack_dataset(pseudo_labeler_config(config), labels, save_dir, {"labels": str(labels.resolve())})
+    write_json(save_dir.parent / SUMMARY, summary)
+    log.info("tracked again in %s: %s", save_dir, summary)

@@ -1,0 +1,185 @@
+"""What a run of the detector is asked to do: typed, checked once, before anything is computed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from modules.callbacks.bad_loss import OnBadLoss, check_on_bad_loss
+from modules.callbacks.health import HealthSettings
+from modules.callbacks.pictures import PictureSettings
+from modules.checkpoints.files import Retention
+from modules.checkpoints.start import Limits, RunFolder
+from modules.logs.loggers import LoggerSettings, logger_settings
+from modules.optim import OptimizerSettings, ScheduleSettings
+from modules.processes.hardware import HardwareSettings, hardware_settings
+from modules.training.averaging import check_decay
+from modules.training.batch_size_search import KEY, BatchSizeRange
+from modules.training.stopping import parse_duration
+from utils.settings import choice, number, section, settings_of, whole
+
+_PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true"}
+"""Lightning's names, which are taken too, of what ``training.precision`` may be."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """``training``, ``validation`` and ``batch_size.train`` of the config, where each key is explained.
+
+    Attributes:
+        limits: where it ends.
+        batch_size: lanes of a batch.
+        batch_sizes: what it may become, None if it is fixed.
+        precision: Lightning's name of it.
+        max_time: after which it is saved and stopped.
+        val_check_interval: optimiser steps between two validations, 0: only at the end.
+    """
+
+    limits: Limits
+    batch_size: int
+    batch_sizes: BatchSizeRange | None
+    precision: str
+    accumulate_grad_batches: int
+    gradient_clip_val: float
+    gradient_clip_algorithm: str
+    ema_decay: float | None
+    max_time: timedelta | None
+    on_bad_loss: OnBadLoss
+    val_check_interval: int
+    limit_val_batches: float | int
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """``logging`` of the config, where each key is explained.
+
+    Raises:
+        UserError: an unknown style of bar, or a number out of range.
+    """
+
+    log_every_n_steps: int
+    progress_bar: bool
+    progress_style: str
+    data_wait_warning: float
+    health: HealthSettings
+    pictures: PictureSettings
+
+    def __post_init__(self) -> None:
+        choice(self.progress_style, ("tqdm", "rich"), "logging.progress_style")
+        number(self.data_wait_warning, "logging.data_wait_warning")
+
+    @property
+    def bar(self) -> str | None:
+        """Style of the progress bar, None for none."""
+        return self.progress_style if self.progress_bar else None
+
+
+@dataclass(frozen=True)
+class RandomSettings:
+    """``reproduce`` of the config, where each key is explained."""
+
+    seed_everything: int | None
+    deterministic_flag: bool
+    benchmark: bool
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that ``train.py``, ``val.py`` and ``predict.py`` need beside data and network.
+
+    Attributes:
+        config: the composed configuration as plain containers, which data module, detector and checkpoints are given.
+        checkpoint: to go on from, or the trained detector.
+        weight: whose weights a new run starts from.
+        weight_strict: whether all of them must fit.
+    """
+
+    config: dict[str, Any]
+    training: TrainingSettings
+    hardware: HardwareSettings
+    logging: LoggingSettings
+    logger: LoggerSettings
+    random: RandomSettings
+    folder: RunFolder
+    retention: Retention
+    checkpoint: Path | None
+    weight: str | None
+    weight_strict: bool
+
+    def with_batch_size(self, size: int) -> RunSettings:
+        """The same run with another number of lanes in training."""
+        config = {**self.config, "batch_size": {**self.config["batch_size"], "train": size}}
+        return replace(self, config=config, training=replace(self.training, batch_size=size))
+
+
+def run_settings(config: dict[str, Any]) -> RunSettings:
+    """The settings of a composed configuration.
+
+    Args:
+        config: as plain containers.
+
+    Raises:
+        UserError: a value that cannot be, with the name of its key.
+    """
+    output, shown, checkpoint = config["output"], section(config, "logging"), config["checkpoint"]
+    scratch = output["scratch"]
+    return RunSettings(
+        config=config,
+        training=_training(config),
+        hardware=hardware_settings(config),
+        logging=settings_of(
+            LoggingSettings,
+            config,
+            "logging",
+            health=settings_of(HealthSettings, config, "logging.health"),
+            pictures=settings_of(PictureSettings, config, "logging.pictures"),
+            log_every_n_steps=int(shown["log_every_n_steps"]),
+        ),
+        logger=logger_settings(config),
+        random=settings_of(RandomSettings, config, "reproduce"),
+        folder=RunFolder(Path(output["dir"]), None if scratch is None else Path(scratch)),
+        retention=settings_of(Retention, config, "checkpointing"),
+        checkpoint=None if checkpoint is None else Path(str(checkpoint)),
+        weight=config["weight"],
+        weight_strict=bool(config["weight_strict"]),
+    )
+
+
+def _training(config: Mapping[str, Any]) -> TrainingSettings:
+    training, sizes, validation = section(config, "training"), config["batch_size"], config["validation"]
+    max_steps = whole(training["max_steps"], "training.max_steps")
+    batch_size = whole(sizes["train"], "batch_size.train")
+    whole(sizes["eval"], "batch_size.eval")
+    OptimizerSettings.of(training)
+    ScheduleSettings.of(training)
+    return TrainingSettings(
+        limits=Limits(max_steps, int(training["max_epochs"])),
+        batch_size=batch_size,
+        batch_sizes=_batch_sizes(config),
+        precision=_precision(str(training["precision"])),
+        accumulate_grad_batches=whole(training["accumulate_grad_batches"], "training.accumulate_grad_batches"),
+        gradient_clip_val=number(training["gradient_clip_val"], "training.gradient_clip_val"),
+        gradient_clip_algorithm="value",
+        ema_decay=check_decay(training["ema_decay"]),
+        max_time=parse_duration(training["max_time"], "training.max_time"),
+        on_bad_loss=check_on_bad_loss(training["on_bad_loss"]),
+        val_check_interval=int(validation["val_check_interval"]),
+        limit_val_batches=validation["limit_val_batches"],
+    )
+
+
+def _precision(wanted: str) -> str:
+    if wanted in _PRECISIONS.values():
+        return wanted
+    return _PRECISIONS[choice(wanted, _PRECISIONS, "training.precision")]
+
+
+def _batch_sizes(config: Mapping[str, Any]) -> BatchSizeRange | None:
+    mixed = str(config["dataset"]["train"]["sampling"]).lower() == "mixed"
+    names = ("enabled", "base", "max", "factor")
+    if not section(config, KEY, names)["enabled"]:
+        return None
+    return settings_of(BatchSizeRange, config, KEY, least=2 if mixed else 1)
