@@ -283,7 +283,12 @@ CASES = [
     bad("boxes that are all too small", with_boxes(lambda b: None, min_side=20), "20 small"),
     bad("labels before `align_t_ms` only", with_boxes(lambda b: b[:1]), "1 before align_t_ms"),
     bad("labels after the recording only", with_boxes(shift), "ends at 999", "subtract about 60.050 s"),
-    bad("labels on another clock", with_boxes(lambda b: None, start=11_194_368), "20 before the first event", "add about 11.195 s"),
+    bad(
+        "labels on another clock",
+        with_boxes(lambda b: None, start=11_194_368),
+        "20 before the first event",
+        "add about 11.195 s",
+    ),
     bad("labels in milliseconds", with_boxes(scale(1e-3)), "more than 1000 a second", "labels in ms"),
     bad("labels in nanoseconds", with_boxes(scale(1e3)), "20 after the last event", "labels in ns"),
     bad("labels in seconds", with_box_array(in_seconds(boxes_at(every_ms(50)))), "t = 0.05", "microseconds"),

@@ -193,7 +193,7 @@ def test_the_other_way_to_name_a_folder_of_configs(harbour: Path, capsys: pytest
 
 
 NAME = re.compile(r"(gen1|gen4|1mpx|pedro|synthetic|harbour)(x0\.\d+.*|[_-].*)?", flags=re.IGNORECASE)
-CHIPS = REPOSITORY / "data" / "events" / "evt_header.py"
+CHIPS = REPOSITORY / "data" / "events" / "formats" / "evt_header.py"
 """Its table tells the sizes of chips, one of which is called gen4 as well."""
 
 
