@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data.events.clocks import check_clocks
 from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.sequences.layout import EV_DIR, list_sequences
@@ -185,6 +186,8 @@ def run(args: argparse.Namespace) -> None:
     window = source.dt_us or 1000.0 * (args.dt_ms or (detector.representation.dt_ms if detector else 50.0))
     timeline = plan_time(source, window, args.fps, args.speed, args.start_s, args.duration_s)
     labels = choose_labels(args)
+    if labels is not None:
+        check_clocks(labels.times_us, source.start_us, source.stop_us, round(window), f"labels of {args.input}")
     detections = None
     if detector is not None:
         ticks = source.ticks(timeline.start_us, timeline.stop_us, detector.representation.dt_ms * 1000)

@@ -12,21 +12,27 @@ class RecordingReport:
     Attributes:
         times_back: events whose time lay before that of an earlier event; they were given the latest time so far.
         largest_step_back_us: the farthest that one of them was moved, microseconds.
+        astray: single events whose time lay far ahead of those before and behind them; they were left out.
+        farthest_astray_us: the farthest that one of them lay, microseconds.
         outside: events beyond the stated sensor; they were left out.
         undated: events before the first time or row word of an EVT stream; they were left out.
         unknown_words: words of an EVT stream of a type that the format does not define; they were passed over.
         cut_bytes: bytes of an unfinished word or line at the end of the file; they were passed over.
         wraps: how often the clock of the file ran over and began anew; times go on (nothing is wrong with that).
+        one_sided: all events, if they are all ON or all OFF and not just a few.
         bad_offset: byte at which the first unknown word lies, -1 without one.
     """
 
     times_back: int = 0
     largest_step_back_us: int = 0
+    astray: int = 0
+    farthest_astray_us: int = 0
     outside: int = 0
     undated: int = 0
     unknown_words: int = 0
     cut_bytes: int = 0
     wraps: int = 0
+    one_sided: int = 0
     bad_offset: int = -1
 
     @property
@@ -46,6 +52,11 @@ class RecordingReport:
                 f"{_events(self.times_back)} earlier than one before (by up to "
                 f"{self.largest_step_back_us} µs): moved to the latest time so far",
             ),
+            (
+                self.astray,
+                f"{_events(self.astray)} alone up to {self.farthest_astray_us / 1e6:.0f} s ahead of the others around: "
+                "left out",
+            ),
             (self.outside, f"{_events(self.outside)} outside the sensor: left out"),
             (self.undated, f"{_events(self.undated)} before the first time or row word: left out"),
             (
@@ -53,6 +64,7 @@ class RecordingReport:
                 f"{self.unknown_words} words of unknown type, the first at byte {self.bad_offset}: passed over",
             ),
             (self.cut_bytes, f"the file ends in the middle of an event: {self.cut_bytes} bytes passed over"),
+            (self.one_sided, f"all {self.one_sided} events have one polarity"),
         ]
         return [text for count, text in lines if count]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,15 @@ from data.inspection.config import Expectation, complete
 from data.inspection.findings import Finding, Findings
 from data.inspection.sequence import inspect_sequence
 from data.inspection.summary import SplitSummary
+from data.preprocessing.manifest import read_manifest
+from data.sequences.account import UNMEANT, WARN_SHARE
 from data.sequences.layout import list_sequences
+from utils.errors import UserError
 from utils.progress import track
 
+LOST_BOXES = "boxes dropped in preprocessing"
+_WRONG_SHARE = 0.1
+"""From this share of boxes on that no setting asked to drop, something is wrong."""
 SPLITS_FIX = "preprocess or download this split, or name those that there should be, e.g. splits=[train,val]"
 
 
@@ -72,7 +80,29 @@ def inspect_dataset(expectation: Expectation) -> DatasetReport:
         report.splits[split].add(facts, expected.sensor_hw)
         for finding in facts.findings:
             report.findings.add(finding)
+    _add_left_out(report)
+    for finding in _check_accounts(report):
+        report.findings.add(finding)
     return report
+
+
+def _add_left_out(report: DatasetReport) -> None:
+    """Boxes of recordings of which nothing was made; only the manifest knows of them."""
+    with suppress(UserError):
+        manifest = read_manifest(report.expected.path) or {}
+        for split, entry in manifest.get("splits", {}).items():
+            for boxes in entry.get("left_out_boxes", {}).values() if split in report.splits else ():
+                report.splits[split].account.add(boxes["raw_boxes"], 0, boxes["dropped"])
+
+
+def _check_accounts(report: DatasetReport) -> Iterator[Finding]:
+    for split, summary in report.splits.items():
+        account = summary.account
+        if account.share() > WARN_SHARE:
+            detail = f"{100 * account.share():.1f} % of {account.read}: {account.words()}"
+            wrong = account.share(UNMEANT) >= _WRONG_SHARE
+            fix = "see docs/LABEL_TIMES.md for what each reason means and which key changes it, then preprocess again"
+            yield Finding(LOST_BOXES + " (without being asked to)" * wrong, split, detail, wrong, fix)
 
 
 def _check_folder(folder: Path, split: str, names: list[str], homes: dict[str, str]) -> list[Finding]:

@@ -29,6 +29,7 @@ class FrameFacts:
         dtype: of the frames.
         times_us: int64 [T], end of each window, or None.
         read: frames read.
+        empty: frames among them without any event.
         counts: sum of their values: events, clipped counts at that (histograms only).
         problems: what is wrong.
     """
@@ -37,6 +38,7 @@ class FrameFacts:
     dtype: str | None = None
     times_us: npt.NDArray[np.int64] | None = None
     read: int = 0
+    empty: int = 0
     counts: int = 0
     problems: list[Finding] = field(default_factory=list)
 
@@ -59,7 +61,35 @@ def inspect_frames(paths: SequencePaths, expected: Expectation, where: str) -> F
     facts.times_us, problem = _read_times(paths, where)
     facts.problems += [problem] if problem else _check_times(facts, where)
     _read_some(reader, facts, expected.frames_read, where)
+    if 2 * facts.empty > facts.read:
+        detail = f"{facts.empty} of {facts.read} frames looked at"
+        facts.problems.append(Finding("sequences of mostly empty frames", where, detail, wrong=False))
     return facts
+
+
+def inspect_labelled(
+    paths: SequencePaths, labelled: npt.NDArray[np.int64], frames_read: int | None, where: str
+) -> Iterator[Finding]:
+    """Labels whose frames are all empty lie on another clock than the events; a few frames are decoded.
+
+    Args:
+        paths: the sequence.
+        labelled: indices of its labelled frames, int64 [F], all of them in the file.
+        frames_read: how many to decode; None: all of them.
+        where: the sequence, for messages.
+    """
+    reader, count = FrameReader(paths.h5), _how_many(len(labelled), frames_read)
+    for place in _spread(len(labelled), count):
+        index = int(labelled[place])
+        try:
+            if reader.read(index, index + 1).any():
+                return
+        except UserError:  # told already, or in a frame that nobody looks at
+            return
+    if count:
+        detail = f"all {count} looked at, of {len(labelled)}: labels and events are most likely on two clocks"
+        fix = "see docs/LABEL_TIMES.md, put both on one clock and preprocess the sequence again"
+        yield Finding("labelled frames without an event", where, detail, fix=fix)
 
 
 def _missing(paths: SequencePaths, where: str, got: str) -> Finding:
@@ -120,15 +150,24 @@ def _read_some(reader: FrameReader, facts: FrameFacts, frames_read: int | None, 
     """Decode frames one by one, evenly spread; damaged ones are a problem, the others are summed up."""
     assert facts.shape is not None
     total = facts.shape[0]
-    count = total if frames_read is None else min(frames_read, total)
-    for index in np.unique(np.linspace(0, total - 1, count).astype(np.int64)) if count else ():
+    for index in _spread(total, _how_many(total, frames_read)):
         try:
-            frame = reader.read(int(index), int(index) + 1)
+            frame = reader.read(index, index + 1)
         except UserError as error:
             facts.problems.append(Finding("frames that cannot be decoded", where, f"frame {index}: {error.got}"))
             return
         facts.read += 1
+        facts.empty += not frame.any()
         facts.counts += int(_sum(frame))
+
+
+def _how_many(total: int, wanted: int | None) -> int:
+    return total if wanted is None else min(wanted, total)
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """``count`` of the numbers below ``total``, evenly spread."""
+    return np.unique(np.linspace(0, total - 1, count).astype(np.int64)).tolist() if count else []
 
 
 def _sum(frame: npt.NDArray[Any]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.inspection.dataset import DatasetReport
+from data.inspection.dataset import LOST_BOXES, DatasetReport
 from data.inspection.summary import MAX_BOXES, SIZE_EDGES, STEP_US
 from data.inspection.text import report_text
 from utils.atomic import atomic_path, write_text
@@ -111,11 +111,8 @@ def _amounts(axis: Any, report: DatasetReport) -> None:
     axis.axis("off")
     lines = report_text(report).split("\n\n")[1].splitlines()
     axis.text(0, 1, "\n".join(lines), family="monospace", fontsize=8, va="top", transform=axis.transAxes)
-    wrong = report.findings.num_wrong
-    axis.text(
-        0,
-        0.02,
-        f"wrong: {wrong}, see the list" if wrong else "nothing is wrong",
-        color="tab:red" if wrong else "tab:green",
-        transform=axis.transAxes,
-    )
+    wrong, lost = report.findings.num_wrong, LOST_BOXES in report.findings.counts
+    text, color = ("nothing is wrong", "tab:green") if not lost else ("boxes were dropped, see the list", "tab:orange")
+    if wrong:
+        text, color = f"wrong: {wrong}, see the list", "tab:red"
+    axis.text(0, 0.02, text, color=color, transform=axis.transAxes)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from data.inspection.config import Expectation
 from data.inspection.findings import Finding
-from data.inspection.frame_checks import FrameFacts, inspect_frames
+from data.inspection.frame_checks import FrameFacts, inspect_frames, inspect_labelled
 from data.inspection.label_checks import check_labels
+from data.sequences.account import BoxAccount
 from data.sequences.layout import SequencePaths, StoredLabels, read_labels
 from data.sequences.record import read_record
 from utils.boxes import BBOX_DTYPE
@@ -34,6 +35,7 @@ class SequenceFacts:
         frames_read: frames decoded ...
         counts: ... and the sum of their values.
         events: events of the recording, where the record of preprocessing tells, else None.
+        account: what became of the boxes of the recording, where the record tells.
         findings: what is wrong.
     """
 
@@ -47,6 +49,7 @@ class SequenceFacts:
     frames_read: int = 0
     counts: int = 0
     events: int | None = None
+    account: BoxAccount = field(default_factory=BoxAccount)
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -62,13 +65,18 @@ def inspect_sequence(folder: Path, expected: Expectation, split: str) -> Sequenc
     frames = inspect_frames(paths, expected, where)
     facts = SequenceFacts(folder.name, findings=list(frames.problems))
     record = read_record(folder)
-    facts.events = None if record is None else int(record["counts"]["events"])
+    if record is not None:
+        counts = record["counts"]
+        facts.events = int(counts["events"])
+        facts.account.add(counts.get("raw_boxes", 0), counts["boxes"], counts.get("dropped", {}))
     _take_frames(facts, frames)
     labels = _read(paths, where, facts.findings)
     if labels is None:
         return facts
     total = None if frames.shape is None else frames.shape[0]
     facts.findings += check_labels(where, labels, total, frames.times_us, expected.sensor_hw, expected.classes)
+    within = labels.objframe_idx_2_repr_idx[labels.objframe_idx_2_repr_idx < facts.frames]
+    facts.findings += inspect_labelled(paths, within, expected.frames_read, where)
     if not len(labels.boxes):
         fix = "leave it out, or move it to train, where it can get pseudo labels"
         detail = f"{len(labels)} labelled frames without a box" if len(labels) else "no labelled frame"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.inspection.sequence import SequenceFacts
+from data.sequences.account import BoxAccount
 from utils.boxes import IGNORE_LABEL
 
 Counts = npt.NDArray[np.int64]
@@ -44,6 +45,7 @@ class SplitSummary:
         boxes_per_label: labelled frames by their boxes, the last bin for ``MAX_BOXES`` and more.
         label_steps, frame_steps: distances of labelled frames, and median frame steps of sequences, in bins of
             ``STEP_US``, the last one for all beyond.
+        account: what became of the boxes of the recordings, where preprocessing kept a record.
         centres: boxes by the place of their centres, ``MAP_HW`` cells over the frame.
     """
 
@@ -64,6 +66,7 @@ class SplitSummary:
     boxes_per_label: Counts = field(default_factory=_zeros(MAX_BOXES + 1))
     label_steps: Counts = field(default_factory=_zeros(MAX_STEPS + 1))
     frame_steps: Counts = field(default_factory=_zeros(MAX_STEPS + 1))
+    account: BoxAccount = field(default_factory=BoxAccount)
     centres: Counts = field(default_factory=_zeros(*MAP_HW))
 
     def add(self, facts: SequenceFacts, hw: tuple[int, int] | None) -> None:
@@ -84,6 +87,7 @@ class SplitSummary:
         self.label_steps += _bincount(np.rint(np.diff(facts.label_times_us) / STEP_US), MAX_STEPS)
         if facts.frame_step_us:
             self.frame_steps += _bincount(np.rint([facts.frame_step_us / STEP_US]), MAX_STEPS)
+        self.account.add(facts.account.read, facts.account.kept, facts.account.dropped)
         self._add_boxes(facts.boxes, hw)
 
     def _add_boxes(self, boxes: npt.NDArray[Any], hw: tuple[int, int] | None) -> None:
@@ -139,6 +143,7 @@ class SplitSummary:
             "labelled_frames": self.labelled_frames,
             "label_rate_hz": self.label_rate_hz,
             "boxes": self.boxes,
+            "raw_boxes": self.account.as_dict(),
             "boxes_per_class": self.class_counts(classes),
             "ignored_boxes": self.ignored,
             "pseudo_boxes": self.pseudo,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from data.inspection.dataset import DatasetReport
 from data.inspection.summary import SIZE_EDGES, SplitSummary
+from data.sequences.account import account_rows
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 
@@ -72,6 +73,8 @@ def _rows(report: DatasetReport) -> list[list[str]]:
         row(f"  {name}", [f"{s.class_counts(classes).get(name, 0)}" for s in every])
     row("  ignored", [f"{s.ignored}" for s in every])
     row("  of them pseudo labels", [f"{s.pseudo}" for s in every])
+    if any(s.account.read for s in every):
+        rows += account_rows({name: split.account for name, split in splits.items()})
     return rows
 
 

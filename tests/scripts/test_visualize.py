@@ -236,6 +236,7 @@ def test_the_command_ends_with_zero(recording, tmp_path):
         (["{seq}", "--representation", "voxels"], NAME),
         (["{rec}", "--labels", "{tmp}/none.npy"], "no such file"),
         (["{rec}", "--labels", "{tmp}/empty_bbox.npy"], "no boxes"),
+        (["{rec}", "--labels", "{tmp}/late_bbox.npy"], "subtract about 600.000 s"),
         (["{rec}", "--start-s", "3"], "--start-s"),
         (["{rec}", "-o", "{tmp}/out.webm"], ".mp4"),
         (["{rec}", "-o", "{tmp}/text.dat/out.mp4"], "out.mp4"),
@@ -250,6 +251,7 @@ def test_the_command_ends_with_zero(recording, tmp_path):
 def test_mistakes_end_with_two_and_one_message(recording, sequence, tmp_path, capsys, arguments, message):
     write_dat(tmp_path / "empty.dat", Events.empty(), HEIGHT, WIDTH)
     write_bbox_npy(tmp_path / "empty_bbox.npy", np.zeros(0, dtype=BBOX_DTYPE))
+    write_bbox_npy(tmp_path / "late_bbox.npy", labels_at(600_000_000).boxes)
     (tmp_path / "text.dat").write_text("hello")
     arguments = [text.format(tmp=tmp_path, rec=recording, seq=sequence) for text in arguments]
     if arguments and "-o" not in arguments and "--still" not in arguments:

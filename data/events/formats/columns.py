@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.chunked import CHUNK, ChunkSource
+from data.events.formats.polarity import PolarityCodes
 from data.events.problems import bad_value
 from data.events.types import Events
 
@@ -94,6 +95,7 @@ class ColumnSource(ChunkSource):
         self.path, self.hw = path, hw
         self._rows, self._num_events, self._t_offset_us = rows, num_events, t_offset_us
         self._cut_bytes = cut_bytes
+        self._polarity = PolarityCodes(path)
         self.num_chunks = -(-num_events // CHUNK)
         self._seconds: bool | None = None
 
@@ -109,7 +111,7 @@ class ColumnSource(ChunkSource):
             t=t,
             x=self._coordinates("x", np.asarray(columns["x"]), first),
             y=self._coordinates("y", np.asarray(columns["y"]), first),
-            p=(polarity > 0).astype(np.uint8),
+            p=self._polarity.on(polarity),
         )
 
     def place(self, chunk: int, event: int) -> str:

@@ -120,7 +120,7 @@ def _line(data: Array, i: int, end: int, separator: int, columns: Array, t_power
             return BAD_TIME, begin
         if (column == 1 or column == 2) and not (fits and exact and 0 <= value <= _LARGEST):
             return BAD_COORDINATE, begin
-        row[column] = value if column < 3 else mantissa > 0
+        row[column] = value if column < 3 or (fits and exact) else int(mantissa > 0)
     i = _skip_blanks(data, i, end)
     return (OK, i) if i >= end else (TOO_MANY if columns.size > 1 else NOT_A_NUMBER, i)
 

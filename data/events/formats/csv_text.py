@@ -9,6 +9,7 @@ import numpy as np
 from data.events.formats import csv_kernels as kernels
 from data.events.formats.columns import ColumnSource
 from data.events.formats.csv_dialect import Dialect, read_dialect
+from data.events.formats.polarity import PolarityCodes
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
 from data.events.types import Events
@@ -32,7 +33,7 @@ def csv_source(path: Path) -> ColumnSource:
         UserError: a line that is not an event, with its byte; a last line that is cut off is passed over.
     """
     dialect = read_dialect(path)
-    spill, rest = Spill(), b""
+    spill, rest, polarity = Spill(), b"", PolarityCodes(path)
     rows = np.empty((2 * BLOCK_BYTES // _SHORTEST_LINE + 1, 4), dtype=np.int64)
     cut = 0
     with path.open("rb") as handle:
@@ -42,7 +43,7 @@ def csv_source(path: Path) -> ColumnSource:
             data = np.frombuffer(rest + block, dtype=np.uint8)
             count, used, cut = _parse(path, dialect, data, not block, position, rows)
             t, x, y, p = rows[:count].T
-            spill.append(Events.from_arrays(t, x, y, p))
+            spill.append(Events.from_arrays(t, x, y, polarity.on(p)))
             if not block:
                 break
             rest = data[used:].tobytes()

@@ -196,11 +196,15 @@ def _decode(
     x_mask, y_mask = (1 << x_bits) - 1, (1 << y_bits) - 1
     for i in range(t.size):
         time, word = np.int64(words[2 * i]), np.int64(words[2 * i + 1])
+        alone = False
         if last - time > _HALF_CLOCK:
             wraps += 1
         elif wraps > 0 and time - last > _HALF_CLOCK:
             wraps -= 1
-        last = time
+        elif time - last > _HALF_CLOCK and i + 1 < t.size and time - np.int64(words[2 * i + 2]) > _HALF_CLOCK:
+            alone = True  # far ahead of both neighbours: it says nothing about the clock
+        if not alone:
+            last = time
         t[i] = time + wraps * _CLOCK
         x[i] = word & x_mask
         y[i] = (word >> x_bits) & y_mask

@@ -31,7 +31,8 @@ def hdf5_source(path: Path) -> ColumnSource:
 
     * Prophesee: dataset ``CD/events`` with fields x, y, p, t; sensor size from the attribute ``geometry``;
     * DSEC: group ``events`` with x, y, p, t, to which the optional ``t_offset`` is added; ``ms_to_idx`` is not needed.
-      Sensor size from attributes ``height`` and ``width`` of the file or the group, if any.
+      Sensor size from ``height`` and ``width`` of the file or the group, attributes or datasets (RVT, eTraM), if any;
+    * v2e: dataset ``events`` [N, 4] of whole numbers in the order t, x, y, p.
 
     Raises:
         UserError: another layout, a filter that is not here, or a damaged file.
@@ -46,7 +47,10 @@ def hdf5_source(path: Path) -> ColumnSource:
         offset = _time_offset(path, file)
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise damaged(path, str(error)) from error
-    if isinstance(node, h5py.Dataset):
+    if isinstance(node, h5py.Dataset) and node.dtype.names is None:
+        columns: dict[str, Any] = dict(zip("txyp", range(4), strict=True))
+        require_numbers(path, {"events": node.dtype})
+    elif isinstance(node, h5py.Dataset):
         columns = require_columns(path, node.dtype.names or ())
         require_numbers(path, {name: node.dtype[name] for name in columns.values()})
     else:
@@ -59,6 +63,8 @@ def hdf5_source(path: Path) -> ColumnSource:
             if not columns:
                 return {key: dataset[start:stop] for key, dataset in datasets.items()}
             block = datasets["t"][start:stop]
+            if block.ndim == 2:
+                return {column: block[:, place] for column, place in columns.items()}
             return {column: block[name] for column, name in columns.items()}
         except (OSError, RuntimeError) as error:
             raise damaged(path, f"events {start} to {stop}: {error}") from error
@@ -69,14 +75,21 @@ def hdf5_source(path: Path) -> ColumnSource:
 def _find(path: Path, file: h5py.File) -> h5py.Dataset | h5py.Group:
     for name in ("CD/events", "events"):
         node = file.get(name)
-        if isinstance(node, h5py.Group) or (isinstance(node, h5py.Dataset) and node.dtype.names):
+        if isinstance(node, h5py.Group) or (isinstance(node, h5py.Dataset) and (node.dtype.names or _plain(node))):
             return node
     found = ", ".join(sorted(file)[:8]) or "nothing"
     raise bad_value(path, _EXPECTED, found, "convert the events to one of these layouts")
 
 
+def _plain(node: h5py.Dataset) -> bool:
+    """An array [N, 4] of whole numbers."""
+    return node.ndim == 2 and node.shape[1] == 4 and node.dtype.kind in "iu"
+
+
 def _datasets(path: Path, node: h5py.Dataset | h5py.Group) -> dict[str, h5py.Dataset]:
     """Column to dataset; for a dataset with fields itself."""
+    if isinstance(node, h5py.Dataset) and _plain(node):
+        return {"t": node}
     if isinstance(node, h5py.Dataset):
         found = {"t": node}
     else:
@@ -119,13 +132,17 @@ def _size(path: Path, file: h5py.File, node: h5py.Dataset | h5py.Group) -> tuple
             return int(match[2]), int(match[1])
         if "height" in holder.attrs and "width" in holder.attrs:
             return _positive(path, holder.attrs["height"]), _positive(path, holder.attrs["width"])
+        stored = [holder.get(name) for name in ("height", "width")] if isinstance(holder, h5py.Group) else []
+        sizes = [item[()] for item in stored if isinstance(item, h5py.Dataset)]
+        if len(sizes) == 2:
+            return _positive(path, sizes[0]), _positive(path, sizes[1])
     return None
 
 
 def _positive(path: Path, value: Any) -> int:
     number = np.asarray(value)
     if number.dtype.kind not in "iu" or number.size != 1 or not 0 < int(number.reshape(-1)[0]) <= 1 << 16:
-        raise bad_value(path, "attributes height and width, from 1 to 65536", repr(value)[:40], "correct them")
+        raise bad_value(path, "height and width, whole numbers from 1 to 65536", repr(value)[:40], "correct them")
     return int(number.reshape(-1)[0])
 
 

@@ -86,7 +86,8 @@ def labelling(bench: Bench, precision: str) -> Result:
     def network() -> Tensor:
         with bench.autocast(precision):
             features, _ = module.features(hflip_lanes(FrameInputs(frames)).data, None)
-            return module.mdl.forward_detect({stage: maps.flatten(0, 1) for stage, maps in features.items()})[0]
+            every = torch.arange(2 * lanes * bench.steps, device=bench.device)
+            return module.mdl.predictions(module.mdl.select(features, every))
 
     predictions = network()
     scores = (predictions[:64, :, Output.OBJECTNESS] * predictions[:64, :, Output.CLASSES].amax(-1)).flatten().float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.events.bbox import write_bbox_npy
 from data.inspection.config import Expectation
 from data.inspection.dataset import inspect_dataset
+from data.preprocessing.dataset import preprocess_dataset
 from data.sequences.layout import SequencePaths
 from data.sequences.sequence import EventSequence
 from tests.helpers.bad_inputs import BadInput, check, command, content, time_limit
 from tests.helpers.commands import run
+from tests.helpers.recordings.raw_recordings import boxes_at, config, every_ms, make_raw
 from tests.helpers.tiny_dataset import FRAMES, REPR_NAME, write_tiny_dataset
 from utils.errors import UserError
 
@@ -115,6 +119,13 @@ def no_labels(root: Path) -> None:
     change_labels(root, "val", labels=boxes, objframe_idx_2_label_idx=empty)
     np.save(files(root, "val").objframe_idx_2_repr_idx, empty)
     np.save(files(root, "val").label_timestamps, empty)
+
+
+def no_events(root: Path) -> None:
+    with h5py.File(files(root).h5, "r+") as file:
+        data = file["data"]
+        for index in range(len(data)):
+            data[index] = 0
 
 
 def dangling_link(root: Path) -> None:
@@ -238,6 +249,7 @@ CASES = [
     case("an unknown class id", inspected(change_boxes(set_field("class_id", 7))), "beyond the 2 classes"),
     case("a confidence of 2", inspected(change_boxes(set_field("class_confidence", 2))), "scores outside 0 to 1"),
     case("the same box twice", inspected(change_boxes(repeat_a_box)), "there twice"),
+    case("labels on frames without an event", inspected(no_events), "labelled frames without an event (1)"),
     case("a val sequence without labels", inspected(no_labels), "sequences without labels in val"),
 ]
 
@@ -296,3 +308,42 @@ def test_many_sequences_with_the_same_damage_are_counted(tmp_path: Path, capsys:
     text = capsys.readouterr().out
     assert "wrong: missing files (7)" in text
     assert "... and 2 more" in text
+
+
+def test_boxes_that_preprocessing_dropped_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw, out = make_raw(tmp_path / "raw", splits=("train", "val", "test")), tmp_path / "out"
+    late = boxes_at(np.arange(16, 36) * 50_000)
+    write_bbox_npy(raw / "val" / "s0_bbox.npy", late)
+    write_bbox_npy(raw / "test" / "s1_bbox.npy", boxes_at(every_ms(50, stop=100)))  # 2, both before 150 ms
+    cfg = config(label_times="nearest", align_t_ms=150)
+    preprocess_dataset(raw, out, cfg)
+    picture = tmp_path / "look.html"
+    figures = tmp_path / "look.json"
+    status = run("scripts/inspect_dataset.py", f"path={out}", f"save_picture={picture}", f"save_json={figures}")
+    text = capsys.readouterr().out
+    assert status == 2
+    assert "nothing is wrong" not in text + picture.read_text()
+    assert "wrong: boxes dropped in preprocessing (without being asked to) (1)" in text
+    assert "val: 42.5 % of 40: 15 after the last event, 2 before align_t_ms" in text
+    assert "worth knowing: boxes dropped in preprocessing (2)" in text
+    assert "test: 18.2 % of 22: 4 before align_t_ms" in text  # those of a recording that was left out too
+    assert json.loads(figures.read_text())["splits"]["val"]["raw_boxes"]["kept"] == 23
+    shutil.rmtree(out / "val")
+    (out / "val").symlink_to(out / "test")
+    run("scripts/inspect_dataset.py", f"path={out}", f"save_picture={tmp_path / 'look.png'}")
+    assert "nothing is wrong" not in capsys.readouterr().out
+
+
+def test_a_record_without_an_account_still_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw, out = make_raw(tmp_path / "raw", splits=("train", "val", "test"), per_split=1), tmp_path / "out"
+    preprocess_dataset(raw, out, config(align_t_ms=0))
+    for file in (*out.rglob("sequence.json"), out / "manifest.json"):
+        value = json.loads(file.read_text())
+        value.get("counts", {}).pop("dropped", None)
+        value.get("counts", {}).pop("clock_us", None)
+        for entry in value.get("splits", {}).values():
+            entry.pop("left_out_boxes", None)
+        file.write_text(json.dumps(value))
+    assert run("scripts/inspect_dataset.py", f"path={out}") in (0, 2)
+    assert "boxes read" in capsys.readouterr().out
+    assert preprocess_dataset(raw, out, config(align_t_ms=0))["val"][0].clock_us == 0
