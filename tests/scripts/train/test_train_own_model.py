@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.registry import DEFAULT_FAMILY, FOLDERS, families, spec_of, spec_of_section
+from models.registry import DEFAULT_FAMILY, ENTRY_POINTS, FOLDERS, families, spec_of, spec_of_section
 from modules.live.onnx import OnnxStream
 from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
@@ -84,6 +84,18 @@ def test_unknown_families_are_told_the_known_ones(grid: tuple[str, ...], name: o
         spec_of(name)
     assert caught.value.got == repr(name)
     assert FOLDERS in caught.value.fix
+
+
+def test_an_installed_package_offers_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(EXAMPLES / "models" / "grid", tmp_path / "somebodys_grid")
+    facts = tmp_path / "somebodys_grid-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys-grid\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\ngrid = somebodys_grid\nrnndet = somebodys_grid\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert families() == ["grid", "rnndet"]
+    assert spec_of("grid").build.__module__ == "somebodys_grid"
+    assert spec_of("rnndet").family == "rnndet", "the tree's own goes first"
 
 
 def test_what_a_checkpoint_without_the_key_means() -> None:
