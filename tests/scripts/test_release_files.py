@@ -15,7 +15,7 @@ from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import run
 from tests.helpers.float32_rounding import FINGERPRINT, fingerprint
 from tests.helpers.release_files import DATASET, LABELLING, QUALITY, TRAINING, VALIDATION, expected, unpack
-from tests.helpers.stopped_training import everything, train_here
+from tests.helpers.stopped_training import everything
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_stopped_run_goes_on(release: Path) -> None:
     before = torch.load("stopped/last.ckpt", weights_only=True)
     assert before["global_step"] == 4
-    assert train_here(None, (*TRAINING, "hardware.num_processes=1", "output.dir=stopped")) == 0
+    assert run("train.py", *TRAINING, "hardware.num_processes=1", "output.dir=stopped") == 0
     found, wanted = everything(release / "stopped"), expected(release)
     same = found.keys() if fingerprint() == FINGERPRINT else ("schedule", "figures", "done")
     assert {key: found[key] for key in same} == {key: wanted[key] for key in same}
