@@ -65,3 +65,9 @@ def to_bbox_array(boxes: npt.NDArray[Any]) -> npt.NDArray[Any]:
             raise KeyError(name)
     out["objectness"] = boxes["objectness"] if "objectness" in names else out["class_confidence"]
     return out
+
+
+def usable_boxes(boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which structured boxes are finite numbers and have a size, bool [N]."""
+    numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h")])
+    return np.asarray(np.isfinite(numbers).all(axis=0)) & (boxes["w"] > 0) & (boxes["h"] > 0)
