@@ -164,3 +164,9 @@ def paired_iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.ND
     height = np.minimum(ay + ah, by + bh) - np.maximum(ay, by)
     inter = np.where((width > 0) & (height > 0), width * height, 0.0)
     return np.divide(inter, aw * ah + bw * bh - inter, out=np.zeros_like(inter), where=inter > 0)
+
+
+def usable_boxes(boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which structured boxes are finite numbers and have a size, bool [N]."""
+    numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h")])
+    return np.asarray(np.isfinite(numbers).all(axis=0)) & (boxes["w"] > 0) & (boxes["h"] > 0)

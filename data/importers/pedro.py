@@ -20,7 +20,7 @@ import numpy.typing as npt
 from data.events.open import open_recording
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import finish
-from data.preprocessing.filters import filter_boxes
+from data.preprocessing.filters import filter_and_count
 from data.preprocessing.folder import exclusive
 from data.preprocessing.job import Outcome, attempt
 from data.preprocessing.manifest import check_settings
@@ -120,9 +120,9 @@ def _import(sample: Sample) -> SequenceCounts:
     if record is not None and has_all_files(sample.out_dir, record):
         return counts_of_record(name, record)
     raw = read_yolo_boxes(sample.boxes, cfg.sensor_hw, LABEL_TIME_US)
-    boxes = filter_boxes(raw, cfg, sample.split)
+    boxes, dropped = filter_and_count(raw, cfg, sample.split)
     if not len(boxes):
-        return SequenceCounts(name, raw_boxes=len(raw), dropped={"filtered": len(raw)}, skipped=NO_LABEL)
+        return SequenceCounts(name, raw_boxes=len(raw), dropped=dropped, skipped=NO_LABEL)
     plan = sample_plan(sample.num_windows, round(sample.sample_ms * 1000))
     first = np.zeros(1, dtype=np.int64)
     labels = StoredLabels(boxes, first, plan.objframe_idx_2_repr_idx, plan.label_times_us)
@@ -134,7 +134,7 @@ def _import(sample: Sample) -> SequenceCounts:
         labelled_frames=1,
         boxes=len(boxes),
         raw_boxes=len(raw),
-        dropped={"filtered": len(raw) - len(boxes)},
+        dropped=dropped,
         repaired=count_repairs(recording),
     )
     clock_us = recording.t_last_us - LABEL_TIME_US

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from data.preprocessing.config import PreprocessConfig
 from data.sequences.account import OTHER_CLASS, OUTSIDE, SMALL, UNUSABLE, WIDE
-from utils.boxes import IGNORE_LABEL
+from utils.boxes import IGNORE_LABEL, usable_boxes
 from utils.errors import UserError
 
 Boxes = npt.NDArray[Any]
@@ -40,7 +40,7 @@ def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[B
         ids, counts = np.unique(boxes["class_id"], return_counts=True)
         refuse_unknown(dict(zip(ids.tolist(), counts.tolist(), strict=True)), cfg.num_classes, "class ids")
     steps: dict[str, Callable[[Boxes], Boxes]] = {
-        UNUSABLE: lambda rows: rows[usable(rows)],
+        UNUSABLE: lambda rows: rows[usable_boxes(rows)],
         OTHER_CLASS: lambda rows: keep_classes(rows, cfg.num_raw_classes),
         OUTSIDE: lambda rows: crop_to_frame(rows, cfg.sensor_hw),
         SMALL: lambda rows: drop_small(rows, cfg.min_diag, cfg.min_side),
@@ -53,12 +53,6 @@ def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[B
         boxes = step(boxes)
         dropped[reason] = before - len(boxes)
     return boxes, dropped
-
-
-def usable(boxes: Boxes) -> npt.NDArray[np.bool_]:
-    """Which boxes are finite numbers and have a size, bool [N]."""
-    numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h")])
-    return np.asarray(np.isfinite(numbers).all(axis=0)) & (boxes["w"] > 0) & (boxes["h"] > 0)
 
 
 def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None:

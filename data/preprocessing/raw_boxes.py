@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.bbox import read_bbox_npy
-from data.preprocessing.filters import usable
-from utils.boxes import BBOX_DTYPE
+from utils.boxes import BBOX_DTYPE, usable_boxes
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
     if not path.is_file():
         return np.zeros(0, dtype=BBOX_DTYPE)
     boxes = read_bbox_npy(path)
-    bad = ~usable(boxes)
+    bad = ~usable_boxes(boxes)
     if bad.all():
         _refuse(path, boxes, bad, "finite numbers for x, y, w and h, and a size above 0")
     elif bad.any():

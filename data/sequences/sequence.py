@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,10 @@ from data.labels.object_labels import ObjectLabels
 from data.payloads.frames import FramesPayload
 from data.sequences.layout import SequencePaths, StoredLabels, read_labels
 from utils.arrays import load_npy
-from utils.boxes import Label
+from utils.boxes import Label, usable_boxes
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -59,13 +63,14 @@ class EventSequence:
         self.repr_idx: Int64Array = stored.objframe_idx_2_repr_idx
         self.first_row: Int64Array = np.append(stored.objframe_idx_2_label_idx, len(stored.boxes))
         self.hidden: npt.NDArray[np.bool_] = np.zeros(len(stored), dtype=bool)
-        whole = ObjectLabels.from_structured_array(stored.boxes, sensor_hw)
-        keep = torch.ones(len(whole), dtype=torch.bool)
+        keep = torch.from_numpy(_usable(stored, paths))
+        whole = ObjectLabels.from_structured_array(stored.boxes[keep.numpy()], sensor_hw)
         if paths.downsampled:
-            keep = whole.scale_(0.5)
+            keep[keep.clone()] = whole.scale_(0.5)
         self.size_hw = whole.input_size_hw
         self.rows, self.t_us = whole.object_labels, whole.t_us
-        # Halving can flatten a box: move the frames' first rows by the number of boxes lost before them.
+        # Boxes without a size go, and halving can flatten others: move the frames' first rows by the number of boxes
+        # lost before them.
         kept_before = np.concatenate(([0], np.cumsum(keep.numpy())))
         self.first_row = kept_before[self.first_row].astype(np.int64)
         counts = np.diff(self.first_row)
@@ -144,6 +149,27 @@ class EventSequence:
             return labels.rows[:0]
         last = labels.position[visible].max()
         return labels.rows[visible & (labels.position == last)]
+
+
+def _usable(stored: StoredLabels, paths: SequencePaths) -> npt.NDArray[np.bool_]:
+    """Which boxes are finite numbers and have a size, bool [N]; others are told.
+
+    Raises:
+        UserError: there are boxes, and none is.
+    """
+    usable = usable_boxes(stored.boxes)
+    if usable.all():
+        return usable
+    got = f"{np.count_nonzero(~usable)} of {len(usable)} boxes without, the first is box {int(np.argmin(usable))}"
+    if not usable.any():
+        raise UserError(
+            expected="boxes that are finite numbers and have a size",
+            got=got,
+            where=str(paths.labels_npz),
+            fix="correct the boxes at their source and preprocess the sequence again, or leave the sequence out",
+        )
+    log.warning("%s: boxes must be finite numbers and have a size; %s: left out", paths.labels_npz, got)
+    return usable
 
 
 def boxes_per_class(sequence: EventSequence, num_classes: int) -> Int64Array:

@@ -17,6 +17,9 @@ from utils.errors import UserError
 EV_DIR = "event_representations_v2"
 LABEL_DIR = "labels_v2"
 
+TIME_TOLERANCE_US = 2000
+"""Boxes and the labelled frame that they belong to may be apart by this much (as in preprocessing)."""
+
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -129,6 +132,23 @@ class StoredLabels:
             return f"{len(self.boxes)} boxes without a labelled frame"
         return None
 
+    def time_problem(self) -> str | None:
+        """The first box whose time is not that of its labelled frame, in words, or None.
+
+        Pseudo labels have no time (t = 0). Where frames have none stored, that of their first box counts.
+        """
+        first, t = self.objframe_idx_2_label_idx, self.boxes["t"]
+        frame = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(t))))
+        times = t[first[frame]] if self.label_timestamps_us is None else self.label_timestamps_us[frame]
+        apart = (t > 0) & (times > 0) & (np.abs(t - times) > TIME_TOLERANCE_US)
+        if not apart.any():
+            return None
+        box = int(apart.argmax())
+        counted = len(t) > len(first) and np.array_equal(first, np.arange(len(first))) and (t == times[box]).any()
+        hint = ": objframe_idx_2_label_idx counts frames, it should give the first box of each" if counted else ""
+        source = "its first box" if self.label_timestamps_us is None else "timestamps_us.npy"
+        return f"box {box} at {t[box]} µs in labelled frame {frame[box]}, by {source} at {times[box]} µs{hint}"
+
 
 def read_labels(paths: SequencePaths) -> StoredLabels:
     """Read a sequence's labels, whatever dialect their records have, into ``BBOX_DTYPE``.
@@ -152,7 +172,7 @@ def read_labels(paths: SequencePaths) -> StoredLabels:
         objframe_idx_2_repr_idx=load_indices(paths.objframe_idx_2_repr_idx),
         label_timestamps_us=load_indices(paths.label_timestamps) if paths.label_timestamps.is_file() else None,
     )
-    problem = labels.problem()
+    problem = labels.problem() or labels.time_problem()
     if problem:
         raise UserError(
             expected="consistent labels", got=problem, where=str(paths.root), fix="restore or preprocess the sequence"

@@ -18,8 +18,13 @@ HW = (32, 40)
 
 def config(**more: Any) -> PreprocessConfig:
     """Small frames, a label every 50 ms."""
-    values = {"representation": RepresentationConfig(bins=2), "base_step_ms": 50.0, "num_raw_classes": 2}
-    return PreprocessConfig(HW, **{**values, **more})
+    values = {
+        "sensor_hw": HW,
+        "representation": RepresentationConfig(bins=2),
+        "base_step_ms": 50.0,
+        "num_raw_classes": 2,
+    }
+    return PreprocessConfig(**{**values, **more})
 
 
 def boxes_at(times_us: Any) -> np.ndarray:

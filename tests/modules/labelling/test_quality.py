@@ -134,7 +134,7 @@ def datasets(tmp_path):
     for name in "ab":
         with SequenceWriter(source / name, REPRESENTATION, 2, 8, 8) as writer:
             writer.append_frames(np.zeros((20, 2, 8, 8), dtype=np.uint8))
-            writer.write_frame_timestamps(50_000 * np.arange(20))
+            writer.write_frame_timestamps(50_000 * np.arange(20, 40))
             writer.write_labels(stored(truth))
         labels = stored({4: truth[4], 5: box(55), 9: joined(box(91), box(250, confidence=0.5))})
         write_label_sequence(pseudo / name, SequencePaths(source / name, REPRESENTATION), labels)

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from data.events.bbox import write_bbox_npy
 from data.inspection.config import Expectation
 from data.inspection.dataset import inspect_dataset
+from data.preprocessing.config import RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
-from data.sequences.layout import SequencePaths
+from data.preprocessing.verify import verify_dataset
+from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.sequence import EventSequence
 from tests.helpers.bad_inputs import BadInput, check, command, content, time_limit
 from tests.helpers.commands import run
@@ -143,6 +145,17 @@ def unsorted_boxes(root: Path) -> None:
         change_labels(root, objframe_idx_2_label_idx=swap(archive["objframe_idx_2_label_idx"]))
 
 
+def in_order_of_class(root: Path) -> None:
+    with np.load(files(root).labels_npz) as archive:
+        boxes = archive["labels"]
+    change_labels(root, labels=boxes[np.argsort(boxes["class_id"], kind="stable")])
+
+
+def half_a_window_late(root: Path) -> None:
+    change_array("label_timestamps", lambda times: times + 25_000)(root)
+    change_boxes(lambda boxes: np.add(boxes["t"], 25_000, out=boxes["t"]))(root)
+
+
 def raw_recordings(folder: Path) -> None:
     (folder / "in" / "train").mkdir(parents=True)
     (folder / "in" / "train" / "drive_td.dat").write_bytes(b"% Version 2\n")
@@ -212,6 +225,28 @@ CASES = [
     ),
     case("box indices out of order", inspected(unsorted_boxes), "labels that contradict each other"),
     case(
+        "an index that counts frames instead of boxes",
+        inspected(lambda r: change_labels(r, objframe_idx_2_label_idx=np.arange(FRAMES))),
+        "labels that contradict each other",
+        "box 1 at 100000 µs in labelled frame 1, by timestamps_us.npy at 150000 µs",
+        "counts frames",
+    ),
+    case(
+        "boxes in the order of their tracks",
+        inspected(in_order_of_class),
+        "box 1 at 150000 µs in labelled frame 0, by timestamps_us.npy at 100000 µs",
+    ),
+    case(
+        "the same without label times",
+        inspected(lambda r: (in_order_of_class(r), files(r).label_timestamps.unlink())),
+        "box 1 at 150000 µs in labelled frame 0, by its first box at 100000 µs",
+    ),
+    case(
+        "boxes on another clock than their frames",
+        inspected(change_boxes(lambda b: np.add(b["t"], 10**9, out=b["t"]))),
+        "box 0 at 1000100000 µs in labelled frame 0, by timestamps_us.npy at 100000 µs",
+    ),
+    case(
         "frame indices out of order",
         inspected(change_array("objframe_idx_2_repr_idx", swap)),
         "labels that contradict each other",
@@ -228,7 +263,7 @@ CASES = [
     ),
     case(
         "labels half a window beside their frames",
-        inspected(change_array("label_timestamps", lambda a: a + 25_000)),
+        inspected(half_a_window_late),
         "labels at other times than their frames",
     ),
     case("frame times that step back", inspected(change_array("frame_timestamps", swap)), "do not ascend"),
@@ -347,3 +382,32 @@ def test_a_record_without_an_account_still_reads(tmp_path: Path, capsys: pytest.
     assert run("scripts/inspect_dataset.py", f"path={out}") in (0, 2)
     assert "boxes read" in capsys.readouterr().out
     assert preprocess_dataset(raw, out, config(align_t_ms=0))["val"][0].clock_us == 0
+
+
+@pytest.mark.parametrize("spoil", [lambda r: change_labels(r, objframe_idx_2_label_idx=np.arange(FRAMES)), no_events])
+def test_verify_and_the_reader_refuse_them_too(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    root = write_tiny_dataset(tmp_path, train=1)
+    cfg = config(sensor_hw=(128, 160), representation=RepresentationConfig(), downsample_by_factor_2=True)
+    spoil(root)
+    with pytest.raises(UserError, match="counts frames" if spoil is not no_events else "labelled frames without"):
+        verify_dataset(root, cfg)
+    if spoil is not no_events:
+        with pytest.raises(UserError, match="box 1 at 100000 µs in labelled frame 1"):
+            read_labels(files(root))
+
+
+@pytest.mark.parametrize("value", [np.nan, 0, -3])
+def test_boxes_without_numbers_or_size_are_left_out_and_told(
+    tmp_path: Path, value: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_tiny_dataset(tmp_path, train=1)
+    whole = EventSequence(files(root), (128, 160))
+    change_boxes(set_field("w", value, 4))(root)
+    found = EventSequence(files(root), (128, 160))
+    assert "1 of 48 boxes without, the first is box 4: left out" in caplog.text
+    assert np.diff(found.first_row).tolist() == [2, 2, 1, *[2] * (FRAMES - 3)]
+    kept = np.delete(np.arange(48), 4)
+    np.testing.assert_array_equal(found.rows.numpy(), whole.rows.numpy()[kept])
+    change_boxes(lambda boxes: boxes["w"].fill(value))(root)
+    with pytest.raises(UserError, match="48 of 48 boxes without"):
+        EventSequence(files(root), (128, 160))
