@@ -33,7 +33,7 @@ def begin(run: RunSettings, module: Module) -> Beginning:
     """Give a detector the weights that the run goes on or starts with.
 
     Raises:
-        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit, or was made with another
+        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with another
             optimiser or schedule.
     """
     check_groups((name for name, _ in module.mdl.named_parameters()), run.config["training"])
