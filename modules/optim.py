@@ -119,7 +119,7 @@ def build_optimizer(parameters: Weights, training: Mapping[str, Any]) -> torch.o
         training: the ``training`` section of the config.
 
     Raises:
-        UserError: a setting that cannot be, or a group without weights.
+        UserError: a setting that cannot be.
     """
     settings = OptimizerSettings.of(training)
     named = [("", weight) if isinstance(weight, torch.nn.Parameter) else weight for weight in parameters]
@@ -131,6 +131,27 @@ def build_optimizer(parameters: Weights, training: Mapping[str, Any]) -> torch.o
     return _KINDS[settings.kind](_grouped(named, settings), lr=rate, weight_decay=decay, fused=fused)
 
 
+def check_groups(names: Iterable[str], training: Mapping[str, Any]) -> None:
+    """Check that each group of ``training.optimizer.groups`` has weights.
+
+    Args:
+        names: of all weights.
+        training: the ``training`` section of the config.
+
+    Raises:
+        UserError: one has none.
+    """
+    names = list(names)
+    for prefix in OptimizerSettings.of(training).groups:
+        if not any(name.startswith(prefix) for name in names):
+            raise UserError(
+                expected="how names of weights begin: " + ", ".join(sorted({name.split(".")[0] for name in names})),
+                got=repr(prefix),
+                where="training.optimizer.groups",
+                fix="name a part of the network, or leave the group out",
+            )
+
+
 def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSettings) -> list[Any]:
     """All weights alike, or groups with rates of their own; the longest beginning that fits a name counts."""
     if not settings.groups:
@@ -138,15 +159,6 @@ def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSet
     members: dict[str, list[torch.nn.Parameter]] = {"": [], **{prefix: [] for prefix in settings.groups}}
     for name, weight in named:
         members[max((prefix for prefix in members if name.startswith(prefix)), key=len)].append(weight)
-    for prefix in settings.groups:
-        if not members[prefix]:
-            raise UserError(
-                expected="the beginning of a weight's name: "
-                + ", ".join(sorted({name.split(".")[0] for name, _ in named})),
-                got=repr(prefix),
-                where="training.optimizer.groups",
-                fix="name a part of the network, or leave the group out",
-            )
     rates = {"": {}, **settings.groups}
     return [
         {

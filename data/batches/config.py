@@ -24,6 +24,8 @@ _KEYS = {
     "use_label_every": "model.label.use_label_every",
     "on_bad_sequence": "training.on_bad_sequence",
     "seed": "reproduce.seed_everything",
+    "eval_ratio": "dataset.evaluation.ratio",
+    "num_stream_groups_eval": "dataset.evaluation.num_stream_groups",
 }
 """Where a user sets what is not a key of the dataset itself."""
 
@@ -68,7 +70,6 @@ class DataModuleConfig:
         only_load_end_labels: in training use only the label of the last frame of each sample.
         on_bad_sequence: what training does when frames cannot be read: stop with an error, or skip (the lane is empty
             for that chunk, counted and reported). Evaluation and labelling always stop.
-        only_load_labels: leave the frames away ([L, B, 0, 0, 0]); for re-tracking existing labels.
     """
 
     path: str
@@ -102,7 +103,6 @@ class DataModuleConfig:
     seed: int = 0
     on_bad_sequence: Literal["stop", "skip"] = "stop"
     only_load_end_labels: bool = False
-    only_load_labels: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))

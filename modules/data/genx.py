@@ -32,11 +32,12 @@ class DataModule(pl.LightningDataModule):
 
     Args:
         cfg: settings.
+        with_frames: False leaves the frames away ([L, B, 0, 0, 0]), for programs that look at labels only.
     """
 
-    def __init__(self, cfg: DataModuleConfig) -> None:
+    def __init__(self, cfg: DataModuleConfig, with_frames: bool = True) -> None:
         super().__init__()
-        self.cfg = cfg
+        self.cfg, self.with_frames = cfg, with_frames
         self._sequences: dict[str, list[EventSequence]] = {}
         self._start = (0, 0)
         self._handed_out: tuple[int, int] | None = None
@@ -135,7 +136,7 @@ class DataModule(pl.LightningDataModule):
             cfg.augmentation_stream if training else None,
             cfg.use_label_every if training else 1,
             cfg.only_load_end_labels and training,
-            cfg.only_load_labels,
+            not self.with_frames,
             cfg.on_bad_sequence == "skip" and training,
         )
 

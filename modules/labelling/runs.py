@@ -39,6 +39,7 @@ def provenance(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
         "confidence_threshold": float(config["model"]["postprocess"]["confidence_threshold"]),
         **{key: dataset[key] for key in kept},
         "lanes": int(config["batch_size"]["eval"]),
+        **({"from_zero": True} if dataset["evaluation"]["from_zero"] else {}),
     }
 
 

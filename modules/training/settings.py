@@ -162,7 +162,9 @@ def _training(config: Mapping[str, Any]) -> TrainingSettings:
         precision=_precision(str(training["precision"])),
         accumulate_grad_batches=whole(training["accumulate_grad_batches"], "training.accumulate_grad_batches"),
         gradient_clip_val=number(training["gradient_clip_val"], "training.gradient_clip_val"),
-        gradient_clip_algorithm="value",
+        gradient_clip_algorithm=choice(
+            training["gradient_clip_algorithm"], ("value", "norm"), "training.gradient_clip_algorithm"
+        ),
         ema_decay=check_decay(training["ema_decay"]),
         max_time=parse_duration(training["max_time"], "training.max_time"),
         on_bad_loss=check_on_bad_loss(training["on_bad_loss"]),

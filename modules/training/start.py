@@ -9,6 +9,7 @@ from pathlib import Path
 from modules.checkpoints.resume_points import KEY, is_finished
 from modules.checkpoints.start import check_schedule, resume_point, write_done
 from modules.detection import Module
+from modules.optim import check_groups
 from modules.training.averaging import check_averaging
 from modules.training.settings import RunSettings
 
@@ -32,8 +33,10 @@ def begin(run: RunSettings, module: Module) -> Beginning:
     """Give a detector the weights that the run goes on or starts with.
 
     Raises:
-        UserError: a checkpoint that does not fit, or was made with another optimiser or schedule.
+        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with another
+            optimiser or schedule.
     """
+    check_groups((name for name, _ in module.mdl.named_parameters()), run.config["training"])
     resume = resume_point(run.folder, run.checkpoint)
     if resume is None:
         if run.weight is not None:

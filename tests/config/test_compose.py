@@ -163,3 +163,30 @@ def test_new_dataset_needs_one_file_only(tmp_path: Path) -> None:
     cfg = compose("train", f"hydra.searchpath=[file://{tmp_path}]", "dataset=mine")
     assert cfg.model.head.num_classes == 3
     assert list(cfg.model.backbone.in_res_hw) == [224, 320]
+
+
+def test_a_model_brings_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe" / "rnndet-soft.yaml").write_text(
+        "# @package _global_\ntraining: {gradient_clip_algorithm: norm, learning_rate: 0.5}\n"
+    )
+    found = f"hydra.searchpath=[file://{tmp_path}]"
+    cfg = compose("train", found, "model=rnndet-soft", "training.learning_rate=0.1")
+    assert (cfg.training.gradient_clip_algorithm, cfg.training.learning_rate) == ("norm", 0.1)
+    assert compose("train", found).training.gradient_clip_algorithm == "value"
+
+
+def test_runs_are_named_by_the_size_of_their_model() -> None:
+    names = {
+        ("+experiment/gen1=tiny",): "rvt-t-gen1-bs8_iter400k",
+        ("dataset=gen4", "+experiment/gen4=small-deep"): "rvt-s-deep-gen4-bs24_iter400k",
+        ("model=rnndet-soft", "model.backbone.embed_dim=40"): "rvt-soft-d40-gen1-bs8_iter400k",
+        ("model=rnndet-resnet50", "training.max_steps=1500"): "timm-resnet50-gen1-bs8_iter1500",
+    }
+    assert {overrides: compose("train", *overrides).output.name for overrides in names} == names
+
+
+@pytest.mark.parametrize("preset", sorted(file.stem for file in (CONFIG_DIR / "debug").glob("*.yaml")))
+def test_debug_presets_have_a_folder_of_their_own(preset: str) -> None:
+    assert compose("train", f"+debug={preset}").output.name.startswith(f"debug-{preset}-")
+    assert preset in (CONFIG_DIR / "train.yaml").read_text()

@@ -11,8 +11,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from config.compose import compose
 from data.augmentation.config import AugmentationConfig
 from modules.data.genx import DataModule
+from modules.data.settings import data_module_config
 from tests.helpers.sampled_dataset import make_dataset, small_config
 from utils.errors import UserError
 
@@ -191,3 +193,18 @@ def test_loader_processes_end_with_the_program(root: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[2, 2]"
     assert "Error" not in done.stderr
+
+
+def test_what_is_streamed_and_learnt_from_can_be_set() -> None:
+    keys = {
+        "dataset.evaluation.ratio": ("eval_ratio", 0.5),
+        "dataset.evaluation.from_zero": ("eval_from_zero", True),
+        "dataset.evaluation.num_stream_groups": ("num_stream_groups_eval", 2),
+        "dataset.train.only_load_end_labels": ("only_load_end_labels", True),
+    }
+    usual, other = (
+        data_module_config(compose(o)) for o in ([], [f"{key}={value}" for key, (_, value) in keys.items()])
+    )
+    for name, value in keys.values():
+        assert getattr(usual, name) != value
+        assert getattr(other, name) == value

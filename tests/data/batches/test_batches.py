@@ -101,7 +101,7 @@ def test_halved_labels_and_pseudo_labels(tmp_path: Path) -> None:
 
 
 def test_only_labels_and_only_end_labels(dataset: Path) -> None:
-    batch = next(iter(DataModule(small_config(dataset, only_load_labels=True)).predict_dataloader()))
+    batch = next(iter(DataModule(small_config(dataset), with_frames=False).predict_dataloader()))
     assert batch["inputs"].data.shape == (4, 2, 0, 0, 0)
     module = DataModule(small_config(dataset, only_load_end_labels=True, train_sampling="random"))
     for batch in module.train_dataloader():

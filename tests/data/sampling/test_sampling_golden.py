@@ -93,10 +93,10 @@ def test_weights() -> None:
 @pytest.mark.parametrize(
     ("scenario", "changes"),
     [
-        ("val_B2_w0", {"only_load_labels": False}),
+        ("val_B2_w0", {}),
         ("val_B2_w2", {"num_stream_groups_eval": 2}),
         ("val_B2_w0_reverse", {"eval_reverse": True}),
-        ("val_B2_w0_reverse_off-2", {"eval_reverse": True, "tflip_offset": -2, "only_load_labels": False}),
+        ("val_B2_w0_reverse_off-2", {"eval_reverse": True, "tflip_offset": -2}),
         ("val_B2_w0_from_zero", {"eval_from_zero": True}),
         ("val_ratio_0.5_B2_w0", {"eval_ratio": 0.5}),
         ("test_B2_w0", {}),
@@ -107,7 +107,8 @@ def test_weights() -> None:
 )
 def test_streams_in_order(scenario: str, changes: dict[str, Any]) -> None:
     # Checksums of frames take most of the time: two scenarios check them.
-    module = DataModule(golden_config(**{"only_load_labels": True, **changes}))
+    with_frames = scenario in ("val_B2_w0", "val_B2_w0_reverse_off-2")
+    module = DataModule(golden_config(**changes), with_frames=with_frames)
     split, _, _ = scenario.partition("_")
     if split == "predict":
         loader = module.predict_dataloader()
@@ -124,7 +125,7 @@ def test_streams_in_order(scenario: str, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_predict_with_reversed_pass(workers: int) -> None:
     """The reference plays both directions in one loader; here they are two passes over the same samples."""
-    module = DataModule(golden_config(ratio=0.5, only_load_labels=True, num_stream_groups_eval=max(workers, 1)))
+    module = DataModule(golden_config(ratio=0.5, num_stream_groups_eval=max(workers, 1)), with_frames=False)
     ours = {}
     for reverse in (False, True):
         for batch in module.predict_dataloader(reverse=reverse):
