@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_class_ids, check_frame_size
-from modules.labelling.runs import SUMMARY, label, retrack
+from modules.label_runs import SUMMARY, label, retrack
 from modules.processes.shared_work import run_in_processes
 from modules.training.settings import run_settings
 from modules.training.trainer import build_trainer, set_seed_and_threads

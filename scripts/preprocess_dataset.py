@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
+from data.inspection.verify import verify_dataset
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
-from data.preprocessing.verify import verify_dataset
 from utils.commands.cli import hydra_entry
 from utils.settings import plain, settings_of
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from data.batches.config import DataModuleConfig
-from data.sequences.frame_reader import UnreadableFrames
+from data.payloads.frame_reader import UnreadableFrames
 from data.sequences.layout import SequencePaths, list_sequences
 from data.sequences.sequence import EventSequence
 from data.supervision.rules import evenly_spread, hide_by_file, hide_sequences, hide_weakly

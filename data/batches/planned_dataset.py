@@ -17,8 +17,8 @@ from data.batches.batch import Batch
 from data.batches.mixed_labels import SampleLabels, mix_labels
 from data.labels.batched_labels import BatchedLabels
 from data.payloads.base import Inputs
+from data.payloads.frame_reader import UnreadableFrames
 from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec, PartnerSpec
-from data.sequences.frame_reader import UnreadableFrames
 from data.sequences.sequence import EventSequence, LaneLabels
 from utils.boxes import Label
 from utils.errors import UserError

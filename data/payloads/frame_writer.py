@@ -9,7 +9,7 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
-from data.sequences.frame_reader import DATASET_NAME
+from data.payloads.frame_reader import DATASET_NAME
 
 Frames = npt.NDArray[Any]
 

@@ -16,7 +16,7 @@ from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.intensity import IntensityState, jitter, overlay
 from data.augmentation.state import AugmentationState
 from data.payloads.base import Payload
-from data.sequences.frame_reader import FrameReader
+from data.payloads.frame_reader import FrameReader
 
 Frames = npt.NDArray[Any]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.sequences.frame_reader import FrameReader
+from data.payloads.frame_reader import FrameReader
 from data.sequences.stored_labels import EV_DIR, LABEL_DIR, SequencePaths, StoredLabels, read_labels
 from data.sequences.writer import SequenceWriter, write_label_sequence
 from utils.errors import UserError

@@ -10,7 +10,7 @@ import hdf5plugin  # noqa: F401
 import numpy as np
 import pytest
 
-import data.sequences.frame_reader as frame_reader_module
+import data.payloads.frame_reader as frame_reader_module
 from data.sequences.layout import (
     FrameReader,
     SequencePaths,

@@ -14,10 +14,10 @@ import pytest
 
 from data.events.bbox import write_bbox_npy
 from data.events.formats.dat import write_dat
+from data.inspection.verify import verify_dataset
 from data.preprocessing import folder as folder_module
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import preprocess_dataset
-from data.preprocessing.verify import verify_dataset
 from data.sequences.writer import SequenceWriter
 from tests.helpers.bad_inputs import BadInput, check, command
 from tests.helpers.recordings.raw_recordings import HW, boxes_at, config, content, events_of, every_ms, make_raw

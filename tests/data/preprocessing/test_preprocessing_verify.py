@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.events.bbox import write_bbox_npy
+from data.inspection.verify import verify_dataset
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.folder import exclusive
 from data.preprocessing.manifest import MANIFEST, OLDER_SETTINGS
-from data.preprocessing.verify import verify_dataset
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import RECORD_FILE, files_below
 from tests.helpers.golden_files import golden_dataset

@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from data.inspection.verify import verify_dataset
 from data.preprocessing.dataset import preprocess_dataset
-from data.preprocessing.verify import verify_dataset
 from data.sequences.record import file_sum, read_record
 from data.sequences.writer import SequenceWriter
 from tests.helpers.recordings.raw_recordings import config, content, make_raw

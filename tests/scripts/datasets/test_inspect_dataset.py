@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from data.events.bbox import write_bbox_npy
 from data.inspection.config import Expectation
 from data.inspection.dataset import inspect_dataset
+from data.inspection.verify import verify_dataset
 from data.preprocessing.config import RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
-from data.preprocessing.verify import verify_dataset
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.sequence import EventSequence
 from tests.helpers.bad_inputs import BadInput, check, command, content, time_limit
