@@ -171,6 +171,19 @@ def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSet
     ]
 
 
+class OneCycle(OneCycleLR):
+    """torch's cycle, whose last rate stays when the steps go on; torch's own falls below zero, and then fails."""
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """Rates of the step, or of the last step of the cycle."""
+        step = self.last_epoch
+        self.last_epoch = min(step, self.total_steps - 1)
+        try:
+            return super().get_lr()
+        finally:
+            self.last_epoch = step
+
+
 def build_scheduler(optimizer: torch.optim.Optimizer, training: Mapping[str, Any]) -> LRScheduler:
     """The schedule of ``training.lr_scheduler``, one value per step.
 
@@ -184,11 +197,14 @@ def build_scheduler(optimizer: torch.optim.Optimizer, training: Mapping[str, Any
     settings = ScheduleSettings.of(training)
     if settings.kind != "onecycle":
         return LambdaLR(optimizer, lambda step: settings.pace(step))
-    return OneCycleLR(
+    total = max(int(settings.total_steps), 2)
+    # A warm-up of exactly one step would have no length, by which torch divides; so it is a breath longer.
+    warm_up = float(settings.pct_start) * (1 + 1e-9 * (settings.pct_start * total == 1))
+    return OneCycle(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=max(int(settings.total_steps), 2),
-        pct_start=float(settings.pct_start),
+        total_steps=total,
+        pct_start=warm_up,
         anneal_strategy="linear",
         cycle_momentum=False,
         div_factor=float(settings.div_factor),

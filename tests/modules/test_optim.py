@@ -94,3 +94,15 @@ def test_what_is_shipped() -> None:
     training = compose(["+training.optimizer.groups.backbone.learning_rate=0.1"])["training"]
     assert OptimizerSettings.of(training).groups == {"backbone": {"learning_rate": 0.1}}
     assert ScheduleSettings.of(training).kind == "onecycle"
+
+
+def test_after_the_cycle_the_last_rate_stays() -> None:
+    seen = [rate for (rate,) in rates({"total_steps": 60})]
+    assert min(seen) == seen[59] == pytest.approx(0.01 / 100)
+    assert set(seen[59:]) == {seen[59]}
+
+
+def test_a_warm_up_of_one_step() -> None:
+    (first,), (second,), *_ = rates({"pct_start": 0.01})
+    assert first == pytest.approx(0.01 / 20)
+    assert 0.0098 < second <= 0.01
