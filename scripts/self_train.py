@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from config.resolvers import register_resolvers
 from scripts.rounds.picture import save_picture
 from scripts.rounds.plan import RoundsPlan, build_plan
-from scripts.rounds.settings import check_commands, check_settings, experiment_settings
+from scripts.rounds.settings import as_begun, check_commands, check_settings, experiment_settings
 from scripts.rounds.stopping import guarded
 from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
@@ -84,6 +84,7 @@ def main(cfg: DictConfig) -> None:
     settings = plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "model"]))
     settings |= {"model": model} if model else {}
     root = Path(settings["root"])
+    settings = as_begun(root, settings)
     plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model)
     check_commands(plan.steps, root)
     machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results

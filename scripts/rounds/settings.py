@@ -127,6 +127,18 @@ def experiment_settings(config: Mapping[str, Any]) -> ExperimentSettings:
     )
 
 
+def as_begun(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose students have the model that the folder was begun with, where they ask for none of their own.
+
+    Folders of the first release name one; since then, no name means the teacher's with soft anchors.
+    """
+    path, own = root / SETTINGS, settings["self_training"]
+    if own["model"] is not None or not path.exists():
+        return settings
+    before = json.loads(path.read_text(encoding="utf-8")).get("self_training", {})
+    return {**settings, "self_training": {**own, "model": before.get("model")}}
+
+
 def check_settings(root: Path, settings: Mapping[str, object]) -> None:
     """Refuse to mix two experiments in one folder; remember the settings of a new one.
 
