@@ -10,15 +10,14 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from data.events.problems import bad_value, no_events
 from data.events.recording import Recording, recording_name
 from data.events.report import RecordingReport
+from data.events.tidy import ASTRAY_US, BEGINNING, FOLLOWING, MANY, tidy
 from data.events.types import Events
 from utils.errors import UserError
 
@@ -34,21 +33,8 @@ MOST_BACK = 0.5
 """With more events than this share behind the running maximum, the events are not in order and the file is refused."""
 
 _CACHED = 4
-_BEGINNING = np.iinfo(np.int64).min
 _LARGEST = 1 << 16
 _KEPT, _BACK, _STEP, _OUTSIDE, _FIRST_OUTSIDE, _FIRST_BACK, _MAX_X, _MAX_Y, _LATEST, _ASTRAY, _FAR, _ON = range(12)
-
-ASTRAY_US = 1_000_000
-"""An event this far ahead of those before and behind it is astray if there are few such in a row: it is left out."""
-
-END_ASTRAY_US = 60_000_000
-"""The same at either end of a recording, where it can be compared with one side only."""
-
-_FOLLOWING = 8
-"""Events that are looked at behind one that may be astray; the greater part of them decides."""
-
-_MANY = 1000
-"""So many events have both polarities and more than one time."""
 
 
 class ChunkSource(ABC):
@@ -99,7 +85,7 @@ class ChunkedRecording(Recording):
         self._source = source
         self._cache: OrderedDict[int, Events] = OrderedDict()
         self._limit = source.hw or sensor_hw or (_LARGEST, _LARGEST)
-        self._latest = np.full(source.num_chunks, _BEGINNING, dtype=np.int64)
+        self._latest = np.full(source.num_chunks, BEGINNING, dtype=np.int64)
         """Largest time up to the end of each piece, ascending: the index of time for the whole file."""
         pieces = self._scan()
         sums = pieces.sum(axis=0)
@@ -110,8 +96,8 @@ class ChunkedRecording(Recording):
         self.height, self.width = source.hw or sensor_hw or (int(largest[0]), int(largest[1]))
         first = next(index for index in range(source.num_chunks) if pieces[index, _KEPT])
         self.t_first_us, self.t_last_us = int(self._events(first).t[0]), int(self._latest[-1])
-        one_sided = self.num_events >= _MANY and int(sums[_ON]) in (0, self.num_events)
-        if self.num_events >= _MANY and self.t_first_us == self.t_last_us:
+        one_sided = self.num_events >= MANY and int(sums[_ON]) in (0, self.num_events)
+        if self.num_events >= MANY and self.t_first_us == self.t_last_us:
             raise bad_value(
                 source.path,
                 "times that go on",
@@ -131,10 +117,10 @@ class ChunkedRecording(Recording):
             log.warning("%s: %s", source.path, line)
 
     def _scan(self) -> npt.NDArray[np.int64]:
-        """Decode all once; statistics of each piece [pieces, 12], see ``_tidy``."""
+        """Decode all once; statistics of each piece [pieces, 12], see ``tidy``."""
         pieces = np.zeros((self._source.num_chunks, 12), dtype=np.int64)
         for index in range(self._source.num_chunks):
-            before = self._latest[index - 1] if index else _BEGINNING
+            before = self._latest[index - 1] if index else BEGINNING
             events, pieces[index] = self._decode(index, before)
             self._latest[index] = pieces[index, _LATEST]
             self._remember(index, events)
@@ -169,24 +155,24 @@ class ChunkedRecording(Recording):
     def _decode(self, index: int, before: int) -> tuple[Events, npt.NDArray[np.int64]]:
         raw = self._source.chunk(index)
         statistics = np.zeros(12, dtype=np.int64)
-        _tidy(raw.t, raw.x, raw.y, raw.p, *self._limit, before, self._after(index, raw, before), statistics)
+        tidy(raw.t, raw.x, raw.y, raw.p, *self._limit, before, self._after(index, raw, before), statistics)
         return raw.slice(0, int(statistics[_KEPT])), statistics
 
     def _after(self, index: int, raw: Events, before: int) -> npt.NDArray[np.int64]:
         """Times of the first events of the next piece, if this one ends with a step that they must explain."""
-        tail = raw.t[-_FOLLOWING - 1 :]
-        if len(raw) <= _FOLLOWING and before != _BEGINNING:
+        tail = raw.t[-FOLLOWING - 1 :]
+        if len(raw) <= FOLLOWING and before != BEGINNING:
             tail = np.append(before, tail)
         if index + 1 == self._source.num_chunks or int(np.diff(tail).max(initial=0)) <= ASTRAY_US:
             return np.zeros(0, dtype=np.int64)
-        return self._source.chunk(index + 1).t[:_FOLLOWING]
+        return self._source.chunk(index + 1).t[:FOLLOWING]
 
     def _events(self, index: int) -> Events:
         """Events of one piece, in order and inside the sensor; the last few pieces are kept."""
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]
-        events, _ = self._decode(index, self._latest[index - 1] if index else _BEGINNING)
+        events, _ = self._decode(index, self._latest[index - 1] if index else BEGINNING)
         self._remember(index, events)
         return events
 
@@ -216,75 +202,3 @@ def concatenate(parts: list[Events]) -> Events:
         return Events.empty()
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "x", "y", "p")}
     return Events(**columns)
-
-
-@njit(cache=True, nogil=True)
-def _astray(t: npt.NDArray[Any], i: int, after: npt.NDArray[Any], latest: int, many: bool) -> int:
-    """How far event ``i`` lies from its neighbours if it is astray, else 0; it is far ahead of ``latest``, or first.
-
-    ``many``: there were enough events before to say that a last one is alone.
-    """
-    ahead = behind = seen = 0
-    earliest = last = t[i]
-    for k in range(i + 1, i + 1 + _FOLLOWING):
-        if k >= t.size + after.size:
-            break
-        other = t[k] if k < t.size else after[k - t.size]
-        earliest, last = (min(earliest, other), max(last, other)) if seen else (other, other)
-        seen += 1
-        ahead += t[i] - other > ASTRAY_US
-        behind += other - t[i] > END_ASTRAY_US
-    if 2 * ahead > seen:
-        return t[i] - earliest
-    if latest == _BEGINNING:  # the first event of all, long before others that are together
-        return earliest - t[i] if seen == _FOLLOWING and behind == seen and last - earliest < ASTRAY_US else 0
-    alone = seen == 0 and many and t[i] - latest > END_ASTRAY_US
-    return t[i] - latest if alone else 0
-
-
-@njit(cache=True, nogil=True)
-def _tidy(
-    t: npt.NDArray[Any],
-    x: npt.NDArray[Any],
-    y: npt.NDArray[Any],
-    p: npt.NDArray[Any],
-    height: int,
-    width: int,
-    latest: int,
-    after: npt.NDArray[Any],
-    statistics: npt.NDArray[Any],
-) -> None:
-    """In place: leave out events outside the sensor or astray, raise times to the running maximum from ``latest`` on.
-
-    ``after`` holds the first times of the next piece, or nothing. ``statistics``, int64 [12], receives: events kept,
-    events moved in time, the farthest move, events outside, index of the first outside, index of the first moved,
-    largest x and y, running maximum at the end, events astray, the farthest of them, events that are ON.
-    """
-    kept = back = step = outside = max_x = max_y = astray = far = on = 0
-    first_outside = first_back = -1
-    later = latest != _BEGINNING
-    for i in range(t.size):
-        if x[i] >= width or y[i] >= height:
-            if outside == 0:
-                first_outside = i
-            outside += 1
-            continue
-        time = t[i]
-        if latest == _BEGINNING or time - latest > ASTRAY_US:
-            distance = _astray(t, i, after, latest, later or kept >= _MANY)
-            if distance:
-                astray += 1
-                far = max(far, distance)
-                continue
-        if time < latest:
-            if back == 0:
-                first_back = i
-            back += 1
-            step = max(step, latest - time)
-            time = latest
-        latest = time
-        max_x, max_y = max(max_x, np.int64(x[i])), max(max_y, np.int64(y[i]))
-        t[kept], x[kept], y[kept], p[kept] = time, x[i], y[i], p[i]
-        on += p[i]
-        kept += 1
-    statistics[:] = (kept, back, step, outside, first_outside, first_back, max_x, max_y, latest, astray, far, on)
