@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_data
-from modules.evaluation.table import figures_table
+from modules.tasks import task_of
 from modules.training.settings import run_settings
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
@@ -47,7 +47,7 @@ def main(cfg: DictConfig) -> None:
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
     if trainer.is_global_zero:
         split = "test" if test else "val"
-        print(figures_table(figures, list(cfg.dataset.classes), f"{cfg.dataset.name}, {split} split"))  # noqa: T201
+        print(task_of(run.config).table(figures, list(cfg.dataset.classes), f"{cfg.dataset.name}, {split} split"))  # noqa: T201
         if cfg.save_json is not None:
             write_json(cfg.save_json, {"checkpoint": str(cfg.checkpoint), "split": split, "figures": figures})
 

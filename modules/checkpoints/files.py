@@ -17,11 +17,11 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from utils.atomic import atomic_path
 from utils.commands.run_lock import folder_error
 from utils.errors import UserError
+from utils.evaluation.coco import METRICS
 from utils.settings import choice, whole
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
-FIGURES = ("AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class Retention:
         every_n_steps: optimiser steps between two saves of ``last.ckpt``.
         keep_last: newest resume points that are kept: ``last.ckpt``, ``last-1.ckpt``, ...
         keep_best: whether ``best.ckpt`` follows the highest figure on val.
-        monitor: that figure.
+        monitor: that figure; None = the first of ``figures``.
         keep_every_n_steps: optimiser steps between two checkpoints that are kept for good; 0 keeps none.
+        figures: those that there are on val, higher ones better.
+        shown: those of the last validation that a finished run tells.
 
     Raises:
         UserError: a count out of range, or an unknown figure.
@@ -42,13 +44,16 @@ class Retention:
     every_n_steps: int = 2000
     keep_last: int = 2
     keep_best: bool = True
-    monitor: str = "AP"
+    monitor: str | None = None
     keep_every_n_steps: int = 0
+    figures: tuple[str, ...] = METRICS
+    shown: tuple[str, ...] = METRICS[:2]
 
     def __post_init__(self) -> None:
         for name, least in (("every_n_steps", 1), ("keep_last", 1), ("keep_every_n_steps", 0)):
             whole(getattr(self, name), f"checkpointing.{name}", least)
-        choice(self.monitor, FIGURES, "checkpointing.monitor")
+        if self.monitor is not None:
+            choice(self.monitor, self.figures, "checkpointing.monitor")
 
 
 def step_name(step: int) -> str:

@@ -34,10 +34,6 @@ KEY = "resume"
 """Where a checkpoint keeps what is described above."""
 
 
-FIGURES_AT_THE_END = ("AP", "AP_50")
-"""Figures of the last validation that a run ends with."""
-
-
 def is_finished(state: dict[str, Any], max_steps: int) -> bool:
     """Whether a checkpoint holds all steps, the last validation included."""
     missing = state.get(KEY, {}).get("stage") == "trained"
@@ -191,9 +187,8 @@ class ResumePoints(Callback):
         stepped = not trainer.fit_loop._should_accumulate()
         if validated:
             metrics = trainer.callback_metrics
-            self.figures = {
-                f"val/{name}": float(metrics[f"val/{name}"]) for name in FIGURES_AT_THE_END if f"val/{name}" in metrics
-            }
+            shown = [f"val/{name}" for name in self.retention.shown]
+            self.figures = {name: float(metrics[name]) for name in shown if name in metrics}
             self._save_best(trainer)
         to_archive = stepped and archive > 0 and step % archive == 0
         due = stepped and (step % self.retention.every_n_steps == 0 or step >= trainer.max_steps)
@@ -211,7 +206,7 @@ class ResumePoints(Callback):
             self.save_last(trainer)
 
     def _save_best(self, trainer: pl.Trainer) -> None:
-        value = trainer.callback_metrics.get(f"val/{self.retention.monitor}")
+        value = trainer.callback_metrics.get(f"val/{self.retention.monitor or self.retention.figures[0]}")
         if not self.retention.keep_best or value is None or not bool(torch.isfinite(value)):
             return
         if self._best is None or float(value) > self._best:

@@ -16,6 +16,7 @@ from modules.checkpoints.start import Limits, RunFolder
 from modules.logs.loggers import LoggerSettings, logger_settings
 from modules.optim import OptimizerSettings, ScheduleSettings
 from modules.processes.hardware import HardwareSettings, hardware_settings
+from modules.tasks import task_of
 from modules.training.averaging import check_decay
 from modules.training.batch_size_search import KEY, BatchSizeRange
 from modules.training.stopping import parse_duration
@@ -125,7 +126,7 @@ def run_settings(config: dict[str, Any]) -> RunSettings:
         UserError: a value that cannot be, with the name of its key.
     """
     output, shown, checkpoint = config["output"], section(config, "logging"), config["checkpoint"]
-    scratch = output["scratch"]
+    scratch, task = output["scratch"], task_of(config)
     return RunSettings(
         config=config,
         training=_training(config),
@@ -141,7 +142,7 @@ def run_settings(config: dict[str, Any]) -> RunSettings:
         logger=logger_settings(config),
         random=settings_of(RandomSettings, config, "reproduce"),
         folder=RunFolder(Path(output["dir"]), None if scratch is None else Path(scratch)),
-        retention=settings_of(Retention, config, "checkpointing"),
+        retention=settings_of(Retention, config, "checkpointing", figures=task.figures, shown=task.shown),
         checkpoint=None if checkpoint is None else Path(str(checkpoint)),
         weight=config["weight"],
         weight_strict=bool(config["weight_strict"]),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from modules.data.genx import DataModule
-from modules.data.settings import data_module_config
 from modules.detection import Module
+from modules.tasks import task_of
 from modules.weights.pretrained import start_from_pretrained
 from utils.errors import UserError
 from utils.settings import plain
@@ -33,7 +33,7 @@ def fetch_data_module(config: Mapping[str, Any]) -> DataModule:
             where=f"dataset.path={path}",
             fix="download or make the dataset, or give its place: dataset.path=FOLDER",
         )
-    return DataModule(data_module_config(settings))
+    return task_of(settings).data(settings)
 
 
 def fetch_model_module(config: Mapping[str, Any]) -> Module:
@@ -43,7 +43,7 @@ def fetch_model_module(config: Mapping[str, Any]) -> Module:
         UserError: a setting that the network cannot have.
     """
     settings = with_head_thresholds(plain(config))
-    module = Module(settings)
+    module = task_of(settings).module(settings)
     start_from_pretrained(module.mdl, module.config)
     log.info("%s: %s", settings["model"]["name"], module.mdl.size_in_words())
     return module

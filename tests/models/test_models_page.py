@@ -20,7 +20,7 @@ PAPERS = {"tiny": "4.4", "small": "9.9", "base": "18.5"}
 PRESETS = [
     (dataset, file.stem)
     for dataset in ("gen1", "gen4")
-    for file in sorted((CONFIG_DIR / "experiment" / dataset).glob("*.yaml"))
+    for file in sorted((CONFIG_DIR / "experiment" / dataset).glob("[!_]*.yaml"))
 ]
 
 

@@ -118,7 +118,7 @@ def test_as_many_processes_as_were_started(
     ("override", "told"),
     [
         ("hardware.num_processes=0", "a whole number from 1"),
-        ("hardware.ddp.gradient_compression=zip", "fp16 or bf16 or powersgd"),
+        ("hardware.ddp.gradient_compression=zip", "fp16, bf16 or powersgd"),
         ("hardware.dist_backend=mpi", "nccl or gloo"),
     ],
 )

@@ -1,0 +1,66 @@
+"""What models are for: which modules carry a task out, and by which figures it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.registry import spec_of_section
+from modules.data.genx import DataModule
+from modules.data.settings import data_module_config
+from modules.detection import Module
+from modules.evaluation.table import figures_table
+from utils.errors import UserError
+from utils.evaluation.coco import METRICS
+
+Config = Mapping[str, Any]
+"""The composed configuration as plain containers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task of models.
+
+    Args:
+        module: from the configuration to the LightningModule, with fresh weights.
+        data: from the configuration to the LightningDataModule.
+        figures: of a validation, by which ``best.ckpt`` may be chosen, the usual one first; higher ones are better.
+        shown: those told at the end of a training, which ``done.json`` holds.
+        table: an evaluation as text: figures by name, names of the classes, title.
+    """
+
+    module: Callable[[dict[str, Any]], Any]
+    data: Callable[[dict[str, Any]], Any]
+    figures: tuple[str, ...]
+    shown: tuple[str, ...]
+    table: Callable[[Mapping[str, float], Sequence[str], str], str]
+
+
+TASKS = {
+    "detection": Task(
+        module=Module,
+        data=lambda config: DataModule(data_module_config(config)),
+        figures=METRICS,
+        shown=METRICS[:2],
+        table=figures_table,
+    ),
+}
+"""By the name that ``ModelSpec.task`` gives."""
+
+
+def task_of(config: Config) -> Task:
+    """The task of a configuration's model.
+
+    Raises:
+        UserError: an unknown family, or one whose task nobody carries out.
+    """
+    spec = spec_of_section(config["model"])
+    if spec.task not in TASKS:
+        raise UserError(
+            expected=f"a model for {' or '.join(TASKS)}",
+            got=f"'{spec.family}', which is for '{spec.task}'",
+            where="model.family",
+            fix="choose another model",
+        )
+    return TASKS[spec.task]

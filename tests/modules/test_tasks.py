@@ -1,0 +1,38 @@
+"""What a task decides: the figures that may select a checkpoint and are told, the modules, the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from config.compose import compose
+from models.registry import spec_of
+from modules.detection import Module
+from modules.tasks import TASKS, task_of
+from modules.training.settings import run_settings
+from utils.errors import UserError
+
+
+def test_detection() -> None:
+    config = compose(["dataset=synthetic", "+experiment/synthetic=demo"], "train")
+    task = task_of(config)
+    assert isinstance(task.module(config), Module)
+    assert run_settings(config).retention.figures == ("AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L")
+    assert "AP_50" in task.table({"AP": 0.5, "AP_50": 0.75}, ["car"], "title")
+
+
+def test_another_task_has_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "detection", replace(TASKS["detection"], figures=("PSNR", "SSIM"), shown=("PSNR",)))
+    chosen = ["dataset=synthetic", "+experiment/synthetic=demo", "checkpointing.monitor=SSIM"]
+    retention = run_settings(compose(chosen, "train")).retention
+    assert (retention.monitor, retention.shown) == ("SSIM", ("PSNR",))
+    with pytest.raises(UserError, match="PSNR or SSIM"):
+        run_settings(compose([*chosen[:-1], "checkpointing.monitor=AP"], "train"))
+
+
+def test_a_task_that_nobody_carries_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modules.tasks.spec_of_section", lambda model: replace(spec_of("rnndet"), task="juggling"))
+    with pytest.raises(UserError, match="a model for detection") as mistake:
+        task_of(compose(["dataset=synthetic"], "train"))
+    assert mistake.value.where == "model.family"
