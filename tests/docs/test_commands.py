@@ -17,7 +17,7 @@ ARGPARSE = (
     "scripts/export_onnx.py",
     "scripts/convert_checkpoint.py",
     "scripts/ablation/",
-    "scripts/draw_house.py",
+    "scripts/drawings/house.py",
     "scripts/benchmark/",
     "scripts/soak/",
 )

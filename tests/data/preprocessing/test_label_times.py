@@ -19,7 +19,7 @@ from data.preprocessing.manifest import MANIFEST
 from data.preprocessing.sequence import count_off, join_frames, plan_sequence, preprocess_recording
 from data.sequences.account import OFF_GRID, account_of, loss_warning
 from data.sequences.layout import SequencePaths, read_labels
-from scripts.label_times import cases, picture, planned
+from scripts.drawings.label_times import cases, picture, planned
 from tests.helpers.commands import REPOSITORY
 from tests.helpers.recordings.raw_recordings import boxes_at, config, events_of, every_ms, make_raw
 from utils.boxes import IGNORE_LABEL

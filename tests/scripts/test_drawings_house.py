@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import pytest
 
-from scripts.house.imports import circles, levels, read_house, room_of
-from scripts.house.picture import STAIRS
+from scripts.drawings.imports import circles, levels, read_house, room_of
+from scripts.drawings.picture import STAIRS
 from tests.helpers.commands import REPOSITORY, run
 
 
 def test_the_picture_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "house.png"
-    assert run("scripts/draw_house.py", "--output", str(picture)) == 0
+    assert run("scripts/drawings/house.py", "--output", str(picture)) == 0
     listed = capsys.readouterr().out
     for room in ("commands.train", "data.sequences", "models.layers", "modules.training", "utils.errors"):
         assert room in listed

@@ -1,4 +1,4 @@
-"""Draw what each rule of ``label_times`` makes of label times: ``python scripts/label_times.py PICTURE.svg``."""
+"""Draw what each rule of ``label_times`` makes of label times: ``python scripts/drawings/label_times.py PICTURE.svg``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import numpy.typing as npt

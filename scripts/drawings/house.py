@@ -1,4 +1,4 @@
-"""The house in one picture, drawn from its imports: ``python scripts/draw_house.py --help``."""
+"""The house in one picture, drawn from its imports: ``python scripts/drawings/house.py --help``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from scripts.house.imports import circles, read_house
-from scripts.house.picture import draw
+from scripts.drawings.imports import circles, read_house
+from scripts.drawings.picture import draw
 from utils.commands.cli import run_command
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.house.imports import COMMANDS, House, levels, room_of
+from scripts.drawings.imports import COMMANDS, House, levels, room_of
 from utils.atomic import atomic_path
 
 if TYPE_CHECKING:

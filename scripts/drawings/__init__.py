@@ -1,0 +1,1 @@
+"""Pictures of pages: the house, and the rules for label times."""

@@ -1,1 +1,0 @@
-"""The house drawn from its imports."""
