@@ -9,7 +9,7 @@ from typing import Any
 
 from data.inspection.config import Expectation
 from data.inspection.sequence import inspect_sequence
-from data.preprocessing.config import PreprocessConfig
+from data.preprocessing.config import OF_OTHER_TIMES, PreprocessConfig
 from data.preprocessing.manifest import MANIFEST, manifest_text, read_manifest, sequence_folders
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS
@@ -101,7 +101,8 @@ def _is_link_of_split(out_path: Path, name: str) -> bool:
 def _manifest_problems(out_path: Path, manifest: dict[str, Any], cfg: PreprocessConfig) -> Iterator[str]:
     if (out_path / MANIFEST).read_text(encoding="utf-8") != manifest_text(manifest):
         yield f"{MANIFEST}: changed since it was written"
-    settings, wanted = manifest.get("settings", {}), cfg.settings()
+    settings = manifest.get("settings", {})
+    wanted = {key: value for key, value in cfg.settings().items() if key in settings or key not in OF_OTHER_TIMES}
     for difference in differences({key: settings.get(key) for key in wanted}, wanted):
         yield f"setting {difference} in {MANIFEST}"
     for split, entry in manifest.get("splits", {}).items():

@@ -43,6 +43,10 @@ class RepresentationConfig:
         return representation
 
 
+OF_OTHER_TIMES = ("label_times", "label_tolerance_ms")
+"""Keys that a dataset's record of itself leaves out where times are the published ones; in the first release all were."""
+
+
 @dataclass(frozen=True)
 class PreprocessConfig:
     """From raw recordings to the dataset layout (RVT's preprocessing).
@@ -118,7 +122,8 @@ class PreprocessConfig:
         if self.num_raw_classes is None:
             values["num_raw_classes"] = classes
         if self.published_times:
-            del values["label_times"], values["label_tolerance_ms"]
+            for key in OF_OTHER_TIMES:
+                del values[key]
         values["representation"]["name"] = self.representation.build().name
         return values
 

@@ -1,4 +1,4 @@
-"""Draw what each rule of ``label_times`` makes of label times: ``python scripts/drawings/label_times.py PICTURE.svg``."""
+"""Draw what each rule of ``label_times`` keeps: ``python scripts/drawings/label_times.py PICTURE.svg``."""
 
 from __future__ import annotations
 

@@ -12,11 +12,13 @@ import torch
 
 from modules.live.streaming_detector import StreamingDetector
 from scripts.rounds.plan import SOFT, build_plan
+from scripts.rounds.settings import experiment_settings
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
 from tests.scripts.rounds.test_self_train import ROUNDS, WEAK
 from utils.commands.cli import CONFIG_DIR
+from utils.settings import plain
 
 MODEL = ("model=rnndet-resnet50", "model.backbone.timm_name=resnet10t", "model.backbone.embed_dim=8")
 """The files' network is too large for a test; this one is of its kind."""
@@ -77,7 +79,9 @@ def test_every_command_of_the_rounds_has_the_network_of_its_checkpoint(tmp_path:
     for own, students in ((None, (*model, SOFT)), ("rnndet-swin", ("model=rnndet-swin", model[1]))):
         overrides = [*ROUNDS, *more, f"self_training.model={own or 'null'}"]
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            plan = build_plan(hydra.compose("self_train", overrides=overrides), Path(), model)
+            cfg = hydra.compose("self_train", overrides=overrides)
+        settings = experiment_settings(plain({key: cfg[key] for key in cfg if key != "model"}))
+        plan = build_plan(settings, Path(), model)
         for step in plan.steps:
             chosen = tuple(text for text in step.command if text.startswith(("model=", "model.backbone", SOFT)))
             if Path(step.command[1]).name in ("train.py", "predict.py", "val.py", "val_dst.py"):
