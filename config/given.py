@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ def _hydra_overrides() -> list[str]:
 def _set_by_files(section: str, group: str, files: Sequence[Any], text: str) -> list[str]:
     """Keys below a section that the files of another group set, whatever their value."""
     try:
-        chosen = [hydra.compose(f"{group}/{file}", _hydra_overrides()) for file in files if file is not None]
+        chosen = [_composed(f"{group}/{file}", _hydra_overrides()) for file in files if file is not None]
     except HydraException:  # a file that chooses those of other groups is whole only within the command's own
         others = [other for other in HydraConfig.get().overrides.task if other != text]
         return _differing(section, others, [*others, text])
@@ -91,7 +92,7 @@ def _set_by_files(section: str, group: str, files: Sequence[Any], text: str) -> 
 def _differing(section: str, before: Sequence[str], now: Sequence[str]) -> list[str]:
     """Keys below a section whose values differ between two lists of overrides of the command."""
     values, others = (
-        dict(leaves(OmegaConf.to_container(hydra.compose(_command(), [*_hydra_overrides(), *texts])[section]), section))
+        dict(leaves(OmegaConf.to_container(_composed(_command(), [*_hydra_overrides(), *texts])[section]), section))
         for texts in (now, before)
     )
     return [name for name, value in values.items() if name not in others or others[name] != value]
@@ -101,3 +102,14 @@ def _command() -> str:
     name = HydraConfig.get().job.config_name
     assert name is not None, "commands have a primary config"
     return name
+
+
+def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
+    """A configuration, to be read only."""
+    places = GlobalHydra.instance().config_loader().get_search_path().get_path()
+    return _compose(tuple(str(place) for place in places), name, tuple(overrides))
+
+
+@functools.lru_cache(maxsize=64)
+def _compose(places: tuple[str, ...], name: str, overrides: tuple[str, ...]) -> DictConfig:
+    return hydra.compose(name, list(overrides))

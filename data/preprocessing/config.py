@@ -44,7 +44,7 @@ class RepresentationConfig:
 
 
 OF_OTHER_TIMES = ("label_times", "label_tolerance_ms")
-"""Keys that a dataset's record of itself leaves out where times are the published ones; in the first release all were."""
+"""Keys that a record leaves out where times are the published ones; in the first release all were."""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def check_commands(steps: Iterable[Step], root: Path) -> None:
     """Compose the commands of an experiment, so that none fails by its settings after others have run for hours.
 
     Args:
-        steps: those of programs without a config are left out.
+        steps: those that are done, and those of programs without a config, are left out.
         root: folder of the experiment; commands that differ in what lies there only are composed once.
 
     Raises:
@@ -178,8 +178,8 @@ def check_commands(steps: Iterable[Step], root: Path) -> None:
     seen: set[tuple[str, ...]] = set()
     for step in steps:
         name, overrides = Path(step.command[1]).stem, step.command[2:]
-        kind = (name, *(text for text in overrides if str(root) not in text))
-        if name not in _COMPOSED or kind in seen:
+        kind = (name, *(text for text in overrides if str(root) not in text and not text.startswith(_CHECKED)))
+        if name not in _COMPOSED or kind in seen or step.result.exists():
             continue
         seen.add(kind)
         config = compose(overrides, name)
@@ -189,3 +189,5 @@ def check_commands(steps: Iterable[Step], root: Path) -> None:
 
 
 _COMPOSED = ("train", "predict", "val", "val_dst")
+_CHECKED = ("training.max_steps=", "training.learning_rate=", "use_test_set=")
+"""Overrides by which commands of one kind differ, of settings that are checked by themselves."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.chunked import CHUNK, ChunkSource
-from data.events.formats.polarity import PolarityCodes
+from data.events.polarity import PolarityCodes
 from data.events.problems import bad_value
 from data.events.types import Events
 

@@ -9,7 +9,7 @@ import numpy as np
 from data.events.formats import csv_kernels as kernels
 from data.events.formats.columns import ColumnSource
 from data.events.formats.csv_dialect import Dialect, read_dialect
-from data.events.formats.polarity import PolarityCodes
+from data.events.polarity import PolarityCodes
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
 from data.events.types import Events
