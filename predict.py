@@ -43,7 +43,7 @@ def main(cfg: DictConfig) -> None:
             where=f"checkpoint={cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
-    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND))
+    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     config = plain(cfg)
     run = run_settings(config)
     trainer = build_trainer(run, training=False)

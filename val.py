@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
-    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND))
+    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
     set_seed_and_threads(run)

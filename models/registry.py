@@ -86,13 +86,20 @@ def spec_of(family: object) -> ModelSpec:
         UserError: there is no such family.
     """
     package = _package(family) if isinstance(family, str) and family.isidentifier() else None
-    spec = getattr(package, "SPEC", None)
-    if not isinstance(spec, ModelSpec):
+    if package is None:
         raise UserError(
             expected=f"one of {', '.join(families())}",
             got=repr(family),
             where="model.family",
             fix=f"choose one of them, or name the folder that holds a package of this name in {FOLDERS}",
+        )
+    spec = getattr(package, "SPEC", None)
+    if not isinstance(spec, ModelSpec) or spec.family != family:
+        raise UserError(
+            expected=f"SPEC = ModelSpec(family='{family}', ...)",
+            got="no SPEC" if not isinstance(spec, ModelSpec) else f"a SPEC of the family '{spec.family}'",
+            where=str(package.__file__),
+            fix="let the package hold a SPEC with its own name (docs/ARCHITECTURE.md, a new model)",
         )
     return spec
 
@@ -138,8 +145,21 @@ def _package(family: str) -> ModuleType | None:
         if (folder / family / "__init__.py").is_file():
             return _from_folder(folder / family)
     for entry in entry_points(group=ENTRY_POINTS, name=family):
-        return entry.load()
+        return _run(entry.load, f"entry point {entry.value}")
     return None
+
+
+def _run(load: Callable[[], ModuleType], where: str) -> ModuleType:
+    """Import what somebody else wrote; whatever goes wrong in it, its author has to hear."""
+    try:
+        return load()
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            expected="a package that can be imported",
+            got=f"{type(error).__name__}: {error}",
+            where=where,
+            fix="mend the package; its own traceback: python -c 'import runpy; runpy.run_path(FILE)'",
+        ) from error
 
 
 def _inside() -> dict[str, str]:
@@ -149,7 +169,16 @@ def _inside() -> dict[str, str]:
 
 
 def _folders() -> list[Path]:
-    return [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    folders = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                expected="folders that hold packages of models",
+                got="no such folder",
+                where=f"{FOLDERS}: {folder}",
+                fix="correct the environment variable, or leave it out",
+            )
+    return folders
 
 
 @functools.cache
@@ -163,5 +192,10 @@ def _from_folder(folder: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    loader = spec.loader
+
+    def load() -> ModuleType:
+        loader.exec_module(module)
+        return module
+
+    return _run(load, str(folder / "__init__.py"))

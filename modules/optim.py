@@ -12,7 +12,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from utils.errors import UserError
-from utils.settings import choice, number, settings_of
+from utils.settings import choice, number, settings_of, whole
 
 FULL_PRECISION = ("32", "32-true")
 """``training.precision`` without autocast."""
@@ -46,6 +46,13 @@ class OptimizerSettings:
         number(self.learning_rate, "training.learning_rate", 1e-12)
         number(self.weight_decay, "training.weight_decay")
         choice(self.kind, _KINDS, "training.optimizer.kind")
+        if not isinstance(self.groups, Mapping) or not all(isinstance(name, str) for name in self.groups):
+            raise UserError(
+                expected="factors below the beginnings of weights' names",
+                got=repr(self.groups),
+                where="training.optimizer.groups",
+                fix="for example +training.optimizer.groups={backbone:{learning_rate:0.1}}, or leave it out",
+            )
         for name, factors in self.groups.items():
             key = f"training.optimizer.groups.{name}"
             for factor in factors if isinstance(factors, Mapping) else [str(factors)]:
@@ -79,10 +86,18 @@ class ScheduleSettings:
     def __post_init__(self) -> None:
         key = "training.lr_scheduler"
         choice(self.kind, ("onecycle", *_PACES), f"{key}.kind")
+        whole(self.total_steps, f"{key}.total_steps")
         number(self.pct_start, f"{key}.pct_start", 0, 1)
         for name in ("div_factor", "final_div_factor", "step_factor"):
             number(getattr(self, name), f"{key}.{name}", 1e-12)
-        for share in self.step_at if isinstance(self.step_at, Sequence) else [self.step_at]:
+        if isinstance(self.step_at, str) or not isinstance(self.step_at, Sequence):
+            raise UserError(
+                expected="a list of shares of the steps",
+                got=repr(self.step_at),
+                where=f"{key}.step_at",
+                fix=f"for example {key}.step_at=[0.5,0.8]",
+            )
+        for share in self.step_at:
             number(share, f"{key}.step_at", 0, 1)
 
     @classmethod
@@ -143,7 +158,7 @@ def check_groups(names: Iterable[str], training: Mapping[str, Any]) -> None:
     """
     names = list(names)
     for prefix in OptimizerSettings.of(training).groups:
-        if not any(name.startswith(prefix) for name in names):
+        if not any(_belongs(name, prefix) for name in names):
             raise UserError(
                 expected="how names of weights begin: " + ", ".join(sorted({name.split(".")[0] for name in names})),
                 got=repr(prefix),
@@ -152,13 +167,18 @@ def check_groups(names: Iterable[str], training: Mapping[str, Any]) -> None:
             )
 
 
+def _belongs(name: str, prefix: str) -> bool:
+    """Whether a weight's name begins with these parts, as ``backbone.stages.1`` but not ``.10``; all with none."""
+    return not prefix or f"{name}.".startswith(f"{prefix}.")
+
+
 def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSettings) -> list[Any]:
     """All weights alike, or groups with rates of their own; the longest beginning that fits a name counts."""
     if not settings.groups:
         return [weight for _, weight in named]
     members: dict[str, list[torch.nn.Parameter]] = {"": [], **{prefix: [] for prefix in settings.groups}}
     for name, weight in named:
-        members[max((prefix for prefix in members if name.startswith(prefix)), key=len)].append(weight)
+        members[max((prefix for prefix in members if _belongs(name, prefix)), key=len)].append(weight)
     rates = {"": {}, **settings.groups}
     return [
         {

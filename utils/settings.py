@@ -88,7 +88,7 @@ def number(value: Any, key: str, least: float = 0.0, most: float = math.inf) -> 
     Raises:
         UserError: anything else, or one below ``least`` or above ``most``.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most or value == math.inf:
         raise UserError(
             expected=f"a number from {least:g}" + (f" to {most:g}" if most < math.inf else ""),
             got=repr(value),

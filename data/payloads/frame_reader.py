@@ -45,7 +45,7 @@ class _OpenFiles:
                 expected="a file of event frames",
                 got="a link that leads nowhere" if path.is_symlink() else "no such file",
                 where=str(path),
-                fix="check dataset.path, dataset.ev_repr_name and dataset.downsample_by_factor_2, or preprocess",
+                fix="check dataset.path, dataset.representation and dataset.downsample_by_factor_2, or preprocess",
                 path=str(path),
             ) from error
         key, identity = str(path), (status.st_ino, status.st_mtime_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -45,6 +46,10 @@ class RepresentationConfig:
 
 OF_OTHER_TIMES = ("label_times", "label_tolerance_ms")
 """Keys that a record leaves out where times are the published ones; in the first release all were."""
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -98,13 +103,13 @@ class PreprocessConfig:
         )
         for name in ("base_step_ms", "target_step_ms", "windows_per_label_step", "num_raw_classes"):
             value = getattr(self, name)
-            self._require(value is None or value > 0, f"preprocessing.{name}", "a number above 0, or null", value)
+            right = value is None or (_finite(value) and value > 0)
+            self._require(right, f"preprocessing.{name}", "a number above 0, or null", value)
         times = self.label_times
         self._require(times in LABEL_TIMES, "preprocessing.label_times", f"one of {', '.join(LABEL_TIMES)}", times)
         for name in ("min_diag", "min_side", "align_t_ms", "label_tolerance_ms"):
-            self._require(
-                getattr(self, name) >= 0, f"preprocessing.{name}", "a number of at least 0", getattr(self, name)
-            )
+            value = getattr(self, name)
+            self._require(_finite(value) and value >= 0, f"preprocessing.{name}", "a number of at least 0", value)
         self.representation.build()
 
     @staticmethod

@@ -75,7 +75,10 @@ def group_times(times_us: Times, tolerance_us: float) -> Times:
     [150, 150, 150, 199, 301]
     """
     times, where = np.unique(times_us, return_inverse=True)
-    ends = np.searchsorted(times, times + tolerance_us, side="right")  # one behind the group that each would begin
+    since = times - times[:1]  # small numbers, whatever clock they come from
+    ends = np.searchsorted(
+        since, since + float(tolerance_us), side="right"
+    )  # one behind the group that each would begin
     last, first = times.copy(), 0
     while first < len(times):
         last[first : ends[first]] = times[ends[first] - 1]

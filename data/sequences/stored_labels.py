@@ -86,7 +86,7 @@ class SequencePaths:
                     expected=f"{path.name} of the sequence",
                     got="a link that leads nowhere" if path.is_symlink() else "no such file",
                     where=str(path),
-                    fix="check dataset.path, dataset.ev_repr_name and dataset.downsample_by_factor_2, or preprocess",
+                    fix="check dataset.path, dataset.representation and dataset.downsample_by_factor_2, or preprocess",
                 )
 
 

@@ -117,7 +117,9 @@ def check_schedule(state: dict[str, Any], training: Mapping[str, Any], where: Pa
         ("optimizer.kind", [each.kind for each in rates]),
         ("optimizer.groups", [each.groups for each in rates]),
     ]
-    if pace[1].use:
+    if pace[1].use and not pace[0].use:
+        compared.append(("lr_scheduler.use", [False, True]))
+    elif pace[1].use:
         compared.append(("lr_scheduler.kind", [each.kind for each in pace]))
         compared.append(("lr_scheduler.total_steps", [int(each.total_steps) for each in pace]))
     for key, (was, now) in ((f"training.{name}", values) for name, values in compared):

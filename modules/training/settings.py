@@ -137,7 +137,7 @@ def run_settings(config: dict[str, Any]) -> RunSettings:
             "logging",
             health=settings_of(HealthSettings, config, "logging.health"),
             pictures=settings_of(PictureSettings, config, "logging.pictures"),
-            log_every_n_steps=int(shown["log_every_n_steps"]),
+            log_every_n_steps=whole(shown["log_every_n_steps"], "logging.log_every_n_steps"),
         ),
         logger=logger_settings(config),
         random=settings_of(RandomSettings, config, "reproduce"),
@@ -157,7 +157,7 @@ def _training(config: Mapping[str, Any]) -> TrainingSettings:
     OptimizerSettings.of(training)
     ScheduleSettings.of(training)
     return TrainingSettings(
-        limits=Limits(max_steps, int(training["max_epochs"])),
+        limits=Limits(max_steps, whole(training["max_epochs"], "training.max_epochs")),
         batch_size=batch_size,
         batch_sizes=_batch_sizes(config),
         precision=_precision(str(training["precision"])),
@@ -169,7 +169,7 @@ def _training(config: Mapping[str, Any]) -> TrainingSettings:
         ema_decay=check_decay(training["ema_decay"]),
         max_time=parse_duration(training["max_time"], "training.max_time"),
         on_bad_loss=check_on_bad_loss(training["on_bad_loss"]),
-        val_check_interval=int(validation["val_check_interval"]),
+        val_check_interval=whole(validation["val_check_interval"], "validation.val_check_interval", 0),
         limit_val_batches=validation["limit_val_batches"],
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ FREE = (
 """Keys of ``model`` that are as the command says, whatever the checkpoint was trained with."""
 
 
-def network_of(path: Path | str, model: Mapping[str, Any], given: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+def network_of(
+    path: Path | str, model: Mapping[str, Any], given: Mapping[str, tuple[Any, str]], classes: Sequence[str] = ()
+) -> dict[str, Any]:
     """The ``model`` section with the network of a checkpoint's own configuration, which is read as data.
 
     Keys of ``FREE`` stay as composed, and sections that the checkpoint does not have. A file without a configuration
@@ -45,13 +47,17 @@ def network_of(path: Path | str, model: Mapping[str, Any], given: Mapping[str, t
         path: of the checkpoint.
         model: the section as composed; interpolations may be unresolved.
         given: values that the command line asks for, each with its part that does, by their keys below ``model``.
+        classes: names of the dataset's classes, if they are known; their numbers are what the network tells.
 
     Raises:
-        UserError: something was asked for that contradicts the checkpoint; the message names the key and both values.
+        UserError: something was asked for that contradicts the checkpoint, or the dataset has the same classes in
+            another order; the message names the key and both values.
     """
-    own = _own_section(path)
-    if own is None:
+    config = _own_config(path)
+    own = config.get("model")
+    if not isinstance(own, Mapping):
         return dict(model)
+    _check_classes(config.get("dataset"), list(classes), path)
     for key, (value, source) in given.items():
         _compare(key, _plain(value), source, own, path)
     result = {**model, **copy.deepcopy(dict(own))}
@@ -65,15 +71,29 @@ def network_of(path: Path | str, model: Mapping[str, Any], given: Mapping[str, t
     return result
 
 
-def _own_section(path: Path | str) -> Mapping[str, Any] | None:
-    """The ``model`` section that a checkpoint was trained with, None if the file holds none."""
+def _check_classes(dataset: Any, classes: list[str], path: Path | str) -> None:
+    """Compare names, as far as both are known: in another order they are other numbers; other names may be the same."""
+    trained = list(dataset["classes"]) if isinstance(dataset, Mapping) and "classes" in dataset else []
+    if trained == classes or not trained or not classes:
+        return
+    if sorted(map(str, trained)) == sorted(map(str, classes)):
+        raise UserError(
+            expected=f"classes in the order of {path}: [{', '.join(trained)}]",
+            got=f"[{', '.join(classes)}]",
+            where="dataset.classes",
+            fix="give the dataset whose labels have the same numbers, or train on this one",
+        )
+    log.warning("%s was trained on the classes %s; here they are called %s", path, trained, classes)
+
+
+def _own_config(path: Path | str) -> Mapping[str, Any]:
+    """The configuration that a checkpoint was trained with, empty if the file holds none."""
     try:
         parameters = load_checkpoint_file(path, map_location="meta").get("hyper_parameters")
     except UserError:  # pickled objects, or no checkpoint at all, of which the reader of its weights complains
-        return None
+        return {}
     config = parameters.get("config") if isinstance(parameters, Mapping) else None
-    own = config.get("model") if isinstance(config, Mapping) else None
-    return own if isinstance(own, Mapping) else None
+    return config if isinstance(config, Mapping) else {}
 
 
 def _compare(key: str, value: Any, source: str, own: Mapping[str, Any], path: Path | str) -> None:

@@ -106,3 +106,28 @@ def test_a_warm_up_of_one_step() -> None:
     (first,), (second,), *_ = rates({"pct_start": 0.01})
     assert first == pytest.approx(0.01 / 20)
     assert 0.0098 < second <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("section", "where"),
+    [
+        ({"optimizer": {"groups": None}}, "training.optimizer.groups"),
+        ({"optimizer": {"groups": {1: {"learning_rate": 2}}}}, "training.optimizer.groups"),
+        ({"lr_scheduler": {**CYCLE, "total_steps": 2.5}}, "training.lr_scheduler.total_steps"),
+        ({"lr_scheduler": {**CYCLE, "kind": "step", "step_at": 0.5}}, "training.lr_scheduler.step_at"),
+        ({"lr_scheduler": {**CYCLE, "div_factor": float("inf")}}, "training.lr_scheduler.div_factor"),
+        ({"learning_rate": float("inf")}, "training.learning_rate"),
+    ],
+)
+def test_values_of_the_wrong_kind(section: dict[str, Any], where: str) -> None:
+    with pytest.raises(UserError) as mistake:
+        OptimizerSettings.of({**TRAINING, **section})
+        ScheduleSettings.of({**TRAINING, **section})
+    assert mistake.value.where == where
+
+
+def test_a_group_is_a_whole_part_of_a_name() -> None:
+    with pytest.raises(UserError, match="backbone, head"):
+        check_groups(
+            [name for name, _ in NETWORK.named_parameters()], {**TRAINING, "optimizer": {"groups": {"back": {}}}}
+        )

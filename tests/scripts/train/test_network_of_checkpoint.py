@@ -124,3 +124,15 @@ def test_an_experiment_that_chooses_a_model(
     arguments = (*WITHOUT_MODEL, f"dataset.path={dataset}", f"checkpoint={teacher}", "+experiment=mine")
     message = failure(capsys, "val.py", f"hydra.searchpath=[file://{tmp_path}]", *arguments)
     assert "model.backbone.name=timm, by +experiment=mine" in message
+
+
+@pytest.mark.parametrize("program", ["val.py", "predict.py"])
+def test_the_same_classes_in_another_order_are_refused(
+    dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str
+) -> None:
+    more = (f"dataset.path={dataset}", f"checkpoint={teacher}", "dataset.classes=[pedestrian,car]")
+    more += (f"save_dir={tmp_path / 'train'}",) if program == "predict.py" else ()
+    message = failure(capsys, program, *WITHOUT_MODEL, *more)
+    assert "[car, pedestrian]" in message
+    assert "dataset.classes" in message
+    assert not list(tmp_path.iterdir())
