@@ -58,6 +58,12 @@ def main(cfg: DictConfig) -> None:
     )
     if trainer.is_global_zero:
         write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
+        if not summary["pseudo"]:
+            log.warning(
+                "no detection became a pseudo label: look at model.postprocess.confidence_threshold=%s and the "
+                "thresholds of model.pseudo_label, and at the teacher's AP",
+                config["model"]["postprocess"]["confidence_threshold"],
+            )
         log.info("pseudo labels in %s (torch %s): %s", config["save_dir"], torch.__version__, summary)
 
 

@@ -137,10 +137,10 @@ def families() -> list[str]:
 
 
 def _package(family: str) -> ModuleType | None:
-    """The package; one of the tree goes before others of its name."""
+    """The package; one of the tree goes before others of its name. What has no SPEC there is a part of others."""
     module = _inside().get(family)
-    if module is not None:
-        return importlib.import_module(module)
+    if module is not None and hasattr(found := importlib.import_module(module), "SPEC"):
+        return found
     for folder in _folders():
         if (folder / family / "__init__.py").is_file():
             return _from_folder(folder / family)

@@ -1,1 +1,1 @@
-"""Helpers of the Lightning modules."""
+"""What commands take from the rooms beside it: data and detector of a configuration."""
