@@ -48,19 +48,23 @@ TASKS = {
 }
 """By the name that ``ModelSpec.task`` gives."""
 
+PAYLOADS = ("frames",)
+"""What ``ModelSpec.payload`` may say: what sequences hold (``data.payloads``)."""
+
 
 def task_of(config: Config) -> Task:
     """The task of a configuration's model.
 
     Raises:
-        UserError: an unknown family, or one whose task nobody carries out.
+        UserError: an unknown family, or one whose task nobody carries out, or whose payload nobody reads.
     """
     spec = spec_of_section(config["model"])
-    if spec.task not in TASKS:
-        raise UserError(
-            expected=f"a model for {' or '.join(TASKS)}",
-            got=f"'{spec.family}', which is for '{spec.task}'",
-            where="model.family",
-            fix="choose another model",
-        )
+    for what, known, own in (("for", tuple(TASKS), spec.task), ("that reads", PAYLOADS, spec.payload)):
+        if own not in known:
+            raise UserError(
+                expected=f"a model {what} {' or '.join(known)}",
+                got=f"'{spec.family}', which is one {what} '{own}'",
+                where="model.family",
+                fix="choose another model",
+            )
     return TASKS[spec.task]

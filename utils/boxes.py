@@ -78,6 +78,8 @@ class Detection(IntEnum):
         rows[:, Detection.X0], rows[:, Detection.X1] = left, right
 
 
+_YOLOX = (Label.CLASS_ID, Label.X, Label.Y, Label.W, Label.H, Label.OBJECTNESS, Label.CLASS_CONFIDENCE)
+
 IGNORE_LABEL = 1024
 """Class id of a box that takes part neither in matching nor in the background loss."""
 
@@ -141,6 +143,13 @@ def rows_to_records(rows: FloatArray, dtype: np.dtype[Any] = BBOX_DTYPE) -> npt.
         if (name := column.name.lower()) in (dtype.names or ()):
             records[name] = rows[:, column]
     return records
+
+
+def yolox_rows(rows: Rows) -> Rows:
+    """Label rows [N, 8] as [N, 7]: class_id, centre x, centre y, w, h, objectness, class_confidence."""
+    centred: Any = rows[:, list(Label)]
+    centred[:, Label.XY] += centred[:, Label.WH] / 2
+    return centred[:, list(_YOLOX)]
 
 
 def records_to_rows(records: npt.NDArray[Any]) -> FloatArray:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data.labels.object_labels import ObjectLabels, yolox_rows
+from data.labels.object_labels import ObjectLabels
 from utils.boxes import Label
 
 
@@ -126,22 +126,3 @@ class BatchedLabels:
     def labelled_indices(self) -> Tensor:
         """Indices ``t * B + b`` of labelled frames, int64 [n], ascending (time-major)."""
         return torch.nonzero(self.labelled.flatten(), as_tuple=False).squeeze(1)
-
-    def yolox(self, indices: Tensor) -> Tensor:
-        """Targets of the frames in ``indices`` (int64 [n], ascending): [n, maxN, 7], zero rows as padding.
-
-        Columns as in ``ObjectLabels.get_labels_as_tensors('yolox')``; maxN >= 1.
-        """
-        counts_all = torch.bincount(self.frame_id, minlength=self.labelled.numel())
-        counts = counts_all[indices]
-        max_boxes = max(int(counts.max()) if len(counts) else 0, 1)
-        rows = yolox_rows(self.rows)
-        out = torch.zeros(len(indices), max_boxes, rows.shape[1])
-        position = torch.full((self.labelled.numel(),), -1, dtype=torch.int64)
-        position[indices] = torch.arange(len(indices))
-        frame = position[self.frame_id]
-        wanted = frame >= 0
-        start = torch.cumsum(counts_all, 0) - counts_all
-        slot = torch.arange(len(self.frame_id)) - start[self.frame_id]
-        out[frame[wanted], slot[wanted]] = rows[wanted]
-        return out

@@ -24,12 +24,12 @@ from utils.boxes import (
     Label,
     records_to_rows,
     rows_to_records,
+    yolox_rows,
 )
 from utils.errors import UserError
 
 LabelFormat = Literal["yolox", "prophesee"]
 _NUM_COLUMNS = len(Label)
-_YOLOX = (Label.CLASS_ID, Label.OBJECTNESS, Label.CLASS_CONFIDENCE)
 _PROPHESEE = slice(Label.T, Label.OBJECTNESS)
 
 
@@ -223,12 +223,6 @@ class ObjectLabels:
     def to_prophesee(self, t_us: int | None = None) -> npt.NDArray[Any]:
         """Records of ``PROPHESEE_DTYPE`` [N] for the evaluation protocol."""
         return _structured(self.object_labels, self.t_us, t_us, PROPHESEE_DTYPE)
-
-
-def yolox_rows(rows: Tensor) -> Tensor:
-    """Label rows [N, 8] as [N, 7]: class_id, centre x, centre y, w, h, objectness, class_confidence."""
-    size, (class_id, objectness, confidence) = rows[:, Label.WH], (rows[:, column, None] for column in _YOLOX)
-    return torch.cat((class_id, rows[:, Label.XY] + size / 2, size, objectness, confidence), dim=1)
 
 
 def _structured(rows: Tensor, t_us: Tensor, override: int | None, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -31,8 +31,11 @@ def test_another_task_has_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> No
         run_settings(compose([*chosen[:-1], "checkpointing.monitor=AP"], "train"))
 
 
-def test_a_task_that_nobody_carries_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modules.tasks.spec_of_section", lambda model: replace(spec_of("rnndet"), task="juggling"))
-    with pytest.raises(UserError, match="a model for detection") as mistake:
+@pytest.mark.parametrize(
+    ("own", "wanted"), [({"task": "juggling"}, "for detection"), ({"payload": "clouds"}, "that reads frames")]
+)
+def test_what_nobody_carries_out_or_reads(monkeypatch: pytest.MonkeyPatch, own: dict[str, str], wanted: str) -> None:
+    monkeypatch.setattr("modules.tasks.spec_of_section", lambda model: replace(spec_of("rnndet"), **own))
+    with pytest.raises(UserError, match=f"a model {wanted}") as mistake:
         task_of(compose(["dataset=synthetic"], "train"))
     assert mistake.value.where == "model.family"

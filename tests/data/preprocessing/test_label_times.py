@@ -17,6 +17,7 @@ from data.events.recording import ArrayRecording
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.manifest import MANIFEST
 from data.preprocessing.sequence import count_off, join_frames, plan_sequence, preprocess_recording
+from data.preprocessing.timing import group_times
 from data.sequences.account import OFF_GRID, account_of, loss_warning
 from data.sequences.layout import SequencePaths, read_labels
 from scripts.drawings.label_times import cases, picture, planned
@@ -171,3 +172,8 @@ def test_the_record_of_the_published_rule_is_what_it_was():
     assert not keys & {"label_times", "label_tolerance_ms", "num_classes"}
     assert config(num_raw_classes=None, num_classes=2).settings() == config(num_raw_classes=2).settings()
     assert set(nearest().settings()) - keys == {"label_times", "label_tolerance_ms"}
+
+
+def test_times_at_the_end_of_their_range_are_grouped_too() -> None:
+    last = np.iinfo(np.int64).max
+    assert group_times(np.array([0, 1000, last - 1, last]), 2000).tolist() == [1000, 1000, last, last]

@@ -110,12 +110,15 @@ def test_other_settings_do_not_mix(
     assert "ratio" in message
 
 
-def test_labels_without_any_box_and_tracking_again(dataset: Path, teacher: Path, tmp_path: Path) -> None:
+def test_labels_without_any_box_and_tracking_again(
+    dataset: Path, teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     strict = tmp_path / "strict"
     none = ("dataset.train_ratio=0.34", "model.pseudo_label.obj_thresh=0.999", "model.pseudo_label.cls_thresh=0.999")
     arguments = [a for a in label_arguments(dataset, teacher, strict) if "_thresh=" not in a]
     assert run("predict.py", *arguments, *none) == 0
     assert json.loads((strict / "summary.json").read_text())["pseudo"] == 0
+    assert "no detection became a pseudo label" in caplog.text
     status = run(
         "train.py", "model=rnndet-soft", *SMALL, f"dataset.path={strict}", f"output.dir={tmp_path / 'student'}",
         "training.max_steps=2",
