@@ -26,6 +26,7 @@ _COMPRESSIONS: dict[str, Any] = {
     "bf16": default_hooks.bf16_compress_hook,
     "powersgd": powerSGD_hook,
 }
+_ONE_BUCKET_MB = 2.0**20
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ class Ddp(DDPStrategy):
 def ddp_strategy(hardware: HardwareSettings) -> Strategy:
     """Distributed data parallel training as ``hardware.ddp`` says."""
     settings, hook, state = hardware.ddp, None, None
+    backend = "gloo" if hardware.accelerator == "cpu" else hardware.dist_backend
+    bucket_cap_mb = float(settings.bucket_cap_mb)
     if settings.gradient_compression is not None:
         hook = _COMPRESSIONS[settings.gradient_compression]
     if hook is powerSGD_hook:
@@ -186,12 +189,15 @@ def ddp_strategy(hardware: HardwareSettings) -> Strategy:
             matrix_approximation_rank=int(settings.powersgd_rank),
             start_powerSGD_iter=int(settings.powersgd_start_iter),
         )
+        # Over gloo processes send the factors of several buckets in different orders, and abort (torch 2.15).
+        if backend == "gloo":
+            bucket_cap_mb = _ONE_BUCKET_MB
     return Ddp(
-        process_group_backend="gloo" if hardware.accelerator == "cpu" else hardware.dist_backend,
+        process_group_backend=backend,
         ddp_comm_hook=hook,
         ddp_comm_state=state,
         timeout=timedelta(seconds=float(settings.timeout_s)),
-        bucket_cap_mb=float(settings.bucket_cap_mb),
+        bucket_cap_mb=bucket_cap_mb,
         static_graph=bool(settings.static_graph),
         find_unused_parameters=bool(settings.find_unused_parameters),
         gradient_as_bucket_view=bool(settings.gradient_as_bucket_view),

@@ -148,8 +148,9 @@ def test_chrono_biases_of_every_stage():
         torch.testing.assert_close(bias[dim : 2 * dim], -torch.full((dim,), float(t_max)).log())
 
 
-@pytest.mark.parametrize("cfg", [PLAIN, replace(GATED, enable_masking=True)], ids=["plain", "gated"])
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("cfg", "training"), [(PLAIN, False), (replace(GATED, enable_masking=True), True)], ids=["plain", "gated"]
+)
 def test_no_graph_break_in_any_stage_body(cfg, training):
     model = build(cfg).train(training)
     x = frames()[:, 0].float()

@@ -146,7 +146,7 @@ def test_two_processes_end_with_the_weights_and_figures_of_one(dataset: Path, tm
     assert figures[0] == figures[1]
 
 
-def test_one_two_and_three_processes_evaluate_alike_to_the_last_digit(
+def test_one_and_three_processes_evaluate_alike_to_the_last_digit(
     dataset: Path, made_once: MadeOnce, tmp_path: Path
 ) -> None:
     settings = (
@@ -154,15 +154,16 @@ def test_one_two_and_three_processes_evaluate_alike_to_the_last_digit(
         "hardware.accelerator=cpu", f"checkpoint={made_once.teacher()}",
     )  # fmt: skip
     figures = []
-    for world in (1, 2, 3):
+    for world in (1, 3):
         file = tmp_path / f"{world}.json"
         statuses = run_together(world, tmp_path, "val.py", *settings, f"save_json={file}")
         assert statuses == [0] * world, (tmp_path / "rank0.txt").read_text()
         figures.append(json.loads(file.read_text())["figures"])
     assert 0 < figures[0]["AP_50"] < 1
-    assert figures[0] == figures[1] == figures[2]
+    assert figures[0] == figures[1]
 
 
+BUCKETS = "hardware.ddp.bucket_cap_mb=1"
 SHORT = ("training.max_steps=3", "validation.limit_val_batches=1")
 
 
@@ -176,14 +177,14 @@ def plain_run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.mark.parametrize(
     ("settings", "exact"),
     [
-        (("hardware.ddp.bucket_cap_mb=1", "hardware.ddp.static_graph=true"), True),
+        pytest.param((BUCKETS, "hardware.ddp.static_graph=true"), True, marks=pytest.mark.soak),
         pytest.param(
             ("hardware.ddp.find_unused_parameters=true", "hardware.ddp.gradient_as_bucket_view=false"),
             True,
             marks=pytest.mark.soak,
         ),
         pytest.param(("hardware.ddp.gradient_compression=bf16",), False, marks=pytest.mark.soak),
-        (("hardware.ddp.gradient_compression=powersgd", "hardware.ddp.powersgd_start_iter=2"), False),
+        ((BUCKETS, "hardware.ddp.gradient_compression=powersgd", "hardware.ddp.powersgd_start_iter=2"), False),
     ],
 )
 def test_ddp_settings_reach_training(

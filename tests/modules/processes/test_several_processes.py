@@ -51,9 +51,11 @@ def weights(run_folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(run_folder / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_the_same_command_starts_both_processes_and_srun_gives_the_same_weights(dataset: Path, tmp_path: Path) -> None:
+def test_the_same_command_starts_both_processes_and_srun_gives_the_same_weights(
+    dataset: Path, tmp_path: Path, warm_python: WarmPython
+) -> None:
     arguments = training(dataset, tmp_path / "ours", "training.max_steps=2", *TWO)
-    command = [sys.executable, "train.py", *arguments]
+    command = [warm_python.executable, "train.py", *arguments]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("trained 2 steps") == 1, "only the first process reports"

@@ -67,6 +67,7 @@ def test_it_streams(teacher: Path) -> None:
     np.testing.assert_array_equal(detector.step(frames[0]), first)
 
 
+@pytest.mark.soak  # what export does is tested by test_export_onnx.py
 def test_it_is_exported(teacher: Path, tmp_path: Path) -> None:
     file = tmp_path / "resnet.onnx"
     assert run("scripts/export_onnx.py", str(teacher), "--frames", "2", "-o", str(file)) == 0

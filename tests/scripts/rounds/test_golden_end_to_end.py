@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-SOAK = {"test_conf0.001", "test_tta", "val_conf0.1", "ratio0.5", "ratio0.5_tta"}
+SOAK = {"test_conf0.1", "test_conf0.001", "test_tta", "val_conf0.1", "ratio0.5", "ratio0.5_tta"}
 """Rows that go the way of others, with other thresholds, splits or views, and the four views, which take minutes."""
 
 

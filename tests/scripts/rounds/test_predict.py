@@ -37,7 +37,9 @@ def tree_bytes(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("supervision", ["dataset.ratio=0.25", "dataset.train_ratio=0.34"])
+@pytest.mark.parametrize(
+    "supervision", ["dataset.ratio=0.25", pytest.param("dataset.train_ratio=0.34", marks=pytest.mark.soak)]
+)
 def test_label_and_train_again(dataset: Path, teacher: Path, tmp_path: Path, supervision: str) -> None:
     out = tmp_path / "labels"
     arguments = label_arguments(dataset, teacher, out, supervision, "model.pseudo_label.keep_views=true")

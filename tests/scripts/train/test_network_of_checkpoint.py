@@ -70,7 +70,7 @@ def test_what_may_differ(dataset: Path, teacher: Path, tmp_path: Path) -> None:
         (("+model.backbone.timm_name=resnet18",), ("no model.backbone.timm_name", "resnet18")),
     ],
 )
-@pytest.mark.parametrize("program", ["val.py", "predict.py"])
+@pytest.mark.parametrize("program", ["val.py", pytest.param("predict.py", marks=pytest.mark.soak)])
 def test_what_contradicts_is_refused(
     dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     program: str, overrides: tuple[str, ...], says: tuple[str, ...],

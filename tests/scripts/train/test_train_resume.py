@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 
 from modules.training.stopping import TRY_AGAIN
 from tests.helpers.commands import run
+from tests.helpers.forked_processes import together
 from tests.helpers.made_once import MadeOnce
-from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train
+from tests.helpers.stopped_training import TINY, StopAt, Undisturbed, everything, train, train_here
 
 SOAK = pytest.mark.soak
-# Both kinds of lanes (mixed has both), numbers of loaders and numbers of processes; the rest is for the soak.
-ROWS = {("stream", 2, 1), ("mixed", 0, 2)}
+# Two processes with both kinds of lanes are stopped in every way below; the other rows are for the soak.
+ROWS = {("stream", 2, 1)}
 TABLE = [
     pytest.param(*row, marks=() if row in ROWS else SOAK)
     for row in itertools.product(("random", "stream", "mixed"), (0, 2), (1, 2))
@@ -64,7 +66,9 @@ def test_killed_while_a_checkpoint_is_written(undisturbed: Undisturbed, tmp_path
 
 
 # Which signals stop a command is told by tests/utils/test_signals.py.
-@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=SOAK), signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGTERM, *(pytest.param(s, marks=SOAK) for s in (signal.SIGUSR1, signal.SIGINT))]
+)
 def test_asked_to_stop(undisturbed: Undisturbed, tmp_path: Path, signum: signal.Signals) -> None:
     start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
     for place in (StopAt("on_train_batch_start", 1, signum), StopAt("on_validation_batch_start", 1, signum)):
@@ -74,7 +78,31 @@ def test_asked_to_stop(undisturbed: Undisturbed, tmp_path: Path, signum: signal.
     assert everything(tmp_path) == undisturbed(1, *MIXED)
 
 
-@pytest.mark.parametrize("world", [pytest.param(1, marks=SOAK), 2])
+def _signal_one(rank: int, at: StopAt, arguments: tuple[str, ...]) -> int:
+    return train_here(at if os.environ["LOCAL_RANK"] == str(rank) else None, arguments)
+
+
+def test_two_processes_are_stopped_in_every_way(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Killed; one of them is asked to; out of time: both stop at the same place and go on from it."""
+    start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
+    assert train(tmp_path, *start, world=2, stop=StopAt("on_train_batch_start", 2)) == -signal.SIGKILL
+    own = (*start, "hardware.num_processes=2", f"output.dir={tmp_path}")
+    for rank, at, text in (
+        (1, StopAt("on_train_batch_start", 2, signal.SIGTERM), "after step 2"),
+        (1, StopAt("on_validation_batch_start", 1, signal.SIGUSR2), "in the validation after step 3"),
+    ):
+        statuses = together(2, tmp_path, _signal_one, rank, at, own)
+        said = (tmp_path / "rank0.txt").read_text()
+        assert statuses == [128 + at.signum, 0], said
+        assert f"stopped by {signal.Signals(at.signum).name} {text}" in said
+    assert train(tmp_path, *start, "training.max_time=0.001", world=2) == TRY_AGAIN
+    assert "max_time" in (tmp_path / "rank0.txt").read_text()
+    assert train(tmp_path, *start, world=2) == 0
+    assert everything(tmp_path) == undisturbed(2, *MIXED)
+
+
+@SOAK
+@pytest.mark.parametrize("world", [1, 2])
 def test_stopped_by_max_time_at_every_step(undisturbed: Undisturbed, tmp_path: Path, world: int) -> None:
     start = (*TINY, f"dataset.path={undisturbed.dataset}", *MIXED)
     for _ in range(4):  # steps 1 to 3 and within the validation that follows
@@ -85,10 +113,10 @@ def test_stopped_by_max_time_at_every_step(undisturbed: Undisturbed, tmp_path: P
 
 
 def test_gradients_under_accumulation_are_kept(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    # Ten batches an epoch: the optimiser steps after 4, 8 and 10; the third validation comes after batch 12, within.
+    # Ten batches an epoch: the optimiser steps after 4, 8, 10, 14; the third validation comes after batch 12, within.
     more = (
         "dataset.train.sampling=random", "training.accumulate_grad_batches=4", "validation.val_check_interval=1",
-        "training.max_steps=5",
+        "training.max_steps=4",
     )  # fmt: skip
     start = (*TINY, f"dataset.path={undisturbed.dataset}", *more)
     assert train(tmp_path, *start, stop=StopAt("on_validation_end", 3)) == -signal.SIGKILL
