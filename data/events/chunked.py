@@ -44,11 +44,13 @@ class ChunkSource(ABC):
         path: the file.
         hw: sensor height and width that the file states, or None.
         num_chunks: pieces in the file.
+        note: what else is to be said about the file, or nothing.
     """
 
     path: Path
     hw: tuple[int, int] | None
     num_chunks: int
+    note: str = ""
 
     @abstractmethod
     def chunk(self, index: int) -> Events:
@@ -113,6 +115,8 @@ class ChunkedRecording(Recording):
             one_sided=self.num_events if one_sided else 0,
             **findings,
         )
+        if source.note:
+            log.info("%s: %s", source.path, source.note)
         for line in self.report.warnings():
             log.warning("%s: %s", source.path, line)
 

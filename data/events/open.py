@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.events.chunked import ChunkedRecording, ChunkSource
-from data.events.formats.aedat4 import aedat4_source
+from data.events.formats.aedat4.source import aedat4_source
 from data.events.formats.csv_dialect import SNIFFED_BYTES, looks_like_table
 from data.events.formats.csv_text import csv_source
 from data.events.formats.dat import DatSource
