@@ -85,6 +85,9 @@ def read_dialect(path: Path) -> Dialect:
     if not names:
         header = _guess(path, rows)
         names = _named(header)
+    sizes = [header[names[name]].partition("@")[2] for name in ("x", "y")]
+    if hw is None and all(sizes):
+        hw = _hw(path, *sizes)  # x@WIDTH, y@HEIGHT, as in faery
     columns = tuple(next((k for k, name in enumerate(_ORDER) if names[name] == i), IGNORED) for i in range(len(header)))
     return Dialect(separator, columns, _power(header[names["t"]], names["t"], rows), hw, offset)
 
@@ -122,7 +125,7 @@ def _named(tokens: list[str]) -> dict[str, int]:
     """Column name to the index of its token."""
     found: dict[str, int] = {}
     for index, token in enumerate(tokens):
-        lower = token.lower()
+        lower = token.lower().partition("@")[0]
         if _TIME.fullmatch(lower):
             found.setdefault("t", index)
         for name in ("x", "y", "p"):
