@@ -47,7 +47,7 @@ def aedat4_source(path: Path) -> ColumnSource:
             hw = _decode(path, readable, wanted, spill)
     source = ColumnSource(path, spill.rows, spill.num_events, hw)
     if len(head.streams) > 1:
-        source.note = f"events of stream {wanted} are read, not {_listed(head, wanted)}"
+        source.note = f"events are those of stream {wanted}; there are also {_listed(head, wanted)}"
     return source
 
 
