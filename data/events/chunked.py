@@ -43,12 +43,16 @@ class ChunkSource(ABC):
     Attributes:
         path: the file.
         hw: sensor height and width that the file states, or None.
+        likely_hw: what they most likely are if neither the file nor the caller states them, or None.
         num_chunks: pieces in the file.
+        note: what else is to be said about the file, or nothing.
     """
 
     path: Path
     hw: tuple[int, int] | None
+    likely_hw: tuple[int, int] | None = None
     num_chunks: int
+    note: str = ""
 
     @abstractmethod
     def chunk(self, index: int) -> Events:
@@ -81,10 +85,11 @@ class ChunkedRecording(Recording):
 
     def __init__(self, source: ChunkSource, sensor_hw: tuple[int, int] | None = None) -> None:
         self.name = recording_name(source.path)
-        self.size_known = source.hw is not None
+        stated = source.hw or sensor_hw or source.likely_hw
+        self.size_known = source.hw is not None or (sensor_hw is None and source.likely_hw is not None)
         self._source = source
         self._cache: OrderedDict[int, Events] = OrderedDict()
-        self._limit = source.hw or sensor_hw or (_LARGEST, _LARGEST)
+        self._limit = stated or (_LARGEST, _LARGEST)
         self._latest = np.full(source.num_chunks, BEGINNING, dtype=np.int64)
         """Largest time up to the end of each piece, ascending: the index of time for the whole file."""
         pieces = self._scan()
@@ -93,7 +98,7 @@ class ChunkedRecording(Recording):
         findings = source.findings()
         self._check(pieces, sums)
         largest = pieces[:, [_MAX_Y, _MAX_X]].max(axis=0) + 1
-        self.height, self.width = source.hw or sensor_hw or (int(largest[0]), int(largest[1]))
+        self.height, self.width = stated or (int(largest[0]), int(largest[1]))
         first = next(index for index in range(source.num_chunks) if pieces[index, _KEPT])
         self.t_first_us, self.t_last_us = int(self._events(first).t[0]), int(self._latest[-1])
         one_sided = self.num_events >= MANY and int(sums[_ON]) in (0, self.num_events)
@@ -113,6 +118,8 @@ class ChunkedRecording(Recording):
             one_sided=self.num_events if one_sided else 0,
             **findings,
         )
+        if source.note:
+            log.info("%s: %s", source.path, source.note)
         for line in self.report.warnings():
             log.warning("%s: %s", source.path, line)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.events.chunked import ChunkedRecording, ChunkSource
-from data.events.formats.aedat4 import aedat4_source
-from data.events.formats.csv_dialect import SNIFFED_BYTES, looks_like_table
+from data.events.formats.aedat4.source import aedat4_source
+from data.events.formats.csv_dialect import SNIFFED_BYTES, holds_events, looks_like_table
 from data.events.formats.csv_text import csv_source
 from data.events.formats.dat import DatSource
 from data.events.formats.evt import EvtSource
@@ -33,10 +33,19 @@ _FOREIGN = {
     b"7z\xbc\xaf": ("a 7z file", "unpack it first"),
     b"Rar!": ("a rar file", "unpack it first"),
     b"#ROSBAG": ("a ROS bag", "export its events to .csv, .npz or .h5 first"),
+    b"\x89MCAP0": ("an MCAP file, as of ROS 2", "export its events to .csv, .npz or .h5 first"),
+    b"SQLite format 3": ("an SQLite file, as of ROS 2", "export its events to .csv, .npz or .h5 first"),
+    b"Event Stream": ("an Event Stream file (.es)", "convert it to .csv, .dat or .aedat4, for example with faery"),
     b"#!AER-DAT1": ("an AEDAT 1 file", "convert it to AEDAT4 with iniVation's DV"),
     b"#!AER-DAT2": ("an AEDAT 2 file", "convert it to AEDAT4 with iniVation's DV"),
     b"#!AER-DAT3": ("an AEDAT 3 file", "convert it to AEDAT4 with iniVation's DV"),
 }
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file in a folder is taken for a recording: by its name; as text may be anything, that by its lines."""
+    suffix = path.suffix.lower()
+    return suffix in SUFFIXES and path.is_file() and (suffix != ".txt" or holds_events(path))
 
 
 def open_recording(path: Path | str, sensor_hw: tuple[int, int] | None = None) -> Recording:

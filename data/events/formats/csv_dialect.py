@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.events.formats.columns import NAMES
 from data.events.formats.csv_kernels import IGNORED
 from data.events.problems import bad_value
+from utils.errors import UserError
 
 SNIFFED_BYTES = 1 << 16
 _LOOKED_AT = 1000
@@ -56,6 +58,15 @@ def looks_like_table(head: bytes) -> bool:
     return numbers == len(tokens) or numbers >= 3 or len(_named(tokens)) >= 2
 
 
+def holds_events(path: Path) -> bool:
+    """The start of a text file can be read as events; notes, labels of pictures and the like cannot."""
+    with path.open("rb") as handle:
+        head = handle.read(SNIFFED_BYTES)
+    with suppress(UserError):
+        return looks_like_table(head) and bool(read_dialect(path).columns)
+    return False
+
+
 def read_dialect(path: Path) -> Dialect:
     """Look at the start of a text file.
 
@@ -85,6 +96,9 @@ def read_dialect(path: Path) -> Dialect:
     if not names:
         header = _guess(path, rows)
         names = _named(header)
+    sizes = [header[names[name]].partition("@")[2] for name in ("x", "y")]
+    if hw is None and all(sizes):
+        hw = _hw(path, *sizes)  # x@WIDTH, y@HEIGHT, as in faery
     columns = tuple(next((k for k, name in enumerate(_ORDER) if names[name] == i), IGNORED) for i in range(len(header)))
     return Dialect(separator, columns, _power(header[names["t"]], names["t"], rows), hw, offset)
 
@@ -122,7 +136,7 @@ def _named(tokens: list[str]) -> dict[str, int]:
     """Column name to the index of its token."""
     found: dict[str, int] = {}
     for index, token in enumerate(tokens):
-        lower = token.lower()
+        lower = token.lower().partition("@")[0]
         if _TIME.fullmatch(lower):
             found.setdefault("t", index)
         for name in ("x", "y", "p"):

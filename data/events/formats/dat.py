@@ -24,6 +24,7 @@ from utils.errors import UserError
 RECORD = np.dtype([("t", "<u4"), ("word", "<u4")])
 EVENT_TYPES = (0, 12)
 _MAX_HEADER_BYTES = 1 << 16
+_MOST_DIGITS = 18
 _HALF_CLOCK, _CLOCK = 1 << 31, 1 << 32
 
 
@@ -37,6 +38,7 @@ class DatHeader:
         event_type: 0 or 12.
         data_offset: byte at which events start.
         num_events: events in the file.
+        t0_us: what is to be added to all times, microseconds (``% T0`` of faery).
     """
 
     height: int | None
@@ -45,6 +47,7 @@ class DatHeader:
     event_type: int
     data_offset: int
     num_events: int
+    t0_us: int = 0
 
 
 def _bad(path: Path, expected: str, got: str) -> UserError:
@@ -108,7 +111,15 @@ def read_dat_header(path: Path | str) -> DatHeader:
         event_type=event_type,
         data_offset=position + 2,
         num_events=rest // RECORD.itemsize,
+        t0_us=_time_offset(path, fields),
     )
+
+
+def _time_offset(path: Path, fields: dict[str, str]) -> int:
+    text = fields.get("t0", "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise _bad(path, "a whole number of microseconds after '% T0'", repr(text[:40]))
+    return int(text)
 
 
 def map_records(path: Path | str, header: DatHeader) -> npt.NDArray[Any]:
@@ -118,12 +129,12 @@ def map_records(path: Path | str, header: DatHeader) -> npt.NDArray[Any]:
     return np.memmap(path, dtype=RECORD, mode="r", offset=header.data_offset, shape=(header.num_events,))
 
 
-def decode(records: npt.NDArray[Any], version: int = 2) -> Events:
-    """Unpack ``RECORD`` [N] into events. 32-bit times are taken as they are (they wrap after 71 minutes)."""
+def decode(records: npt.NDArray[Any], version: int = 2, t0_us: int = 0) -> Events:
+    """Unpack ``RECORD`` [N] into events. 32-bit times go on from ``t0_us`` (they wrap after 71 minutes)."""
     words = np.ascontiguousarray(records["word"])
     x_bits, y_bits = (14, 14) if version >= 2 else (9, 8)
     return Events(
-        t=records["t"].astype(np.int64),
+        t=records["t"].astype(np.int64) + t0_us,
         x=(words & ((1 << x_bits) - 1)).astype(np.uint16),
         y=((words >> x_bits) & ((1 << y_bits) - 1)).astype(np.uint16),
         p=((words >> (x_bits + y_bits)) & 1).astype(np.uint8),
@@ -137,7 +148,7 @@ def read_dat(path: Path | str) -> Events:
         UserError: see ``read_dat_header``.
     """
     header = read_dat_header(path)
-    return decode(map_records(path, header), header.version)
+    return decode(map_records(path, header), header.version, header.t0_us)
 
 
 class DatSource(ChunkSource):
@@ -169,6 +180,7 @@ class DatSource(ChunkSource):
         clock = _decode(words, *((14, 14) if self._header.version >= 2 else (9, 8)), *self._clocks[index], t, x, y, p)
         if index + 1 == len(self._clocks):
             self._clocks.append(clock)
+        t += self._header.t0_us
         return Events(t=t, x=x, y=y, p=p)
 
     def place(self, chunk: int, event: int) -> str:

@@ -39,7 +39,7 @@ class EvtSource(ChunkSource):
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._header = read_evt_header(self.path)
-        self.hw = self._header.hw
+        self.hw, self.likely_hw = self._header.hw, self._header.likely_hw
         self._words = max(1, 2 * CHUNK // MOST_EVENTS[self._header.format])
         self.num_chunks = -(-self._header.num_words // self._words)
         self._states = [initial_state()]
@@ -56,7 +56,7 @@ class EvtSource(ChunkSource):
         n = decode(self._read(first), first, state, t, x, y, self._polarities)
         if index + 1 == len(self._states):
             self._states.append(state)
-        return Events(t=t[:n].copy(), x=x[:n].copy(), y=y[:n].copy(), p=self._polarities[:n].copy())
+        return Events(t=t[:n] + self._header.t0_us, x=x[:n].copy(), y=y[:n].copy(), p=self._polarities[:n].copy())
 
     def _read(self, first: int) -> npt.NDArray[np.unsignedinteger]:
         bytes_each = WORD_BYTES[self._header.format]

@@ -36,6 +36,7 @@ DIALECTS = {
     "byte order mark and quotes": '\ufeff"t","x","y","p"\n1500000,3,4,1\n1500001,29,0,0\n2000000,0,19,1\n',
     "blanks around commas": "1500000, 3 , 4, 1\n1500001, 29, 0, 0\n2000000, 0, 19, 1\n",
     "size before events, as for E2VID": "30 20\n1.5 3 4 1\n1.500001 29 0 0\n2.0 0 19 1\n",
+    "size in the header, as in faery": "t,x@30,y@20,on\n1500000,3,4,1\n1500001,29,0,0\n2000000,0,19,1\n",
     "size in a comment": "%geometry:30,20\n3,4,1,1500000\n29,0,0,1500001\n0,19,1,2000000\n",
 }
 

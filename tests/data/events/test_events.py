@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from data.events.bbox import read_bbox_npy, write_bbox_npy
 from data.events.formats.dat import RECORD, read_dat, read_dat_header, write_dat
+from data.events.open import open_recording
 from data.events.types import Events
 from tests.helpers.recordings.recording_files import assert_same
 from utils.boxes import BBOX_DTYPE
@@ -56,6 +57,13 @@ def test_dat_dialects(tmp_path, header, event_type, word):
     assert events.t.tolist() == [7, 9]
     assert (events.x.tolist(), events.y.tolist(), events.p.tolist()) == ([303, 0], [239, 0], [1, 0])
     assert (read_dat_header(path).height is not None) == ("Height" in header)
+
+
+def test_dat_times_begin_at_a_stated_t0(tmp_path):
+    path = tmp_path / "a.dat"
+    path.write_bytes(raw_dat("% Version 2\n% T0 5000000000\n", 12, [(7, 1), (9, 2)]))
+    assert read_dat(path).t.tolist() == [5_000_000_007, 5_000_000_009]
+    assert_same(open_recording(path).read(5_000_000_007, 5_000_000_009), read_dat(path))
 
 
 @pytest.mark.parametrize(

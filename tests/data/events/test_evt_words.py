@@ -133,7 +133,51 @@ def test_the_clock_of_evt3_runs_over_again_and_again(tmp_path, monkeypatch, chun
 def test_header_dialects(tmp_path, head, kind, hw):
     (tmp_path / "a.raw").write_bytes(head + bytes(8))
     header = read_evt_header(tmp_path / "a.raw")
-    assert (header.format, header.hw, header.data_offset) == (kind, hw, len(head))
+    assert (header.format, header.hw or header.likely_hw, header.data_offset) == (kind, hw, len(head))
+
+
+MADE_BY = b"% integrator_name Prophesee\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "swapped"),
+    [
+        (b"% endianness legacy\n", True),
+        (b"% endianness little\n% system_ID 48\n", False),
+        (b"% format EVT21;endianness=little\n% endianness legacy\n", False),
+        (b"% system_ID 54\n", True),
+        (b"% system_ID 55\n", False),
+        (b"% system_ID 0\n", False),
+        (b"% system_ID 48\n" + MADE_BY, True),
+        (b"% system_ID 48\n% plugin_integrator_name Prophesee\n% camera_integrator_name Prophesee\n", True),
+        (b"% system_ID 48\n% plugin_integrator_name Prophesee\n% camera_integrator_name Other\n", False),
+        (b"% system_ID 48\n% integrator_name Other\n", False),
+        (MADE_BY, False),
+    ],
+)
+def test_the_order_of_the_halves_of_evt21_words(tmp_path, lines, swapped):
+    (tmp_path / "a.raw").write_bytes(b"% evt 2.1\n" + lines + bytes(8))
+    assert read_evt_header(tmp_path / "a.raw").swapped == swapped
+    (tmp_path / "a.raw").write_bytes(lines.replace(b"EVT21", b"EVT3") + b"% evt 3.0\n" + bytes(8))
+    assert not read_evt_header(tmp_path / "a.raw").swapped
+
+
+@pytest.mark.parametrize("chunk", [6, 1 << 18])
+def test_t0_is_added_to_all_times(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(evt_module, "CHUNK", chunk)
+    words = [0, 8 << 12, 6 << 12 | 7, 2 << 12 | 3, 6 << 12 | 9, 2 << 12 | 4]
+    recording = open_recording(words_file(tmp_path / "a.raw", "EVT3", words, HEADS["EVT3"] + b"% t0 5000000\n"))
+    assert rows_of(recording) == [(5000007, 3, 0, 0), (5000009, 4, 0, 0)]
+    with pytest.raises(UserError, match="'soon'"):
+        open_recording(words_file(tmp_path / "a.raw", "EVT3", words, b"% evt 3.0\n% t0 soon\n"))
+
+
+def test_a_size_that_follows_from_the_plugin_gives_way_to_a_stated_one(tmp_path):
+    head = b"% evt 3.0\n% plugin_name hal_plugin_gen41_evk3\n"
+    words_file(tmp_path / "a.raw", "EVT3", [0, 8 << 12, 2 << 12 | 3], head)
+    for stated, hw in ((None, (720, 1280)), ((480, 640), (480, 640))):
+        recording = open_recording(tmp_path / "a.raw", stated)
+        assert (recording.height, recording.width, recording.size_known) == (*hw, stated is None)
 
 
 def test_a_first_word_that_looks_like_a_header_line(tmp_path):
@@ -142,6 +186,24 @@ def test_a_first_word_that_looks_like_a_header_line(tmp_path):
     assert read_evt_header(tmp_path / "a.raw").data_offset == 16
     (tmp_path / "a.raw").write_bytes(b"% evt 3.0\n" + body)
     assert read_evt_header(tmp_path / "a.raw").data_offset == 10
+    for kind, high in (("EVT2", 0x8000_2025), ("EVT2", 0x8070_2025), ("EVT3", 0x8025)):
+        words = [high, *[0x0A0A_0A0A & (1 << 8 * np.dtype(TYPES[kind]).itemsize) - 1] * 3]
+        words_file(tmp_path / "a.raw", kind, words)
+        assert read_evt_header(tmp_path / "a.raw").data_offset == len(HEADS[kind])
+
+
+def test_evt3_is_written_as_cameras_do(tmp_path):
+    """Vectors of 12, 12 and 8 columns from a multiple of 32 on; a word for every 4096 µs, also across the turn."""
+    columns = [33, 44, 45, 56, 63]
+    start = (4094 << 12) + 5
+    events = Events.from_arrays([start] * 5 + [start + (4 << 12)], [*columns, 7], [9] * 6, [1] * 5 + [0])
+    write_evt(tmp_path / "a.raw", events, 20, 70, "EVT3")
+    body = (tmp_path / "a.raw").read_bytes().partition(b"% end\n")[2]
+    vector = [0x3 << 12 | 1 << 11 | 32, 0x4 << 12 | 1 << 1, 0x4 << 12 | 1 | 1 << 1, 0x5 << 12 | 1 | 1 << 7]
+    first = [0x8 << 12 | 4094, 0x6 << 12 | 5, 9, *vector]
+    highs = [0x8 << 12 | high for high in (4095, 0, 1, 2)]
+    assert np.frombuffer(body, "<u2").tolist() == [*first, *highs, 0x6 << 12 | 5, 0x2 << 12 | 7]
+    assert_same(open_recording(tmp_path / "a.raw").read(0, 1 << 25), events)
 
 
 def test_a_word_cut_in_two_is_passed_over_and_reported(tmp_path, caplog):

@@ -134,3 +134,14 @@ def test_aedat4_takes_the_first_event_stream(tmp_path):
     recording = open_recording(tmp_path / "a.aedat4")
     assert (recording.height, recording.width, recording.size_known) == (20, 30, True)
     assert_same(recording.read(10**15, 10**15 + 9), first)
+
+
+def test_aedat4_streams_that_the_package_does_not_know_are_passed_over_and_named(tmp_path, caplog):
+    events = Events.from_arrays([5, 6, 7], [1, 2, 3], [4, 5, 6], [1, 0, 1])
+    packets = [(7, events), (4, events.slice(0, 1)), (9, events), (4, events.slice(1, 3))]
+    streams = [(7, "BBOX", 10, 20), (4, "EVTS", 10, 20), (9, "KIND", 10, 20)]
+    (tmp_path / "a.aedat4").write_bytes(aedat4_bytes(packets, streams))
+    with caplog.at_level("INFO"):
+        recording = open_recording(tmp_path / "a.aedat4")
+    assert_same(recording.read(0, 9), events)
+    assert caplog.messages == [f"{tmp_path}/a.aedat4: events are those of stream 4; there are also bounding boxes, KIND"]

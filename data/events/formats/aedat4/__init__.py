@@ -1,0 +1,1 @@
+"""iniVation AEDAT4: the head of a file, its streams, its events."""
