@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from config.resolvers import register_resolvers
+from data.events.open import open_recording
 from data.preprocessing.classes import map_classes
 from data.preprocessing.filters import filter_and_count
 from data.preprocessing.job import Failure, run_job
@@ -86,6 +87,7 @@ def test_etram_is_found_by_name_and_one_event_far_below_goes(tmp_path):
     assert places(jobs) == [("train", "train_day_0024"), ("val", "val_night_011")]
     counts, boxes = made(jobs[0])
     assert counts.repaired == {"outside": 1}
+    assert open_recording(jobs[0].recording).height <= 720  # nor does it say how large the sensor is
     assert boxes["class_id"].tolist() == [1, 7]
 
 
