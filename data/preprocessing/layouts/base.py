@@ -13,6 +13,7 @@ import numpy.typing as npt
 from data.events.bbox import read_bbox_npy
 from data.events.open import open_recording
 from data.events.recording import Recording
+from data.preprocessing.config import SPLITS
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def split_folder(raw_path: Path, split: str) -> Path | None:
     """The folder of a split, or, of train, the whole where no split has a folder."""
     if (raw_path / split).is_dir():
         return raw_path / split
-    undivided = raw_path.is_dir() and not any((raw_path / other).is_dir() for other in ("train", "val", "test"))
+    undivided = raw_path.is_dir() and not any((raw_path / other).is_dir() for other in SPLITS)
     return raw_path if split == "train" and undivided else None
 
 

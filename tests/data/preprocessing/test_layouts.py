@@ -18,7 +18,7 @@ from data.preprocessing.layouts.registry import layout_names, layout_of
 from data.preprocessing.recordings import check_classes, find_recordings
 from data.sequences.layout import SequencePaths, read_labels
 from scripts.preprocess_dataset import build_config
-from tests.helpers.recordings.downloads import write_dsec, write_etram, write_fred, write_sevd
+from tests.helpers.recordings.downloads import write_dsec, write_etram, write_ev_uav, write_fred, write_sevd
 from tests.helpers.recordings.raw_recordings import boxes_at, config
 from utils.commands.cli import CONFIG_DIR
 from utils.errors import UserError
@@ -48,7 +48,7 @@ def made(job):
 
 
 def test_a_layout_is_a_file():
-    assert layout_names() == ["beside", "dsec", "etram", "fred", "sevd"]
+    assert layout_names() == ["beside", "dsec", "etram", "ev_uav", "fred", "sevd"]
     with pytest.raises(UserError, match="beside, dsec"):
         layout_of("base")
 
@@ -137,6 +137,28 @@ def test_drones_are_labelled_from_the_start_of_the_stream(tmp_path, start_us):
     assert [boxes[name][0] for name in "xywh"] == [673.5, 315, 37, 25]
 
 
+def test_boxes_are_drawn_around_the_events_of_targets(tmp_path):
+    write_ev_uav(tmp_path / "test" / "test_000.npz")
+    (job,) = find_recordings(tmp_path, tmp_path / "out", settings("ev_uav"))
+    counts, boxes = made(job)
+    assert (counts.events, counts.raw_boxes) == (290, 6 + 3)
+    assert boxes["t"].tolist() == [50_000, 100_000, 150_000, *np.repeat([200_000, 250_000, 300_000], 2)]
+    first, second = boxes[-2:]
+    assert [first[name] for name in "xywh"] == [100, 50, 7, 5]
+    assert [second[name] for name in "xywh"] == [200, 100, 7, 5]
+
+
+@pytest.mark.parametrize("times", [np.nan, 1e300])
+def test_times_that_are_none_are_user_errors(tmp_path, times):
+    write_ev_uav(tmp_path / "test_000.npz")
+    with np.load(tmp_path / "test_000.npz") as archive:
+        events = archive["ev"]
+    events["t"][7] = times
+    np.savez(tmp_path / "test_000.npz", ev=events)
+    with pytest.raises(UserError, match="of event number 7"):
+        layout_of("ev_uav").read_boxes(tmp_path / "test_000.npz")
+
+
 def test_columns_of_a_text_go_by_their_names(tmp_path):
     path = tmp_path / "coordinates.txt"
     path.write_text("id, x2, y2, time, x1, y1\n\n1, 30, 40, 0.5, 10, 15\n")
@@ -194,7 +216,7 @@ def test_recordings_that_are_listed_and_missing_are_named(tmp_path, caplog):
     assert "zurich_city_17_a, zurich_city_18_a" in caplog.text
 
 
-@pytest.mark.parametrize("layout", ["dsec", "etram", "fred", "sevd"])
+@pytest.mark.parametrize("layout", ["dsec", "etram", "ev_uav", "fred", "sevd"])
 def test_a_folder_without_recordings_says_what_was_looked_for(tmp_path, layout):
     with pytest.raises(UserError, match=r"recordings \(SPLIT"):
         find_recordings(tmp_path, tmp_path / "out", config(layout=layout))

@@ -111,3 +111,22 @@ def write_fred(folder: Path, start_us: int = 0) -> None:
     lines = [f"{index / 30:.6f}: 673.5, 315.0, 710.5, 340.0, 1.0" for index in range(9)]
     (folder / "interpolated_coordinates.txt").write_text("\n".join(lines) + "\n")
     (folder / "coordinates.txt").write_text("0.0: 673.0, 315.0, 710.0, 340.0\n")
+
+
+def write_ev_uav(path: Path) -> None:
+    """A recording of EV-UAV: noise and two targets, the second only in the second half; times are ms."""
+    noise = some_events((260, 346), 200)
+    dtype = [("x", "<i2"), ("y", "<i2"), ("t", "<f8"), ("p", "i1"), ("label", "i1"), ("name", "i1")]
+    rows = np.zeros(200 + 60 + 30, dtype=dtype)
+    for name in ("x", "y", "p"):
+        rows[name][:200] = getattr(noise, name)
+    rows["t"][:200] = noise.t / 1000
+    for name, first, count, start_ms in ((1, 200, 60, 0.5), (2, 260, 30, 150.5)):
+        mine, number = rows[first : first + count], np.arange(count)
+        mine["t"], mine["label"], mine["name"] = start_ms + 5 * number, 1, name
+        mine["x"], mine["y"] = 100 * name + number % 7, 50 * name + number % 5
+    rows = rows[np.argsort(rows["t"], kind="stable")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    location = np.stack([rows["x"], rows["y"], rows["t"].astype("i8")], axis=1)
+    shares = [location / np.maximum(location.max(axis=0), 1), *(rows[name][:, None] for name in ("p", "label", "name"))]
+    np.savez_compressed(path, evs_norm=np.concatenate(shares, axis=1), ev_loc=location, ev=rows)
