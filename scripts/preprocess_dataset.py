@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from data.inspection.verify import verify_dataset
-from data.preprocessing.config import PreprocessConfig, RepresentationConfig
+from data.preprocessing.classes import class_ids
+from data.preprocessing.config import PreprocessConfig, RepresentationConfig, names_by_split
 from data.preprocessing.dataset import preprocess_dataset
 from utils.commands.cli import hydra_entry
 from utils.settings import plain, settings_of
@@ -35,7 +36,12 @@ def build_config(dataset: Mapping[str, Any], all_windows: bool = False) -> Prepr
         representation=settings_of(RepresentationConfig, dataset, "representation"),
         downsample_by_factor_2=dataset["downsample_by_factor_2"],
         all_windows=all_windows,
-        **{**keys, "max_width_splits": tuple(keys["max_width_splits"])},
+        **{
+            **keys,
+            "max_width_splits": tuple(keys["max_width_splits"]),
+            "recordings": names_by_split(keys["recordings"]),
+            "class_ids": class_ids(keys["class_ids"]),
+        },
     )
 
 

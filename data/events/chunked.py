@@ -32,8 +32,10 @@ MOST_OUTSIDE = 0.01
 MOST_BACK = 0.5
 """With more events than this share behind the running maximum, the events are not in order and the file is refused."""
 
+LARGEST = 1 << 12
+"""No camera has more rows or columns: an event beyond, of a flipped bit, does not say how large a sensor is."""
+
 _CACHED = 4
-_LARGEST = 1 << 16
 _KEPT, _BACK, _STEP, _OUTSIDE, _FIRST_OUTSIDE, _FIRST_BACK, _MAX_X, _MAX_Y, _LATEST, _ASTRAY, _FAR, _ON = range(12)
 
 
@@ -89,7 +91,7 @@ class ChunkedRecording(Recording):
         self.size_known = source.hw is not None or (sensor_hw is None and source.likely_hw is not None)
         self._source = source
         self._cache: OrderedDict[int, Events] = OrderedDict()
-        self._limit = stated or (_LARGEST, _LARGEST)
+        self._limit = stated or (LARGEST, LARGEST)
         self._latest = np.full(source.num_chunks, BEGINNING, dtype=np.int64)
         """Largest time up to the end of each piece, ascending: the index of time for the whole file."""
         pieces = self._scan()

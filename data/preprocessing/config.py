@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from data.preprocessing.classes import ClassIds, class_ids
 from data.representations.base import Representation
 from data.representations.factory import make_representation
 from utils.errors import UserError
 
+SPLITS = ("train", "val", "test")
 LABEL_TIMES = ("rvt", "nearest")
 
 
@@ -44,6 +47,9 @@ class RepresentationConfig:
         return representation
 
 
+DEFAULT_LAYOUT = "beside"
+"""Boxes beside their recordings, as published; records leave it out."""
+
 OF_OTHER_TIMES = ("label_times", "label_tolerance_ms")
 """Keys that a record leaves out where times are the published ones; in the first release all were."""
 
@@ -52,12 +58,36 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def names_by_split(value: Any) -> dict[str, tuple[str, ...]]:
+    """Names of recordings by split, as a config gives them, without splits that have none.
+
+    Raises:
+        UserError: anything but lists of names by split.
+
+    >>> names_by_split({"train": [], "val": ["zurich_city_16_a", 7]})
+    {'val': ('zurich_city_16_a', '7')}
+    """
+    lists = value if isinstance(value, Mapping) else {"": value}
+    for split, names in lists.items():
+        if split not in SPLITS or not isinstance(names, list | tuple):
+            raise UserError(
+                expected=f"lists of names, each for one of {', '.join(SPLITS)}",
+                got=f"{split}: {names!r}" if split else repr(names),
+                where="dataset.preprocessing.recordings",
+                fix="give a list, e.g. dataset.preprocessing.recordings.val=[a,b]",
+            )
+    return {split: tuple(map(str, names)) for split, names in lists.items() if names}
+
+
 @dataclass(frozen=True)
 class PreprocessConfig:
     """From raw recordings to the dataset layout (RVT's preprocessing).
 
     Attributes:
         sensor_hw: height and width of the sensor and of the boxes' pixels.
+        layout: how recordings and boxes lie in the raw folder, a file of ``data.preprocessing.layouts``.
+        recordings: by split, names of recordings that belong to it, wherever they lie.
+        class_ids: what class ids of the files become, others are dropped; None: they stay what they are.
         num_raw_classes: boxes of class id 0 .. n − 1 are kept, others dropped on purpose; None: others are an error.
         num_classes: how many classes the dataset has, for that error; None: any id will do.
         min_diag: smallest box diagonal in pixels ("prophesee" filter: 30 on Gen1, 60 on 1Mpx; "conservative": 0).
@@ -79,6 +109,9 @@ class PreprocessConfig:
     """
 
     sensor_hw: tuple[int, int]
+    layout: str = DEFAULT_LAYOUT
+    recordings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    class_ids: ClassIds | None = None
     num_raw_classes: int | None = None
     num_classes: int | None = None
     min_diag: float = 0.0
@@ -110,6 +143,7 @@ class PreprocessConfig:
         for name in ("min_diag", "min_side", "align_t_ms", "label_tolerance_ms"):
             value = getattr(self, name)
             self._require(_finite(value) and value >= 0, f"preprocessing.{name}", "a number of at least 0", value)
+        class_ids(self.class_ids, None if self.num_raw_classes else self.num_classes)
         self.representation.build()
 
     @staticmethod
@@ -128,6 +162,9 @@ class PreprocessConfig:
             values["num_raw_classes"] = classes
         if self.published_times:
             for key in OF_OTHER_TIMES:
+                del values[key]
+        for key, default in (("layout", DEFAULT_LAYOUT), ("recordings", {}), ("class_ids", None)):
+            if values[key] == default:
                 del values[key]
         values["representation"]["name"] = self.representation.build().name
         return values

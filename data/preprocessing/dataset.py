@@ -30,14 +30,15 @@ def preprocess_dataset(
     num_workers: int | None = 0,
     splits: Sequence[str] = SPLITS,
 ) -> dict[str, list[SequenceCounts]]:
-    """Preprocess ``<raw_path>/<split>/<name>_td.dat`` with ``<name>_bbox.npy`` into ``<out_path>/<split>/<name>``.
+    """Preprocess the recordings of a raw folder, with their boxes, into ``<out_path>/<split>/<name>``.
 
+    ``cfg.layout`` says where they lie, usually ``<raw_path>/<split>/<name>_td.dat`` with ``<name>_bbox.npy``.
     Recordings may be of any format that ``open_recording`` reads. Finished sequences are kept, so the same call goes
     on where it was stopped or killed, and ends with the same bytes. ``<out_path>/manifest.json`` says at the end how
     all was made. A bad recording does not hold up the others; it is reported when they are done.
 
     Args:
-        raw_path: folder with a folder for each split.
+        raw_path: folder of the recordings.
         out_path: the dataset's folder.
         cfg: how.
         num_workers: processes; 0 and 1 stay in this one; None: one per core.
@@ -51,8 +52,8 @@ def preprocess_dataset(
             settings than before, or no room.
     """
     jobs, out_path = find_recordings(raw_path, out_path, cfg, splits), Path(out_path)
-    jobs.sort(key=lambda job: (-job.recording.stat().st_size, job.split, job.recording.name))  # the longest first
-    size = sum(job.recording.stat().st_size for job in jobs)
+    jobs.sort(key=lambda job: (-job.num_bytes, job.split, job.out_dir.name))  # the longest first
+    size = sum(job.num_bytes for job in jobs)
     results: list[tuple[Job, Outcome]] = []
     with exclusive(out_path):
         check_settings(out_path, cfg.settings())
@@ -62,7 +63,7 @@ def preprocess_dataset(
             total=size,
             desc="preprocessing",
             unit="B",
-            amount=lambda result: result[0].recording.stat().st_size,
+            amount=lambda result: result[0].num_bytes,
         )
         for job, outcome in bar:
             if isinstance(outcome, Failure):

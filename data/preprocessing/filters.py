@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data.preprocessing.classes import map_classes
 from data.preprocessing.config import PreprocessConfig
 from data.sequences.account import OTHER_CLASS, OUTSIDE, SMALL, UNUSABLE, WIDE
 from utils.boxes import IGNORE_LABEL, usable_boxes
@@ -36,6 +37,8 @@ def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[B
     Raises:
         UserError: boxes of a class that the dataset does not have, see ``PreprocessConfig.num_raw_classes``.
     """
+    mapped = boxes if cfg.class_ids is None else map_classes(boxes, cfg.class_ids)
+    unmapped, boxes = len(boxes) - len(mapped), mapped
     if cfg.num_raw_classes is None and cfg.num_classes is not None:
         ids, counts = np.unique(boxes["class_id"], return_counts=True)
         refuse_unknown(dict(zip(ids.tolist(), counts.tolist(), strict=True)), cfg.num_classes, "class ids")
@@ -52,6 +55,7 @@ def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[B
         before = len(boxes)
         boxes = step(boxes)
         dropped[reason] = before - len(boxes)
+    dropped[OTHER_CLASS] += unmapped
     return boxes, dropped
 
 

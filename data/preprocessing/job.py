@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.events.open import open_recording
+from data.events.recording import Recording
 from data.preprocessing.filters import filter_and_count
 from data.preprocessing.folder import cannot_write, no_more_writing
+from data.preprocessing.layouts.registry import layout_of
 from data.preprocessing.raw_boxes import read_raw_boxes
 from data.preprocessing.recordings import Job
 from data.preprocessing.sequence import NO_LABEL, count_repairs, preprocess_recording
@@ -82,14 +83,20 @@ def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> 
 
 
 def _preprocess(job: Job) -> SequenceCounts:
-    cfg, boxes = job.cfg, read_raw_boxes(job.boxes)
+    cfg, layout = job.cfg, layout_of(job.cfg.layout)
+    boxes = read_raw_boxes(job.boxes, layout.read_boxes)
     kept, dropped = filter_and_count(boxes, cfg, job.split)
     if not cfg.all_windows and not len(kept):  # before a large file is opened
         return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), dropped=dropped, skipped=NO_LABEL)
     if _older_version_made(job):
         return _adopt(job, len(boxes))
-    recording = open_recording(job.recording, cfg.sensor_hw)
+    recording = _open(job)
+    boxes["t"] += layout.clock_us(recording)
     return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split, source=job.recording.name)
+
+
+def _open(job: Job) -> Recording:
+    return layout_of(job.cfg.layout).open(job.recording, job.cfg.sensor_hw)
 
 
 def _paths(job: Job) -> SequencePaths:
@@ -103,7 +110,7 @@ def _older_version_made(job: Job) -> bool:
 
 def _adopt(job: Job, raw_boxes: int) -> SequenceCounts:
     """Give a record to a sequence that an older version of this project finished without one."""
-    labels, recording = read_labels(_paths(job)), open_recording(job.recording, job.cfg.sensor_hw)
+    labels, recording = read_labels(_paths(job)), _open(job)
     counts = SequenceCounts(
         name=job.out_dir.name,
         events=recording.num_events,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
-    """Boxes of a file in the order of time, ``BBOX_DTYPE`` [N]; none if there is no file.
+def read_raw_boxes(path: Path, read: Callable[[Path], npt.NDArray[Any]] = read_bbox_npy) -> npt.NDArray[Any]:
+    """Boxes of a file in the order of time, ``BBOX_DTYPE`` [N]; none if there is no file. ``read`` reads them.
 
     Boxes of one time keep their order. A file that is not in order is put in order, with a warning. Boxes that are no
     finite numbers or have no size are warned of; the filters drop and count them.
@@ -25,9 +26,9 @@ def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
     Raises:
         UserError: the file is no box file, no box of it can be used, or one has a negative time.
     """
-    if not path.is_file():
+    if not path.exists():
         return np.zeros(0, dtype=BBOX_DTYPE)
-    boxes = read_bbox_npy(path)
+    boxes = read(path)
     bad = ~usable_boxes(boxes)
     if bad.all():
         _refuse(path, boxes, bad, "finite numbers for x, y, w and h, and a size above 0")

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from data.events.bbox import read_bbox_npy
-from data.events.open import SUFFIXES, is_recording
-from data.events.recording import recording_name
-from data.preprocessing.config import PreprocessConfig
+from data.preprocessing.config import SPLITS, PreprocessConfig
 from data.preprocessing.filters import refuse_unknown
+from data.preprocessing.layouts.base import Found, Layout
+from data.preprocessing.layouts.registry import layout_of
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to preprocess."""
+    """One recording to preprocess; it and its boxes lie as ``cfg.layout`` says."""
 
     recording: Path
     boxes: Path
@@ -33,11 +31,17 @@ class Job:
     split: str
     cfg: PreprocessConfig
 
+    @cached_property
+    def num_bytes(self) -> int:
+        """Size of the recording, of all its files if it is a folder."""
+        files = self.recording.rglob("*") if self.recording.is_dir() else [self.recording]
+        return sum(path.stat().st_size for path in files)
+
 
 def find_recordings(
     raw_path: Path | str, out_path: Path | str, cfg: PreprocessConfig, splits: Sequence[str] = SPLITS
 ) -> list[Job]:
-    """Recordings of ``<raw_path>/<split>`` (subfolders too) with their boxes, sorted by split and name.
+    """Recordings that lie in a folder as ``cfg.layout`` says, with their boxes, sorted by split and then by path.
 
     Raises:
         UserError: no recording, an empty split, boxes that are missing, or two recordings of one name.
@@ -50,46 +54,63 @@ def find_recordings(
             where="dataset.path",
             fix="give a folder of its own to the dataset",
         )
+    layout = layout_of(cfg.layout)
+    by_split = _by_split(layout, raw_path, cfg, splits)
     jobs: list[Job] = []
     for split in splits:
-        folder = raw_path / split
-        if not folder.is_dir():
+        found, folder = by_split.get(split), raw_path / split
+        if found is None:
             log.warning("%s: no such folder, the split is left out", folder)
             continue
-        found = [Job(path, boxes, out_path / split / name, split, cfg) for name, path, boxes in _pairs(folder, cfg)]
         if not found:
-            raise _none(folder, f"give recordings and boxes, or leave the split out (splits=[...] without {split})")
-        jobs += found
+            fix = f"give recordings and boxes, or leave the split out (splits=[...] without {split})"
+            raise _none(layout, folder, fix)
+        _check(found, folder if folder.is_dir() else raw_path, cfg)
+        jobs += [Job(each.recording, each.boxes, out_path / split / each.name, split, cfg) for each in found]
     if not jobs:
         wanted = ", ".join(str(raw_path / split) for split in splits)
-        raise _none(raw_path, f"give the folder that holds {', '.join(splits)} as raw_path (looked into {wanted})")
+        fix = f"give the folder that holds {', '.join(splits)} as raw_path (looked into {wanted})"
+        raise _none(layout, raw_path, fix)
     return jobs
 
 
-def _pairs(folder: Path, cfg: PreprocessConfig) -> Iterator[tuple[str, Path, Path]]:
-    """Name, recording and boxes (which may be missing if ``cfg.all_windows``)."""
+def _by_split(
+    layout: Layout, raw_path: Path, cfg: PreprocessConfig, splits: Sequence[str]
+) -> dict[str, list[Found] | None]:
+    """What there is of each split, by its place and by the lists of the config; None: no place for the split."""
+    listed = {name: split for split, names in cfg.recordings.items() for name in names}
+    found = {split: layout.find(raw_path, split) for split in (SPLITS if listed else splits)}
+    if not listed:
+        return found
+    every = [(split, each) for split, places in found.items() for each in places or []]
+    missing = sorted(set(listed) - {each.name for _, each in every})
+    if missing:
+        log.warning("dataset.preprocessing.recordings: not in %s: %s", raw_path, ", ".join(missing))
+    by_split = {split: [each for place, each in every if listed.get(each.name, place) == split] for split in found}
+    return {split: mine if mine or found[split] is not None else None for split, mine in by_split.items()}
+
+
+def _check(found: Sequence[Found], folder: Path, cfg: PreprocessConfig) -> None:
+    """Refuse recordings of one name, and those without boxes unless they may have none."""
     taken: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.name.endswith("_bbox.npy") or not is_recording(path):
-            continue
-        name = recording_name(path)
-        if name in taken:
+    for each in found:
+        path, boxes = each.recording, each.boxes
+        if each.name in taken:
+            pair = [str(one).removeprefix(f"{folder}/") for one in (taken[each.name], path)]
             raise UserError(
                 expected="one recording per name",
-                got=f"{taken[name].relative_to(folder)} and {path.relative_to(folder)}",
+                got=" and ".join(pair),
                 where=str(folder),
                 fix="rename or remove one of them",
             )
-        taken[name] = path
-        boxes = path.with_name(f"{name}_bbox.npy")
-        if not boxes.is_file() and not cfg.all_windows:
+        taken[each.name] = path
+        if not boxes.exists() and not cfg.all_windows:
             raise UserError(
-                expected=f"boxes beside {path.name}",
+                expected=f"boxes beside {path.name}" if boxes.parent == path.parent else f"boxes of {each.name}",
                 got=f"no {boxes.name}",
-                where=str(path.parent),
+                where=str(boxes.parent),
                 fix="add the file, or set all_windows=true to keep recordings without labels",
             )
-        yield name, path, boxes
 
 
 def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
@@ -98,17 +119,16 @@ def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
     Raises:
         UserError: which ids there are in all box files, and how many boxes of each.
     """
-    if cfg.num_raw_classes is not None or cfg.num_classes is None:
+    if cfg.num_raw_classes is not None or cfg.num_classes is None or cfg.class_ids is not None:
         return
-    counts: Counter[int] = Counter()
+    layout, counts = layout_of(cfg.layout), Counter[int]()
     for job in jobs:
         if job.boxes.is_file():
             with suppress(UserError):
-                ids, sizes = np.unique(read_bbox_npy(job.boxes)["class_id"], return_counts=True)
+                ids, sizes = np.unique(layout.read_boxes(job.boxes)["class_id"], return_counts=True)
                 counts.update(dict(zip(ids.tolist(), sizes.tolist(), strict=True)))
-    refuse_unknown(dict(counts), cfg.num_classes, f"*_bbox.npy of {len(jobs)} recordings")
+    refuse_unknown(dict(counts), cfg.num_classes, f"{layout.box_files} of {len(jobs)} recordings")
 
 
-def _none(where: Path, fix: str) -> UserError:
-    endings = ", ".join("*" + suffix for suffix in SUFFIXES)
-    return UserError(expected=f"recordings ({endings})", got="none", where=str(where), fix=fix)
+def _none(layout: Layout, where: Path, fix: str) -> UserError:
+    return UserError(expected=layout.wanted, got="none", where=str(where), fix=fix)
