@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data.events.chunked import ChunkedRecording, ChunkSource
 from data.events.formats.aedat4.source import aedat4_source
-from data.events.formats.csv_dialect import SNIFFED_BYTES, looks_like_table
+from data.events.formats.csv_dialect import SNIFFED_BYTES, holds_events, looks_like_table
 from data.events.formats.csv_text import csv_source
 from data.events.formats.dat import DatSource
 from data.events.formats.evt import EvtSource
@@ -37,6 +37,12 @@ _FOREIGN = {
     b"#!AER-DAT2": ("an AEDAT 2 file", "convert it to AEDAT4 with iniVation's DV"),
     b"#!AER-DAT3": ("an AEDAT 3 file", "convert it to AEDAT4 with iniVation's DV"),
 }
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file in a folder is taken for a recording: by its name; as text may be anything, that by its lines."""
+    suffix = path.suffix.lower()
+    return suffix in SUFFIXES and path.is_file() and (suffix != ".txt" or holds_events(path))
 
 
 def open_recording(path: Path | str, sensor_hw: tuple[int, int] | None = None) -> Recording:

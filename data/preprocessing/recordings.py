@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data.events.bbox import read_bbox_npy
+from data.events.open import SUFFIXES, is_recording
 from data.events.recording import recording_name
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import refuse_unknown
@@ -20,7 +21,6 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-SUFFIXES = (".dat", ".raw", ".aedat4", ".h5", ".hdf5", ".npz", ".npy", ".csv")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _pairs(folder: Path, cfg: PreprocessConfig) -> Iterator[tuple[str, Path, Pat
     """Name, recording and boxes (which may be missing if ``cfg.all_windows``)."""
     taken: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.endswith("_bbox.npy") or not path.is_file():
+        if path.name.endswith("_bbox.npy") or not is_recording(path):
             continue
         name = recording_name(path)
         if name in taken:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.events.formats.columns import NAMES
 from data.events.formats.csv_kernels import IGNORED
 from data.events.problems import bad_value
+from utils.errors import UserError
 
 SNIFFED_BYTES = 1 << 16
 _LOOKED_AT = 1000
@@ -54,6 +56,15 @@ def looks_like_table(head: bytes) -> bool:
     tokens = _tokens(lines[0].text, _separator(lines[0].text))
     numbers = sum(_NUMBER.fullmatch(token) is not None for token in tokens)
     return numbers == len(tokens) or numbers >= 3 or len(_named(tokens)) >= 2
+
+
+def holds_events(path: Path) -> bool:
+    """The start of a text file can be read as events; notes, labels of pictures and the like cannot."""
+    with path.open("rb") as handle:
+        head = handle.read(SNIFFED_BYTES)
+    with suppress(UserError):
+        return looks_like_table(head) and bool(read_dialect(path).columns)
+    return False
 
 
 def read_dialect(path: Path) -> Dialect:

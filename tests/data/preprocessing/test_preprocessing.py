@@ -13,6 +13,7 @@ from data.events.types import Events
 from data.preprocessing import job as job_module
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig
 from data.preprocessing.dataset import preprocess_dataset
+from data.preprocessing.recordings import find_recordings
 from data.preprocessing.sequence import plan_sequence, preprocess_recording
 from data.preprocessing.timing import plan_windows, select_label_times
 from data.sequences.layout import FrameReader, SequencePaths, list_sequences, read_labels
@@ -166,6 +167,21 @@ def test_other_parameters_in_the_same_folder_are_a_user_error(tmp_path):
     preprocess_dataset(raw, tmp_path / "out", config())  # nothing was written with the wrong size
     with pytest.raises(UserError, match=r"align_t_ms: 0 instead of 100"):
         preprocess_dataset(raw, tmp_path / "out", config(align_t_ms=0))
+
+
+def test_text_is_a_recording_if_its_lines_are_events(tmp_path):
+    raw = make_raw(tmp_path / "raw", splits=("train",), per_split=1)
+    for name, text in {
+        "notes": "Filmed on Tuesday.\n",
+        "s0": "0 0.5 0.5 0.1 0.1\n",  # boxes of a picture
+        "table": "1,2,3\n4,5,6\n",
+        "events": "# t x y p\n0.5 3 4 1\n",
+        "empty": "",
+    }.items():
+        (raw / "train" / f"{name}.txt").write_text(text)
+    write_bbox_npy(raw / "train" / "events_bbox.npy", boxes_at([]))
+    found = find_recordings(raw, tmp_path / "out", config(), ["train"])
+    assert [job.recording.name for job in found] == ["events.txt", "s0_td.dat"]
 
 
 def test_faults_of_a_raw_folder_are_user_errors(tmp_path):
