@@ -92,7 +92,7 @@ class SequenceWriter:
             self._temporary = SequencePaths(root, self.paths.ev_repr_name, self.paths.downsampled)
             self._temporary.h5.parent.mkdir(parents=True)
             stack.push(self._closed)
-            file = stack.enter_context(h5py.File(self._temporary.h5, "w"))
+            file = stack.enter_context(h5py.File(self._temporary.h5, "w", locking=False))
             self._frames = FrameWriter(file, self._frame_shape, self._dtype)
             self._stack = stack.pop_all()
         return self

@@ -23,7 +23,7 @@ from utils.atomic import atomic_path
 from utils.errors import UserError
 
 ECF_FILTER = 36559
-_EXPECTED = "CD/events (Prophesee) or events/x, y, p, t (DSEC)"
+_EXPECTED = "CD/events (Prophesee), events/x, y, p, t (DSEC) or events [N, 4] (v2e)"
 
 
 def hdf5_source(path: Path) -> ColumnSource:
@@ -32,13 +32,13 @@ def hdf5_source(path: Path) -> ColumnSource:
     * Prophesee: dataset ``CD/events`` with fields x, y, p, t; sensor size from the attribute ``geometry``;
     * DSEC: group ``events`` with x, y, p, t, to which the optional ``t_offset`` is added; ``ms_to_idx`` is not needed.
       Sensor size from ``height`` and ``width`` of the file or the group, attributes or datasets (RVT, eTraM), if any;
-    * v2e: dataset ``events`` [N, 4] of whole numbers in the order t, x, y, p.
+    * v2e: dataset ``events`` [N, 4] of numbers in the order t, x, y, p.
 
     Raises:
         UserError: another layout, a filter that is not here, or a damaged file.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)  # some network file systems know no locks
         node = _find(path, file)
         datasets = _datasets(path, node)
         for dataset in datasets.values():
@@ -82,8 +82,8 @@ def _find(path: Path, file: h5py.File) -> h5py.Dataset | h5py.Group:
 
 
 def _plain(node: h5py.Dataset) -> bool:
-    """An array [N, 4] of whole numbers."""
-    return node.ndim == 2 and node.shape[1] == 4 and node.dtype.kind in "iu"
+    """An array [N, 4] of numbers."""
+    return node.ndim == 2 and node.shape[1] == 4 and node.dtype.kind in "iuf"
 
 
 def _datasets(path: Path, node: h5py.Dataset | h5py.Group) -> dict[str, h5py.Dataset]:
@@ -167,7 +167,7 @@ def write_hdf5(
         layout: ``prophesee`` or ``dsec``.
         compression: for ``h5py.Group.create_dataset``, for example ``compression="gzip"``.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
         if layout == "prophesee":
             file.attrs["geometry"] = f"{width}x{height}"
             rows = np.zeros(len(events), dtype=[("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])

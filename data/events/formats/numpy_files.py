@@ -1,4 +1,4 @@
-"""Recordings in NumPy files: ``.npy`` (structured or [N, 4]) and ``.npz`` (one array a column)."""
+"""Recordings in NumPy files: ``.npy`` (structured or [N, 4]) and ``.npz`` (one array a column, or one of all)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from data.events.formats.columns import ColumnSource, one_length, require_columns, require_numbers
+from data.events.formats.columns import ColumnSource, find_columns, one_length, require_columns, require_numbers
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
 
@@ -48,6 +48,23 @@ def npy_source(path: Path) -> ColumnSource:
     with path.open("rb") as handle:
         shape, fortran, dtype = _read_header(path, handle)
         offset = handle.tell()
+    columns = _fields(path, shape, dtype)
+    length, across = shape[0], 1 if columns else 4
+    need, have = length * dtype.itemsize * across, path.stat().st_size - offset
+    if have < need:
+        raise damaged(path, f"{need} bytes of events announced, it ends at byte {offset + have} after {have}")
+
+    def rows(start: int, stop: int) -> Mapping[str, npt.NDArray[Any]]:
+        if fortran and not columns:
+            parts = [_read(path, dtype, offset, k * length + start, stop - start) for k in range(4)]
+            return dict(zip("txyp", parts, strict=True))
+        return _split(_read(path, dtype, offset, across * start, across * (stop - start)), columns)
+
+    return ColumnSource(path, rows, length, None)
+
+
+def _fields(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, str]:
+    """Column to field of a structured array; nothing for numbers [N, 4]. UserError for another form."""
     if dtype.hasobject:
         raise bad_value(path, "numbers", f"an array of Python objects ({dtype})", "write the columns as numbers")
     plain = dtype.names is None
@@ -58,24 +75,16 @@ def npy_source(path: Path) -> ColumnSource:
             f"{dtype} {list(shape)}",
             "write the events in one of these forms",
         )
-    length = shape[0]
-    need, have = length * dtype.itemsize * (4 if plain else 1), path.stat().st_size - offset
-    if have < need:
-        raise damaged(path, f"{need} bytes of events announced, it ends at byte {offset + have} after {have}")
     columns = {} if plain else require_columns(path, dtype.names or ())
     require_numbers(path, {name: dtype[name] for name in columns.values()})
+    return columns
 
-    def rows(start: int, stop: int) -> Mapping[str, npt.NDArray[Any]]:
-        if plain and fortran:
-            parts = [_read(path, dtype, offset, k * length + start, stop - start) for k in range(4)]
-            return dict(zip("txyp", parts, strict=True))
-        if plain:
-            block = _read(path, dtype, offset, 4 * start, 4 * (stop - start)).reshape(-1, 4)
-            return dict(zip("txyp", block.T, strict=True))
-        records = _read(path, dtype, offset, start, stop - start)
-        return {column: records[name] for column, name in columns.items()}
 
-    return ColumnSource(path, rows, length, None)
+def _split(values: npt.NDArray[Any], columns: Mapping[str, str]) -> Mapping[str, npt.NDArray[Any]]:
+    """Columns of records, or of numbers that follow each other as t, x, y, p."""
+    if columns:
+        return {column: values[name] for column, name in columns.items()}
+    return dict(zip("txyp", values.reshape(-1, 4).T, strict=True))
 
 
 def _read(path: Path, dtype: np.dtype[Any], offset: int, first: int, count: int) -> npt.NDArray[Any]:
@@ -86,7 +95,9 @@ def _read(path: Path, dtype: np.dtype[Any], offset: int, first: int, count: int)
 
 
 def npz_source(path: Path) -> ColumnSource:
-    """Arrays t, x, y, p and optionally height and width; copied once, piece by piece, to a temporary file.
+    """Arrays t, x, y, p, or one array as in a ``.npy``, and optionally height and width.
+
+    They are copied once, piece by piece, to a temporary file.
 
     Raises:
         UserError: an array is missing, of another length or of objects; the archive is damaged.
@@ -94,13 +105,49 @@ def npz_source(path: Path) -> ColumnSource:
     try:
         with zipfile.ZipFile(path) as archive, ExitStack() as stack:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            columns = require_columns(path, members)
             hw = _stated_size(path, archive, members)
+            alone = _only_array(members)
+            if alone is not None:
+                return _one_array(path, archive, alone, hw)
+            columns = require_columns(path, members)
             handles = {key: stack.enter_context(archive.open(members[name])) for key, name in columns.items()}
             length, dtypes = _checked_headers(path, handles)
             return _spill(path, handles, dtypes, length, hw)
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise damaged(path, str(error)) from error
+
+
+def _only_array(members: Mapping[str, str]) -> str | None:
+    """The array that holds all columns: the only one, or that named as in ``np.savez(path, events)``."""
+    arrays = [name for name in members if name not in {"height", "width"}]
+    if find_columns(arrays) or not (len(arrays) == 1 or "arr_0" in arrays):
+        return None
+    return members[arrays[0] if len(arrays) == 1 else "arr_0"]
+
+
+def _one_array(path: Path, archive: zipfile.ZipFile, member: str, hw: tuple[int, int] | None) -> ColumnSource:
+    with ExitStack() as stack:
+        handles = [stack.enter_context(archive.open(member)) for _ in range(4)]
+        (shape, fortran, dtype), *_ = [_read_header(path, handle) for handle in handles]
+        columns = _fields(path, shape, dtype)
+        if fortran and not columns:  # column by column
+            for k, handle in enumerate(handles):
+                handle.seek(k * shape[0] * dtype.itemsize, 1)
+            return _spill(path, dict(zip("txyp", handles, strict=True)), dict.fromkeys("txyp", dtype), shape[0], hw)
+        across = 1 if columns else 4
+
+        def following(start: int, stop: int) -> Mapping[str, npt.NDArray[Any]]:
+            return _split(_next(path, member, handles[0], dtype, across * (stop - start), stop), columns)
+
+        return spilled(path, ColumnSource(path, following, shape[0], hw))
+
+
+def _next(path: Path, name: str, handle: IO[bytes], dtype: np.dtype[Any], count: int, stop: int) -> npt.NDArray[Any]:
+    """The next values of an array in an archive; ``stop`` is the event that they lead up to."""
+    data = handle.read(count * dtype.itemsize)
+    if len(data) < count * dtype.itemsize:
+        raise damaged(path, f"{name} ends before event number {stop}")
+    return np.frombuffer(data, dtype=dtype)
 
 
 def _stated_size(path: Path, archive: zipfile.ZipFile, members: Mapping[str, str]) -> tuple[int, int] | None:
@@ -135,13 +182,7 @@ def _spill(
     hw: tuple[int, int] | None,
 ) -> ColumnSource:
     def following(start: int, stop: int) -> Mapping[str, npt.NDArray[Any]]:
-        out = {}
-        for key, handle in handles.items():
-            data = handle.read((stop - start) * dtypes[key].itemsize)
-            if len(data) < (stop - start) * dtypes[key].itemsize:
-                raise damaged(path, f"{key} ends before event number {stop}")
-            out[key] = np.frombuffer(data, dtype=dtypes[key])
-        return out
+        return {key: _next(path, key, handle, dtypes[key], stop - start, stop) for key, handle in handles.items()}
 
     return spilled(path, ColumnSource(path, following, length, hw))
 
