@@ -18,9 +18,8 @@ Array = npt.NDArray[Any]
 
 _VERSIONS = {"EVT2": "2.0", "EVT2.1": "2.1", "EVT3": "3.0"}
 _CLOCK_BITS = {"EVT2": 34, "EVT2.1": 34, "EVT3": 24}
-_COLUMNS_12 = 12
-_FEWEST_IN_VECTOR = 3
-_STRIDE = 1 << 10  # time-high words of EVT3 in silence: a quarter of the clock apart
+_COLUMNS = 32
+_FEWEST_IN_VECTOR = 5  # a vector of EVT3 takes four words
 
 
 def write_evt(path: Path | str, events: Events, height: int, width: int, kind: str = "EVT3") -> None:
@@ -31,7 +30,8 @@ def write_evt(path: Path | str, events: Events, height: int, width: int, kind: s
         events: times not stepping back, from 0 to 16.7 s (EVT3) or 4.7 h (others); EVT3 goes on behind that.
         height, width: sensor size, at most 2048.
         kind: ``EVT2``, ``EVT2.1`` or ``EVT3``. EVT2.1 and EVT3 write runs of events of one row, time and polarity as
-            vectors.
+            vectors of 32 columns. As cameras do, EVT3 tells the time of every 4096 µs, also in silence: other readers
+            count the turns of its clock only if they see both ends of it.
 
     Raises:
         UserError: an event that the format cannot hold.
@@ -40,10 +40,10 @@ def write_evt(path: Path | str, events: Events, height: int, width: int, kind: s
     encode = {"EVT2": _encode_evt2, "EVT2.1": _encode_evt21, "EVT3": _encode_evt3}[kind]
     room = 4 * len(events) + 1
     if kind == "EVT3" and len(events):
-        room += int(events.t[-1] >> 12) // _STRIDE + 1
+        room += int((events.t[-1] >> 12) - (events.t[0] >> 12))
     words = np.empty(room, dtype=f"<u{WORD_BYTES[kind]}")
     count = encode(events.t, events.x, events.y, events.p, words)
-    tag = {"EVT2": "EVT2", "EVT2.1": "EVT21", "EVT3": "EVT3"}[kind]
+    tag = {"EVT2": "EVT2", "EVT2.1": "EVT21;endianness=little", "EVT3": "EVT3"}[kind]
     head = (
         f"% evt {_VERSIONS[kind]}\n% format {tag};height={height};width={width}\n% geometry {width}x{height}\n% end\n"
     )
@@ -110,8 +110,8 @@ def _encode_evt21(t: Array, x: Array, y: Array, p: Array, words: Array) -> int:
             high = t[i] >> 6
             words[n] = np.uint64(8 << 28 | high) << np.uint64(32)
             n += 1
-        base = np.int64(x[i]) & ~31
-        length = _run(t, x, y, p, i, base + 32 - np.int64(x[i]))
+        base = np.int64(x[i]) & ~(_COLUMNS - 1)
+        length = _run(t, x, y, p, i, base + _COLUMNS - np.int64(x[i]))
         upper = np.int64(p[i] > 0) << 28 | (t[i] & 0x3F) << 22 | base << 11 | np.int64(y[i])
         mask = 0
         for j in range(i, i + length):
@@ -127,7 +127,7 @@ def _encode_evt3(t: Array, x: Array, y: Array, p: Array, words: Array) -> int:
     n, high, low, row, i = 0, -1, -1, -1, 0
     while i < t.size:
         while t[i] >> 12 != high:
-            high = t[i] >> 12 if high < 0 else min(t[i] >> 12, high + _STRIDE)
+            high = t[i] >> 12 if high < 0 else high + 1
             words[n] = 8 << 12 | high & 0xFFF
             n, low = n + 1, -1
         if t[i] & 0xFFF != low:
@@ -138,16 +138,19 @@ def _encode_evt3(t: Array, x: Array, y: Array, p: Array, words: Array) -> int:
             row = np.int64(y[i])
             words[n] = row
             n += 1
-        length = _run(t, x, y, p, i, _COLUMNS_12)
-        column = np.int64(p[i] > 0) << 11 | np.int64(x[i])
+        base = np.int64(x[i]) & ~(_COLUMNS - 1)
+        length = _run(t, x, y, p, i, base + _COLUMNS - np.int64(x[i]))
+        polarity = np.int64(p[i] > 0) << 11
         if length < _FEWEST_IN_VECTOR:
-            words[n] = 2 << 12 | column
+            words[n] = 2 << 12 | polarity | np.int64(x[i])
             n, i = n + 1, i + 1
             continue
         mask = 0
         for j in range(i, i + length):
-            mask |= 1 << (np.int64(x[j]) - np.int64(x[i]))
-        words[n] = 3 << 12 | column
-        words[n + 1] = (5 << 12 if mask < 256 else 4 << 12) | mask
-        n, i = n + 2, i + length
+            mask |= 1 << (np.int64(x[j]) - base)
+        words[n] = 3 << 12 | polarity | base
+        words[n + 1] = 4 << 12 | mask & 0xFFF
+        words[n + 2] = 4 << 12 | (mask >> 12) & 0xFFF
+        words[n + 3] = 5 << 12 | mask >> 24
+        n, i = n + 4, i + length
     return n

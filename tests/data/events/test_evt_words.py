@@ -192,6 +192,20 @@ def test_a_first_word_that_looks_like_a_header_line(tmp_path):
         assert read_evt_header(tmp_path / "a.raw").data_offset == len(HEADS[kind])
 
 
+def test_evt3_is_written_as_cameras_do(tmp_path):
+    """Vectors of 12, 12 and 8 columns from a multiple of 32 on; a word for every 4096 µs, also across the turn."""
+    columns = [33, 44, 45, 56, 63]
+    start = (4094 << 12) + 5
+    events = Events.from_arrays([start] * 5 + [start + (4 << 12)], [*columns, 7], [9] * 6, [1] * 5 + [0])
+    write_evt(tmp_path / "a.raw", events, 20, 70, "EVT3")
+    body = (tmp_path / "a.raw").read_bytes().partition(b"% end\n")[2]
+    vector = [0x3 << 12 | 1 << 11 | 32, 0x4 << 12 | 1 << 1, 0x4 << 12 | 1 | 1 << 1, 0x5 << 12 | 1 | 1 << 7]
+    first = [0x8 << 12 | 4094, 0x6 << 12 | 5, 9, *vector]
+    highs = [0x8 << 12 | high for high in (4095, 0, 1, 2)]
+    assert np.frombuffer(body, "<u2").tolist() == [*first, *highs, 0x6 << 12 | 5, 0x2 << 12 | 7]
+    assert_same(open_recording(tmp_path / "a.raw").read(0, 1 << 25), events)
+
+
 def test_a_word_cut_in_two_is_passed_over_and_reported(tmp_path, caplog):
     events = Events.from_arrays([1, 2], [3, 4], [5, 6], [0, 1])
     write_evt(tmp_path / "a.raw", events, 20, 30, "EVT2")
