@@ -98,7 +98,9 @@ BAD: list[tuple[str, bytes, str]] = [
     ("prose", b"These are the events of Tuesday.\n", "a file that starts with"),
     ("a gzip file", gzip.compress(dat(), mtime=0), "a gzip file"),
     ("AEDAT 3", b"#!AER-DAT3.1\r\n", "an AEDAT 3 file"),
+    ("AEDAT 2", b"#!AER-DAT2.0\r\n", "an AEDAT 2 file"),
     ("a ROS bag", b"#ROSBAG V2.0\n" + bytes(50), "a ROS bag"),
+    ("an MCAP file", b"\x89MCAP0\r\n" + bytes(50), "an MCAP file"),
     # .dat
     ("dat: header only", b"% Version 2\n% Height 20\n", "24 bytes without it"),
     ("dat: header cut", b"% Version 2\n% Hei", "a header line without an end"),
@@ -122,6 +124,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("evt: size contradicts the sensor", evt(b"% evt 3.0\n% geometry 20x30\n"), "30 rows and 20 columns"),
     ("evt: other words", evt(b"% evt 3.0\n% end\n", b"\x00\x90" * 50), "50 of 50 words of .*, the first at byte 16"),
     ("evt: no time ever", evt(b"% evt 3.0\n% end\n", b"\x05\x20" * 50), "no events"),
+    ("evt: time 0 is none", evt(b"% evt 3.0\n% t0 soon\n"), "'soon'"),
     # NumPy
     ("npy: text", npy(np.array([["a"] * 4])), "<U1 \\[1, 4\\]"),
     ("npy: three columns", npy(np.zeros((5, 3))), "float64 \\[5, 3\\]"),
