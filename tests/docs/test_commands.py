@@ -18,6 +18,7 @@ ARGPARSE = (
     "scripts/convert_checkpoint.py",
     "scripts/ablation/",
     "scripts/drawings/house.py",
+    "scripts/formats_table/",
     "scripts/benchmark/",
     "scripts/soak/",
 )
