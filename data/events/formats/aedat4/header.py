@@ -11,16 +11,14 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 from xml.etree import ElementTree
 
+from data.events.formats.aedat4 import flatbuffers
 from data.events.problems import damaged
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 _LARGEST_HEADER = 1 << 24
 _COMPRESSION_FIELD, _END_FIELD, _XML_FIELD = range(3)
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -57,17 +55,18 @@ def read_head(path: Path) -> Head:
     if not 8 <= size == len(table):
         raise damaged(path, f"the header of {size} bytes, announced at byte {len(MAGIC)}, is not there whole")
     try:
-        text = _string(table, _XML_FIELD)
+        root = flatbuffers.follow(table, 0)
+        text = flatbuffers.text(table, root, _XML_FIELD)
         if table[4:8] != b"IOHE" or not text.isascii() or not text.startswith(b"<"):
             raise ValueError("no description of the streams")
         if re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", text):
             raise ValueError("control characters")
         return Head(
-            compression=_number(table, "<i", _COMPRESSION_FIELD, 0),
+            compression=_number(table, root, "<i", _COMPRESSION_FIELD, 0),
             text=text,
             streams=_streams(text),
             offset=len(start) + size,
-            end=_number(table, "<q", _END_FIELD, -1),
+            end=_number(table, root, "<q", _END_FIELD, -1),
         )
     except (ValueError, struct.error, ElementTree.ParseError) as error:
         raise damaged(path, f"header at byte {len(start)}: {error}") from error
@@ -110,35 +109,6 @@ def _kind(node: ElementTree.Element) -> str | None:
     return next((attr.text or "" for attr in node.findall("attr") if attr.get("key") == "typeIdentifier"), None)
 
 
-def _number(table: bytes, form: str, field: int, default: int) -> int:
-    """A field of a FlatBuffers root table that may be left out."""
-    where = _field(table, field)
-    return default if where is None else _at(table, form, where)
-
-
-def _string(table: bytes, field: int) -> bytes:
-    """A string field of a FlatBuffers root table; ValueError if an offset leads out of it."""
-    where = _field(table, field)
-    if where is None:
-        raise ValueError("a field is missing")
-    start = where + _at(table, "<I", where)
-    length = _at(table, "<I", start)
-    if start + 4 + length > len(table):
-        raise ValueError("an offset leads out of it")
-    return table[start + 4 : start + 4 + length]
-
-
-def _field(table: bytes, field: int) -> int | None:
-    root = _at(table, "<I", 0)
-    vtable = root - _at(table, "<i", root)
-    entry = vtable + 4 + 2 * field
-    if entry + 2 > vtable + _at(table, "<H", vtable):
-        return None
-    distance = _at(table, "<H", entry)
-    return root + distance if distance else None
-
-
-def _at(table: bytes, form: str, offset: int) -> int:
-    if offset < 0:
-        raise ValueError("an offset leads out of it")
-    return struct.unpack_from(form, table, offset)[0]
+def _number(table: bytes, root: int, form: str, number: int, default: int) -> int:
+    where = flatbuffers.field(table, root, number)
+    return default if where is None else int(flatbuffers.at(table, form, where))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.events.formats.aedat4.header import Head, read_head, write_head
+from data.events.formats.aedat4.packets import packets
 from data.events.formats.columns import ColumnSource
 from data.events.problems import bad_value, damaged
 from data.events.spill import Spill
@@ -46,7 +47,7 @@ def aedat4_source(path: Path) -> ColumnSource:
             hw = _decode(path, readable, wanted, spill)
     source = ColumnSource(path, spill.rows, spill.num_events, hw)
     if len(head.streams) > 1:
-        source.note = f"events of stream {wanted} are read, not {_listed(head, wanted)}"
+        source.note = f"events are those of stream {wanted}; there are also {_listed(head, wanted)}"
     return source
 
 
@@ -79,17 +80,7 @@ def _only(path: Path, head: Head, wanted: int) -> Iterator[Path]:
     """A temporary file with the packets of one stream, as they are in the file, under a head that names no other."""
     with tempfile.NamedTemporaryFile(prefix="events-", suffix=".aedat4") as out, path.open("rb") as file:
         out.write(write_head(head, lambda number: number == wanted))
-        file.seek(head.offset)
-        while head.end < 0 or file.tell() < head.end:
-            start = file.read(8)
-            number, size = struct.unpack("<ii", start) if len(start) == 8 else (wanted, 0)
-            if size < 0:
-                raise damaged(path, f"a packet of {size} bytes at byte {file.tell() - 8}")
-            if number == wanted:
-                out.write(start + file.read(size))
-            else:
-                file.seek(size, 1)
-            if len(start) < 8:
-                break
+        for number, packet in packets(path, file, head, wanted):
+            out.write(struct.pack("<ii", number, len(packet)) + packet)
         out.flush()
         yield Path(out.name)
