@@ -52,9 +52,9 @@ def open_recording(path: Path | str, sensor_hw: tuple[int, int] | None = None) -
     """Open a recording of any supported format; docs/FORMATS.md says what is understood and what is repaired.
 
     * Prophesee ``.dat`` (header version 1 and 2, event types 0 and 12) and ``.raw`` (EVT2, EVT2.1, EVT3);
-    * HDF5 of Prophesee (``CD/events``) and of DSEC (``events/x, y, p, t``);
+    * HDF5 of Prophesee (``CD/events``), of DSEC (``events/x, y, p, t``) and of v2e (``events`` [N, 4]);
     * ``.aedat4``: iniVation AEDAT4, its first event stream, read with the ``aedat`` package;
-    * ``.npz``: arrays ``t, x, y, p`` and optionally ``height, width``;
+    * ``.npz``: arrays ``t, x, y, p`` and optionally ``height, width``, or one array as in ``.npy``;
     * ``.npy``: structured with fields ``t, x, y, p``, or numbers [N, 4] in the order t, x, y, p (PEDRo);
     * text with a line an event.
 

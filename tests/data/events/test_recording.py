@@ -144,4 +144,5 @@ def test_aedat4_streams_that_the_package_does_not_know_are_passed_over_and_named
     with caplog.at_level("INFO"):
         recording = open_recording(tmp_path / "a.aedat4")
     assert_same(recording.read(0, 9), events)
-    assert caplog.messages == [f"{tmp_path}/a.aedat4: events are those of stream 4; there are also bounding boxes, KIND"]
+    note = "events are those of stream 4; there are also bounding boxes, KIND"
+    assert caplog.messages == [f"{tmp_path}/a.aedat4: {note}"]
