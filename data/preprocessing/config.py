@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from data.box_files.classes import ClassNames
 from data.representations.base import Representation
 from data.representations.factory import make_representation
 from utils.errors import UserError
@@ -74,6 +76,8 @@ class PreprocessConfig:
         label_times: ``rvt``: labels on a grid are kept, see ``align_t_ms`` and ``base_step_ms``; ``nearest``: all from
             ``align_t_ms`` on that lie within the events are, and windows begin with the first event.
         label_tolerance_ms: with ``nearest``, boxes this close together in time are one labelled frame.
+        classes: names of the dataset's classes, for box files that have names; none: the names of the file, sorted.
+        class_names: what the classes of box files are called in the dataset, see ``data.box_files.classes``.
         all_windows: go on with windows from the last label to the end of the recording, and keep recordings without
             any label (for labelling data that nobody has labelled).
     """
@@ -93,6 +97,8 @@ class PreprocessConfig:
     label_times: str = "rvt"
     label_tolerance_ms: float = 2.0
     all_windows: bool = False
+    classes: tuple[str, ...] = ()
+    class_names: Mapping[str, str | None] | None = None
 
     def __post_init__(self) -> None:
         self._require(
@@ -111,6 +117,20 @@ class PreprocessConfig:
             value = getattr(self, name)
             self._require(_finite(value) and value >= 0, f"preprocessing.{name}", "a number of at least 0", value)
         self.representation.build()
+        names = self.class_names or {}
+        right = isinstance(names, Mapping) and all(isinstance(name, str | None) for name in names.values())
+        self._require(right, "preprocessing.class_names", "{name in the box files: name or null}, or null", names)
+        _ = self.class_map
+
+    @property
+    def class_map(self) -> ClassNames:
+        """Class ids by the names and numbers of box files.
+
+        Raises:
+            UserError: a name that the dataset does not have.
+        """
+        renamed = {str(name): target for name, target in (self.class_names or {}).items()}
+        return ClassNames(self.classes or None, renamed)
 
     @staticmethod
     def _require(condition: bool, key: str, expected: str, got: object) -> None:
@@ -124,6 +144,9 @@ class PreprocessConfig:
         """
         values = json.loads(json.dumps(asdict(self)))
         classes = values.pop("num_classes")
+        del values["classes"]
+        if not self.class_names:
+            del values["class_names"]
         if self.num_raw_classes is None:
             values["num_raw_classes"] = classes
         if self.published_times:

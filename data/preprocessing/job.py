@@ -82,7 +82,8 @@ def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> 
 
 
 def _preprocess(job: Job) -> SequenceCounts:
-    cfg, boxes = job.cfg, read_raw_boxes(job.boxes)
+    cfg = job.cfg
+    boxes = read_raw_boxes(job.boxes, cfg.class_map)
     kept, dropped = filter_and_count(boxes, cfg, job.split)
     if not cfg.all_windows and not len(kept):  # before a large file is opened
         return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), dropped=dropped, skipped=NO_LABEL)

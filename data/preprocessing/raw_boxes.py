@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.events.bbox import read_bbox_npy
+from data.box_files.classes import ClassNames
+from data.box_files.read import BoxContext, read_boxes
 from utils.boxes import BBOX_DTYPE, usable_boxes
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
-    """Boxes of a file in the order of time, ``BBOX_DTYPE`` [N]; none if there is no file.
+def read_raw_boxes(path: Path, classes: ClassNames) -> npt.NDArray[Any]:
+    """Boxes of a ``.npy`` or ``.csv`` file in the order of time, ``BBOX_DTYPE`` [N]; none if there is no file.
 
     Boxes of one time keep their order. A file that is not in order is put in order, with a warning. Boxes that are no
     finite numbers or have no size are warned of; the filters drop and count them.
@@ -27,7 +28,7 @@ def read_raw_boxes(path: Path) -> npt.NDArray[Any]:
     """
     if not path.is_file():
         return np.zeros(0, dtype=BBOX_DTYPE)
-    boxes = read_bbox_npy(path)
+    boxes = read_boxes(path, BoxContext(classes))
     bad = ~usable_boxes(boxes)
     if bad.all():
         _refuse(path, boxes, bad, "finite numbers for x, y, w and h, and a size above 0")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.events.bbox import read_bbox_npy
+from data.box_files.read import BESIDE, BoxContext, boxes_beside, read_boxes
 from data.events.recording import recording_name
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import refuse_unknown
@@ -68,9 +68,28 @@ def find_recordings(
 
 def _pairs(folder: Path, cfg: PreprocessConfig) -> Iterator[tuple[str, Path, Path]]:
     """Name, recording and boxes (which may be missing if ``cfg.all_windows``)."""
+    for name, path in recordings_in(folder).items():
+        boxes = boxes_beside(path)
+        if not boxes.is_file() and not cfg.all_windows:
+            raise UserError(
+                expected=f"boxes beside {path.name}",
+                got=f"no {name}_bbox.npy or {name}_bbox.csv",
+                where=str(path.parent),
+                fix="add the file (scripts/import_boxes.py makes it of other layouts), or set all_windows=true to keep "
+                "recordings without labels",
+            )
+        yield name, path, boxes
+
+
+def recordings_in(folder: Path) -> dict[str, Path]:
+    """Recordings of a folder and its sub-folders by name, sorted by path.
+
+    Raises:
+        UserError: two of one name.
+    """
     taken: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.endswith("_bbox.npy") or not path.is_file():
+        if path.suffix.lower() not in SUFFIXES or path.name.endswith(BESIDE) or not path.is_file():
             continue
         name = recording_name(path)
         if name in taken:
@@ -81,15 +100,7 @@ def _pairs(folder: Path, cfg: PreprocessConfig) -> Iterator[tuple[str, Path, Pat
                 fix="rename or remove one of them",
             )
         taken[name] = path
-        boxes = path.with_name(f"{name}_bbox.npy")
-        if not boxes.is_file() and not cfg.all_windows:
-            raise UserError(
-                expected=f"boxes beside {path.name}",
-                got=f"no {boxes.name}",
-                where=str(path.parent),
-                fix="add the file, or set all_windows=true to keep recordings without labels",
-            )
-        yield name, path, boxes
+    return taken
 
 
 def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
@@ -101,12 +112,13 @@ def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
     if cfg.num_raw_classes is not None or cfg.num_classes is None:
         return
     counts: Counter[int] = Counter()
+    context = BoxContext(cfg.class_map)
     for job in jobs:
         if job.boxes.is_file():
             with suppress(UserError):
-                ids, sizes = np.unique(read_bbox_npy(job.boxes)["class_id"], return_counts=True)
+                ids, sizes = np.unique(read_boxes(job.boxes, context)["class_id"], return_counts=True)
                 counts.update(dict(zip(ids.tolist(), sizes.tolist(), strict=True)))
-    refuse_unknown(dict(counts), cfg.num_classes, f"*_bbox.npy of {len(jobs)} recordings")
+    refuse_unknown(dict(counts), cfg.num_classes, f"*_bbox.npy (or .csv) of {len(jobs)} recordings")
 
 
 def _none(where: Path, fix: str) -> UserError:
