@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +55,24 @@ class ClassNames:
         ids = {label: self._id(label) for label in counts}
         unknown = [label for label, found in ids.items() if found is None]
         if unknown:
-            words = [f"{label} ({counts[label]} boxes)" for label in sorted(unknown)[:_MOST_SHOWN]]
-            raise UserError(
-                expected=f"classes of dataset.classes: {', '.join(self.names or ())}",
-                got=", ".join(words) + ", ..." * (len(unknown) > _MOST_SHOWN),
-                where=where,
-                fix=f"set {KEY}={{{min(unknown)}: NAME, ...}}; null as NAME leaves the boxes out",
-            )
+            self.refuse({label: counts[label] for label in unknown}, where)
         return np.asarray([ids[label] for label in labels], dtype=np.uint32)
+
+    def refuse(self, counts: Mapping[str, int], where: str) -> NoReturn:
+        """Refuse classes that the dataset does not have.
+
+        Args:
+            counts: boxes of each name.
+            where: for the message.
+        """
+        words = [f"{label} ({counts[label]} boxes)" for label in sorted(counts)[:_MOST_SHOWN]]
+        raise UserError(
+            expected=f"names of dataset.classes: {', '.join(self.names or ())}",
+            got=", ".join(words) + ", ..." * (len(counts) > _MOST_SHOWN),
+            where=where,
+            fix=f"say what they are called, with '++{KEY}={{{min(counts)}:NAME}}' or in the dataset's file; "
+            "null as NAME leaves the boxes out",
+        )
 
     def _name(self, label: str) -> str | None:
         """What the dataset calls a class, None if its boxes are left out."""

@@ -84,6 +84,8 @@ def plan_import(
             where=str(source),
             fix=f"call their folder or file as the recording, for example {next(_names(recordings))}",
         )
+    labels = [box.label for mine in owners.values() for picture in mine for box in picture.boxes if box.counts]
+    context.classes.ids(labels, str(source))  # all unknown names at once
     account, planned = BoxAccount(), []
     account.add(lost, 0, {NO_RECORDING: lost})
     for split, found in recordings.items():

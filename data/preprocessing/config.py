@@ -76,7 +76,7 @@ class PreprocessConfig:
         label_times: ``rvt``: labels on a grid are kept, see ``align_t_ms`` and ``base_step_ms``; ``nearest``: all from
             ``align_t_ms`` on that lie within the events are, and windows begin with the first event.
         label_tolerance_ms: with ``nearest``, boxes this close together in time are one labelled frame.
-        classes: names of the dataset's classes, for box files that have names; none: the names of the file, sorted.
+        classes: names of the dataset's classes, for box files that have names.
         class_names: what the classes of box files are called in the dataset, see ``data.box_files.classes``.
         all_windows: go on with windows from the last label to the end of the recording, and keep recordings without
             any label (for labelling data that nobody has labelled).
@@ -130,7 +130,7 @@ class PreprocessConfig:
             UserError: a name that the dataset does not have.
         """
         renamed = {str(name): target for name, target in (self.class_names or {}).items()}
-        return ClassNames(self.classes or None, renamed)
+        return ClassNames(self.classes, renamed)
 
     @staticmethod
     def _require(condition: bool, key: str, expected: str, got: object) -> None:

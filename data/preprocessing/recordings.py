@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.box_files.read import BESIDE, BoxContext, boxes_beside, read_boxes
+from data.box_files.read import BESIDE, BoxContext, boxes_beside, read_named_boxes
 from data.events.recording import recording_name
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import refuse_unknown
@@ -112,12 +112,20 @@ def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
     if cfg.num_raw_classes is not None or cfg.num_classes is None:
         return
     counts: Counter[int] = Counter()
+    unknown: Counter[str] = Counter()
     context = BoxContext(cfg.class_map)
     for job in jobs:
         if job.boxes.is_file():
             with suppress(UserError):
-                ids, sizes = np.unique(read_boxes(job.boxes, context)["class_id"], return_counts=True)
-                counts.update(dict(zip(ids.tolist(), sizes.tolist(), strict=True)))
+                boxes, names = read_named_boxes(job.boxes, context)
+                ids, sizes = np.unique(boxes["class_id"], return_counts=True)
+                for class_id, size in zip(ids.tolist(), sizes.tolist(), strict=True):
+                    if len(cfg.classes) <= class_id < len(names):
+                        unknown[names[class_id]] += size
+                    else:
+                        counts[class_id] += size
+    if unknown:
+        context.classes.refuse(unknown, f"the boxes of {len(jobs)} recordings")
     refuse_unknown(dict(counts), cfg.num_classes, f"*_bbox.npy (or .csv) of {len(jobs)} recordings")
 
 
