@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-_SUFFIX = re.compile(r"\.(png|jpe?g|bmp|tiff?|webp|ppm|txt|xml|npy)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"(_bbox)?\.(png|jpe?g|bmp|tiff?|webp|ppm|npy|csv|json|txt|xml)$", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d{1,18})$", re.ASCII)
 
 
@@ -86,9 +86,9 @@ class Picture:
 
 
 def without_ending(name: str) -> str:
-    """A name without the ending of a file; other points stay.
+    """A name without the ending of a file of images or boxes; other points stay.
 
-    >>> without_ending("drive.2_0012.png")
-    'drive.2_0012'
+    >>> without_ending("drive.2_0012.png"), without_ending("drive_bbox.csv")
+    ('drive.2_0012', 'drive')
     """
     return _SUFFIX.sub("", name)

@@ -54,7 +54,7 @@ def read_names(folder: Path) -> dict[str, str]:
     Raises:
         UserError: it cannot be read.
     """
-    for path in (place / name for place in (folder, folder.parent) for name in NAMES_FILES):
+    for path in (place / name for place in (folder, *folder.resolve().parents[:2]) for name in NAMES_FILES):
         if path.is_file():
             return _names_of(path)
     return {}

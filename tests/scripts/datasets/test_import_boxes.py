@@ -84,6 +84,20 @@ def test_every_box_is_accounted_for(tmp_path: Path) -> None:
     check_free(planned, overwrite=False)  # the same boxes are no others
 
 
+def test_files_are_called_as_recordings(tmp_path: Path) -> None:
+    raw, source = recordings(tmp_path / "raw", "train/a.npz", "train/b_td.dat", "val/c.npz"), tmp_path / "labels"
+    source.mkdir()
+    for name in ("a", "b", "c_bbox"):
+        write_coco(source / f"{name}.json", {"images": some_boxes(2)})
+    planned, account = plan_import(raw, source, context(), at_rate)
+    assert [(one.file.name, len(one.boxes)) for one in planned] == [
+        ("a_bbox.npy", 4),
+        ("b_bbox.npy", 4),
+        ("c_bbox.npy", 4),
+    ]
+    assert account.kept == account.read == 12
+
+
 def test_boxes_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
     raw = recordings(tmp_path / "raw", "train/a.npz")
     write_import(plan_import(raw, write_coco(tmp_path / "a.json", {"x": some_boxes(2)}), context(), at_rate)[0])
