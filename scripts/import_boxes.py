@@ -46,7 +46,7 @@ def times_of(recording: Path, config: dict[str, Any], hw: tuple[int, int]) -> Im
         start += open_recording(recording, hw).t_first_us
     lines = None
     if times is not None:
-        lines = read_time_table(recording.parent / str(times).replace("NAME", recording_name(recording)))
+        lines = read_time_table(Path(str(times).replace("NAME", recording_name(recording))))
     return ImageTimes(
         rate_hz=None if rate is None else number(rate, "rate_hz"),
         start_us=start,

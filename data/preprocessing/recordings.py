@@ -89,7 +89,7 @@ def recordings_in(folder: Path) -> dict[str, Path]:
     """
     taken: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.endswith(BESIDE) or not path.is_file():
+        if path.suffix.lower() not in SUFFIXES or path.name.lower().endswith(BESIDE) or not path.is_file():
             continue
         name = recording_name(path)
         if name in taken:

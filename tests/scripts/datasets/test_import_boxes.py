@@ -146,12 +146,18 @@ def test_numbers_without_a_class_are_refused(tmp_path: Path) -> None:
         plan_import(raw, source, context(), at_rate)
 
 
-def test_times_come_from_a_table_beside_the_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_times_come_from_a_table_for_each_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_recording(tmp_path / "raw" / "train", "a", 0, 4)
     source = write_coco(tmp_path / "labels.json", {"a": some_boxes(2)})
-    arguments = (*DATASET, f"raw_path={tmp_path / 'raw'}", f"boxes={source}", "times=NAME_times.txt", "start_ms=1")
+    arguments = (
+        *DATASET,
+        f"raw_path={tmp_path / 'raw'}",
+        f"boxes={source}",
+        f"times={tmp_path}/NAME_times.txt",
+        "start_ms=1",
+    )
     assert "a_times.txt" in failure(capsys, "scripts/import_boxes.py", *arguments)
-    (tmp_path / "raw" / "train" / "a_times.txt").write_text("5000\n7000\n")
+    (tmp_path / "a_times.txt").write_text("5000\n7000\n")
     assert run("scripts/import_boxes.py", *arguments, "from_first_event=true") == 0
     first = int(np.load(tmp_path / "raw" / "train" / "a.npz")["t"][0])
     boxes = read_bbox_npy(tmp_path / "raw" / "train" / "a_bbox.npy")
