@@ -71,4 +71,5 @@ def _names_of(path: Path) -> dict[str, str]:
         ) from error
     names = content.get("names", {}) if isinstance(content, dict) else {}
     pairs = names.items() if isinstance(names, dict) else enumerate(names) if isinstance(names, list) else ()
-    return {str(key): str(name) for key, name in pairs}
+    # What is no scalar may be endless as text.
+    return {str(key): str(name) for key, name in pairs if isinstance(key, str | int) and isinstance(name, str | int)}
