@@ -39,6 +39,7 @@ EPILOG = """examples:
   python scripts/visualize.py datasets/gen1/val/17-04-04_11-00-13_cut_15_183500000_243500000 --checkpoint best.ckpt
   python scripts/visualize.py street.aedat4 --still street.png --still-frames 6
   python scripts/visualize.py street.aedat4 --output street.gif --fps 10 --duration-s 2
+  python scripts/visualize.py street.aedat4 --labels coco.json --label-rate-hz 30
 
 INPUT is a .dat, .aedat4, .npz or .npy recording, or the folder of a preprocessed sequence. The video lasts as long as
 the recording (times 1/speed). Exit status 2 means a mistake in the command or its files, told in one message."""
