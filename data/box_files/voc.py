@@ -27,9 +27,11 @@ def read_voc(path: Path, name: str) -> Picture:
         name: of the image.
 
     Raises:
-        UserError: no XML, one with a document type, or an object without its corners.
+        UserError: no XML of this kind, a document type, or an object without its corners.
     """
     root = _parse(path)
+    if root.tag != "annotation":
+        raise bad_line("Pascal VOC, an XML file with the root annotation", f"<{root.tag}>", str(path), _FIX)
     boxes = []
     for index, entry in enumerate(root.iter("object")):
         where = f"{path}, object {index}"

@@ -157,6 +157,7 @@ BAD = [
     ("a_1.xml", "<annotation><object/></annotation>", "object 0"),
     ("a_1.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "document type"),
     ("a_1.xml", "<annotation>", "Pascal VOC"),
+    ("a_1.xml", "<annotations><image/></annotations>", "<annotations>"),
     ("a.parquet", "", "a.parquet"),
 ]
 
