@@ -38,11 +38,9 @@ def read_csv_boxes(path: Path, name: str) -> list[Picture]:
     """
     head, rows = table_rows(path)
     columns = {column.casefold(): index for index, column in reversed(list(enumerate(head)))}
-    sides = _found(columns, _SIZE)
+    sides, corners = _found(columns, _SIZE), False
     if sides is None:
-        corners, sides = True, _found(columns, _CORNERS)
-    else:
-        corners = False
+        sides, corners = _found(columns, _CORNERS), True
     label = next((columns[word] for word in _CLASS if word in columns), None)
     image = next((columns[word] for word in _IMAGE if word in columns), None)
     time = time_field(columns)
