@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.rounds.summary import load as load_json
 from scripts.rounds.summary import quality_rows
-from scripts.tables import spread, table
 from utils.atomic import write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError
+from utils.tables import spread, table
 
 Summary = dict[str, Any]
 

@@ -33,6 +33,7 @@ def build_config(dataset: Mapping[str, Any], all_windows: bool = False) -> Prepr
     return PreprocessConfig(
         sensor_hw=(int(height), int(width)),
         num_classes=len(dataset["classes"]),
+        classes=tuple(map(str, dataset["classes"])),
         representation=settings_of(RepresentationConfig, dataset, "representation"),
         downsample_by_factor_2=dataset["downsample_by_factor_2"],
         all_windows=all_windows,

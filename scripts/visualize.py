@@ -6,12 +6,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data.box_files.classes import ClassNames
+from data.box_files.read import BoxContext
+from data.box_files.times import ImageTimes, read_time_table
 from data.events.clocks import check_clocks
 from data.events.open import open_recording
 from data.events.recording import recording_name
@@ -36,6 +39,7 @@ EPILOG = """examples:
   python scripts/visualize.py datasets/gen1/val/17-04-04_11-00-13_cut_15_183500000_243500000 --checkpoint best.ckpt
   python scripts/visualize.py street.aedat4 --still street.png --still-frames 6
   python scripts/visualize.py street.aedat4 --output street.gif --fps 10 --duration-s 2
+  python scripts/visualize.py street.aedat4 --labels coco.json --label-rate-hz 30
 
 INPUT is a .dat, .aedat4, .npz or .npy recording, or the folder of a preprocessed sequence. The video lasts as long as
 the recording (times 1/speed). Exit status 2 means a mistake in the command or its files, told in one message."""
@@ -68,8 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--labels",
         default="auto",
         metavar="auto|none|PATH",
-        help="labels: those of the sequence or *_bbox.npy beside *_td.dat (auto), none, a .npy or a sequence folder",
+        help="labels: the sequence's own, or *_bbox.npy or .csv beside a recording (auto), none, a sequence folder, "
+        "a .npy, or boxes as for scripts/import_boxes.py: .csv, COCO .json, YOLO, VOC, MOT, KITTI",
     )
+    boxes.add_argument("--label-rate-hz", type=positive, metavar="HZ", help="images a second, for boxes on images")
+    boxes.add_argument("--label-times", type=Path, metavar="TABLE", help="times of images (image,t_us) instead")
     boxes.add_argument(
         "--label-hold-ms", type=at_least_zero, default=200.0, help="labels fade out over this (default: 200)"
     )
@@ -144,15 +151,17 @@ def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> Frame
     return StreamingDetector.from_checkpoint(args.checkpoint, sensor_hw, device, args.conf, config)
 
 
-def choose_labels(args: argparse.Namespace) -> LabelTrack | None:
-    """Labels as ``--labels`` says."""
+def choose_labels(args: argparse.Namespace, hw: tuple[int, int], names: Sequence[str]) -> LabelTrack | None:
+    """Labels as ``--labels`` says, for a sensor of this height and width and classes of these names, and others."""
     if args.labels == "none":
         return None
+    times = ImageTimes(args.label_rate_hz, table=read_time_table(args.label_times) if args.label_times else None)
+    context = BoxContext(ClassNames(tuple(names)), hw, times, recording=recording_name(args.input.resolve()))
     if args.labels != "auto":
-        return load_labels(Path(args.labels), args.representation)
-    found = find_labels(args.input)
+        return load_labels(Path(args.labels), args.representation, context)
     try:
-        return load_labels(found, args.representation) if found else None
+        found = find_labels(args.input)
+        return load_labels(found, args.representation, context) if found else None
     except UserError as error:
         log.warning("labels are left out: %s (%s)", error.got, error.where)
         return None
@@ -185,15 +194,16 @@ def run(args: argparse.Namespace) -> None:
     source, detector = open_source(args)
     window = source.dt_us or 1000.0 * (args.dt_ms or (detector.representation.dt_ms if detector else 50.0))
     timeline = plan_time(source, window, args.fps, args.speed, args.start_s, args.duration_s)
-    labels = choose_labels(args)
+    names = args.classes.split(",") if args.classes else list(detector.classes) if detector else []
+    labels = choose_labels(args, (source.height, source.width), names)
     if labels is not None:
         check_clocks(labels.times_us, source.start_us, source.stop_us, round(window), f"labels of {args.input}")
     detections = None
     if detector is not None:
         ticks = source.ticks(timeline.start_us, timeline.stop_us, detector.representation.dt_ms * 1000)
         detections = Detections(detector, source, ticks, args.conf)
-    names = args.classes.split(",") if args.classes else list(detector.classes) if detector else []
-    overlays = Overlays(labels, detections, names, args.label_hold_ms * 1000)
+    shown = list(labels.names) if labels is not None and labels.names else names
+    overlays = Overlays(labels, detections, shown, args.label_hold_ms * 1000)
     kinds = None if args.plain else overlays.kinds()
     painter = Painter(THEMES[args.theme], (source.height, source.width), kinds, args.speed)
     produce(args, painter, timeline, moments(source, timeline, overlays))

@@ -83,6 +83,9 @@ _YOLOX = (Label.CLASS_ID, Label.X, Label.Y, Label.W, Label.H, Label.OBJECTNESS, 
 IGNORE_LABEL = 1024
 """Class id of a box that takes part neither in matching nor in the background loss."""
 
+LEFT_OUT_CLASS = 2**32 - 1
+"""Class id of a box that its file or the settings pass over; preprocessing counts it and leaves it out."""
+
 LABEL_COLUMNS = tuple(column.name.lower() for column in Label)
 
 BBOX_DTYPE = np.dtype(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from data.box_files.classes import ClassNames
 from data.preprocessing.classes import ClassIds, class_ids
 from data.representations.base import Representation
 from data.representations.factory import make_representation
@@ -104,6 +105,8 @@ class PreprocessConfig:
         label_times: ``rvt``: labels on a grid are kept, see ``align_t_ms`` and ``base_step_ms``; ``nearest``: all from
             ``align_t_ms`` on that lie within the events are, and windows begin with the first event.
         label_tolerance_ms: with ``nearest``, boxes this close together in time are one labelled frame.
+        classes: names of the dataset's classes, for box files that have names.
+        class_names: what the classes of box files are called in the dataset, see ``data.box_files.classes``.
         all_windows: go on with windows from the last label to the end of the recording, and keep recordings without
             any label (for labelling data that nobody has labelled).
     """
@@ -126,6 +129,8 @@ class PreprocessConfig:
     label_times: str = "rvt"
     label_tolerance_ms: float = 2.0
     all_windows: bool = False
+    classes: tuple[str, ...] = ()
+    class_names: Mapping[str, str | None] | None = None
 
     def __post_init__(self) -> None:
         self._require(
@@ -145,6 +150,20 @@ class PreprocessConfig:
             self._require(_finite(value) and value >= 0, f"preprocessing.{name}", "a number of at least 0", value)
         class_ids(self.class_ids, None if self.num_raw_classes else self.num_classes)
         self.representation.build()
+        names = self.class_names or {}
+        right = isinstance(names, Mapping) and all(isinstance(name, str | None) for name in names.values())
+        self._require(right, "preprocessing.class_names", "{name in the box files: name or null}, or null", names)
+        _ = self.class_map
+
+    @property
+    def class_map(self) -> ClassNames:
+        """Class ids by the names and numbers of box files.
+
+        Raises:
+            UserError: a name that the dataset does not have.
+        """
+        renamed = {str(name): target for name, target in (self.class_names or {}).items()}
+        return ClassNames(self.classes, renamed)
 
     @staticmethod
     def _require(condition: bool, key: str, expected: str, got: object) -> None:
@@ -158,6 +177,9 @@ class PreprocessConfig:
         """
         values = json.loads(json.dumps(asdict(self)))
         classes = values.pop("num_classes")
+        del values["classes"]
+        if not self.class_names:
+            del values["class_names"]
         if self.num_raw_classes is None:
             values["num_raw_classes"] = classes
         if self.published_times:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from data.preprocessing.classes import map_classes
 from data.preprocessing.config import PreprocessConfig
 from data.sequences.account import OTHER_CLASS, OUTSIDE, SMALL, UNUSABLE, WIDE
-from utils.boxes import IGNORE_LABEL, usable_boxes
+from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, usable_boxes
 from utils.errors import UserError
 
 Boxes = npt.NDArray[Any]
@@ -70,6 +70,7 @@ def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None
     Raises:
         UserError: there are such ids; all ids with their counts.
     """
+    counts = {class_id: count for class_id, count in counts.items() if class_id != LEFT_OUT_CLASS}
     if not any(num_classes <= class_id != IGNORE_LABEL for class_id in counts):
         return
     from_one = 0 not in counts and max(counts) == num_classes
@@ -84,8 +85,8 @@ def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None
 
 
 def keep_classes(boxes: Boxes, num_classes: int | None) -> Boxes:
-    """Boxes of class id 0 .. num_classes − 1, a copy."""
-    return boxes.copy() if num_classes is None else boxes[boxes["class_id"] < num_classes]
+    """Boxes of class id 0 .. num_classes − 1 (None: of all but those to be left out), a copy."""
+    return boxes[boxes["class_id"] < (LEFT_OUT_CLASS if num_classes is None else num_classes)]
 
 
 def crop_to_frame(boxes: Boxes, hw: tuple[int, int]) -> Boxes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.box_files.read import BoxContext
 from data.events.recording import Recording
 from data.preprocessing.filters import filter_and_count
 from data.preprocessing.folder import cannot_write, no_more_writing
@@ -84,7 +85,8 @@ def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> 
 
 def _preprocess(job: Job) -> SequenceCounts:
     cfg, layout = job.cfg, layout_of(job.cfg.layout)
-    boxes = read_raw_boxes(job.boxes, layout.read_boxes)
+    context = BoxContext(cfg.class_map)
+    boxes = read_raw_boxes(job.boxes, lambda path: layout.read_named_boxes(path, context)[0])
     kept, dropped = filter_and_count(boxes, cfg, job.split)
     if not cfg.all_windows and not len(kept):  # before a large file is opened
         return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), dropped=dropped, skipped=NO_LABEL)

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.events.bbox import read_bbox_npy
 from utils.boxes import BBOX_DTYPE, usable_boxes
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-def read_raw_boxes(path: Path, read: Callable[[Path], npt.NDArray[Any]] = read_bbox_npy) -> npt.NDArray[Any]:
+def read_raw_boxes(path: Path, read: Callable[[Path], npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Boxes of a file in the order of time, ``BBOX_DTYPE`` [N]; none if there is no file. ``read`` reads them.
 
     Boxes of one time keep their order. A file that is not in order is put in order, with a warning. Boxes that are no

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from data.box_files.read import BoxContext
+from data.events.recording import recording_name
 from data.preprocessing.config import SPLITS, PreprocessConfig
 from data.preprocessing.filters import refuse_unknown
 from data.preprocessing.layouts.base import Found, Layout
+from data.preprocessing.layouts.beside import recordings_below
 from data.preprocessing.layouts.registry import layout_of
 from utils.errors import UserError
 
@@ -90,27 +93,44 @@ def _by_split(
     return {split: mine if mine or found[split] is not None else None for split, mine in by_split.items()}
 
 
+def recordings_in(folder: Path) -> dict[str, Path]:
+    """Recordings of a folder and its sub-folders by name, sorted by path.
+
+    Raises:
+        UserError: two of one name.
+    """
+    return _by_name([(recording_name(path), path) for path in recordings_below(folder)], folder)
+
+
 def _check(found: Sequence[Found], folder: Path, cfg: PreprocessConfig) -> None:
     """Refuse recordings of one name, and those without boxes unless they may have none."""
-    taken: dict[str, Path] = {}
+    _by_name([(each.name, each.recording) for each in found], folder)
     for each in found:
         path, boxes = each.recording, each.boxes
-        if each.name in taken:
-            pair = [str(one).removeprefix(f"{folder}/") for one in (taken[each.name], path)]
+        if not boxes.exists() and not cfg.all_windows:
+            beside = boxes.parent == path.parent
+            raise UserError(
+                expected=f"boxes beside {path.name}" if beside else f"boxes of {each.name}",
+                got=f"no {boxes.name}" + (f" or {boxes.stem}.csv" if beside and boxes.suffix == ".npy" else ""),
+                where=str(boxes.parent),
+                fix="add the file (scripts/import_boxes.py makes it of other layouts), or set all_windows=true to keep "
+                "recordings without labels",
+            )
+
+
+def _by_name(named: Sequence[tuple[str, Path]], folder: Path) -> dict[str, Path]:
+    taken: dict[str, Path] = {}
+    for name, path in named:
+        if name in taken:
+            pair = [str(one).removeprefix(f"{folder}/") for one in (taken[name], path)]
             raise UserError(
                 expected="one recording per name",
                 got=" and ".join(pair),
                 where=str(folder),
                 fix="rename or remove one of them",
             )
-        taken[each.name] = path
-        if not boxes.exists() and not cfg.all_windows:
-            raise UserError(
-                expected=f"boxes beside {path.name}" if boxes.parent == path.parent else f"boxes of {each.name}",
-                got=f"no {boxes.name}",
-                where=str(boxes.parent),
-                fix="add the file, or set all_windows=true to keep recordings without labels",
-            )
+        taken[name] = path
+    return taken
 
 
 def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
@@ -121,12 +141,20 @@ def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
     """
     if cfg.num_raw_classes is not None or cfg.num_classes is None or cfg.class_ids is not None:
         return
-    layout, counts = layout_of(cfg.layout), Counter[int]()
+    layout, counts, unknown = layout_of(cfg.layout), Counter[int](), Counter[str]()
+    context = BoxContext(cfg.class_map)
     for job in jobs:
         if job.boxes.is_file():
             with suppress(UserError):
-                ids, sizes = np.unique(layout.read_boxes(job.boxes)["class_id"], return_counts=True)
-                counts.update(dict(zip(ids.tolist(), sizes.tolist(), strict=True)))
+                boxes, names = layout.read_named_boxes(job.boxes, context)
+                ids, sizes = np.unique(boxes["class_id"], return_counts=True)
+                for class_id, size in zip(ids.tolist(), sizes.tolist(), strict=True):
+                    if len(cfg.classes) <= class_id < len(names):
+                        unknown[names[class_id]] += size
+                    else:
+                        counts[class_id] += size
+    if unknown:
+        context.classes.refuse(unknown, f"the boxes of {len(jobs)} recordings")
     refuse_unknown(dict(counts), cfg.num_classes, f"{layout.box_files} of {len(jobs)} recordings")
 
 

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from data.events.bbox import read_bbox_npy
+from data.box_files.read import BoxContext, boxes_beside, read_named_boxes
 from data.sequences.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
 from modules.playback.sequence import find_representation, sequence_paths, sequence_times
 from modules.playback.sources import EventSource, FrameFormat, Int64Array
-from utils.boxes import IGNORE_LABEL, Detection
+from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, Detection
 from utils.errors import UserError
 from utils.pictures.overlay import BoxKind, DrawnBox
 
@@ -48,11 +48,13 @@ class LabelTrack:
         times_us: int64 [F], time of each labelled frame, ascending.
         frames: boxes of each, ``BBOX_DTYPE`` [n], camera pixels.
         pseudo: rows with t = 0 are pseudo labels (LEOD); raw box files hold ground truth only.
+        names: of the classes by id, as far as the file or those who read it have any.
     """
 
     times_us: Int64Array
     frames: list[npt.NDArray[Any]]
     pseudo: bool
+    names: tuple[str, ...] = ()
 
     @property
     def num_boxes(self) -> int:
@@ -105,17 +107,21 @@ def class_name(names: Sequence[str], class_id: int) -> str:
     return names[class_id] if class_id < len(names) else f"class {class_id}"
 
 
-def load_labels(path: Path, ev_repr_name: str | None = None) -> LabelTrack:
-    """Read labels from a ``_bbox.npy`` file or from a sequence folder.
+def load_labels(path: Path, ev_repr_name: str | None = None, context: BoxContext | None = None) -> LabelTrack:
+    """Read labels from boxes in any layout (``data.box_files``) or from a sequence folder.
 
     Args:
         path: the labels.
         ev_repr_name: representation of the sequence, whose frame times date the labels; any if None.
+        context: what a file of boxes does not say itself.
 
     Raises:
         UserError: no such labels, or no box among them.
     """
-    track = _labels_of_sequence(path, ev_repr_name) if path.is_dir() else _labels_of_file(path)
+    if path.is_dir() and ((path / LABEL_DIR).is_dir() or context is None):
+        track = _labels_of_sequence(path, ev_repr_name)
+    else:
+        track = _labels_of_file(path, context or BoxContext())
     if not track.num_boxes:
         raise UserError(
             expected="labels with boxes to draw",
@@ -129,19 +135,20 @@ def load_labels(path: Path, ev_repr_name: str | None = None) -> LabelTrack:
 def find_labels(recording: Path) -> Path | None:
     """Labels that belong to a recording or a sequence folder by their place, or None.
 
-    A sequence has them inside; beside ``<name>_td.dat`` they are ``<name>_bbox.npy``.
+    A sequence has them inside; beside ``<name>_td.dat`` they are ``<name>_bbox.npy`` or ``<name>_bbox.csv``.
     """
     if recording.is_dir():
         return recording if (recording / LABEL_DIR).is_dir() else None
-    beside = recording.with_name(f"{recording.stem.removesuffix('_td')}_bbox.npy")
+    beside = boxes_beside(recording)
     return beside if beside.is_file() else None
 
 
-def _labels_of_file(path: Path) -> LabelTrack:
-    boxes = read_bbox_npy(path)
+def _labels_of_file(path: Path, context: BoxContext) -> LabelTrack:
+    boxes, names = read_named_boxes(path, context)
+    boxes = boxes[boxes["class_id"] != LEFT_OUT_CLASS]
     boxes = boxes[np.argsort(boxes["t"], kind="stable")]
     times, first = np.unique(boxes["t"], return_index=True)
-    return LabelTrack(times.astype(np.int64), np.split(boxes, first[1:]), pseudo=False)
+    return LabelTrack(times.astype(np.int64), np.split(boxes, first[1:]), pseudo=False, names=names)
 
 
 def _labels_of_sequence(root: Path, name: str | None) -> LabelTrack:

@@ -9,8 +9,8 @@ from typing import Any
 
 from scripts.ablation.steps import ARMS, Part
 from scripts.rounds.summary import RATES, load
-from scripts.tables import spread, table
 from utils.pictures.charts import chart, name_bars
+from utils.tables import spread, table
 
 _REFERENCE = {"round2": ("control2", "oracle2"), "oracle2": ("control2", "oracle2")}
 _NO_SHARE = ("baseline", "control", "control2", "oracle", "oracle2")

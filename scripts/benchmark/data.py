@@ -22,7 +22,7 @@ import torch
 from scripts.arguments import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import Row, device_name, in_words, machine_load
-from scripts.tables import table
+from utils.tables import table
 
 SECTIONS = {
     "decoding": ("Decoding of recordings", "scripts.benchmark.data_decoding", "events"),

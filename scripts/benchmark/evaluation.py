@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.arguments import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, Times, alternate
-from scripts.tables import table
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 from utils.evaluation.coco import FASTER_COCO_EVAL, CocoBackend
 from utils.evaluation.prophesee import PropheseeEvaluator
+from utils.tables import table
 
 log = logging.getLogger(__name__)
 

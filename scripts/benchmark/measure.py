@@ -16,8 +16,8 @@ from typing import TypedDict
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from scripts.tables import table as markdown_table
 from utils.atomic import write_text
+from utils.tables import table as markdown_table
 
 PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 CPU = torch.device("cpu")

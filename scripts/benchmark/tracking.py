@@ -22,8 +22,8 @@ from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from scripts.arguments import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, alternate
-from scripts.tables import table
 from utils.boxes import Label
+from utils.tables import table
 
 FRAME_HW = (240, 304)
 

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.arguments import check_least
 from scripts.soak.runs import TINY, Kill, SoakRun, build_parser, end, kill_table, make_data, new_folder, soak
 from scripts.soak.training import Training
-from scripts.tables import table
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.pictures.charts import chart
+from utils.tables import table
 
 LABELLER = (
     "model=pseudo_labeler", "tta.enable=true", "dataset.ratio=0.25", "model.pseudo_label.obj_thresh=0.01",

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from scripts.arguments import make_parser
-from scripts.tables import table
 from utils.atomic import write_text
 from utils.errors import UserError
 from utils.jobs.steps import Step, run_steps
 from utils.progress import track
+from utils.tables import table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORLD = ("world.height=128", "world.width=160", "world.duration_s=2.0", "world.num_train=2", "world.num_val=1")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from data.box_files.read import BoxContext
 from data.events.bbox import read_bbox_npy
 from data.events.open import open_recording
 from data.events.recording import Recording
@@ -53,6 +54,18 @@ class Layout(ABC):
             UserError: they cannot be read.
         """
         return read_bbox_npy(path)
+
+    def read_named_boxes(self, path: Path, context: BoxContext) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+        """Boxes of ``Found.boxes``, and names of their classes by id where the file has some that the dataset lacks.
+
+        Args:
+            path: of the boxes.
+            context: what the file does not say itself.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        return self.read_boxes(path), ()
 
     def open(self, path: Path, sensor_hw: tuple[int, int]) -> Recording:
         """The events of ``Found.recording``.
