@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from data.box_files.aedat4 import read_aedat4
 from data.box_files.coco import read_coco
 from data.box_files.picture import Picture
 from data.box_files.table import read_csv_boxes
@@ -15,9 +16,18 @@ from data.box_files.voc import read_voc
 from data.box_files.yolo import NAMES_FILES, read_names, read_yolo
 from utils.errors import UserError
 
-_ENDINGS = {"csv": ".csv", "coco": ".json", "yolo": ".txt", "voc": ".xml", "mot": ".txt", "kitti": ".txt"}
+_ENDINGS = {
+    "csv": ".csv",
+    "coco": ".json",
+    "yolo": ".txt",
+    "voc": ".xml",
+    "mot": ".txt",
+    "kitti": ".txt",
+    "aedat4": ".aedat4",
+}
 LAYOUTS = tuple(_ENDINGS)
 _READERS: dict[str, Callable[[Path, str], Iterable[Picture]]] = {
+    "aedat4": read_aedat4,
     "csv": read_csv_boxes,
     "coco": read_coco,
     "voc": lambda path, name: [read_voc(path, name)],
@@ -64,7 +74,7 @@ def _files(path: Path, ending: str) -> list[tuple[str, Path]]:
 
 def _guess(path: Path) -> str:
     """The layout by endings; text by the number of words in the first line."""
-    for layout in ("coco", "voc", "csv"):
+    for layout in ("coco", "voc", "csv", "aedat4"):
         if _files(path, _ENDINGS[layout]) if path.is_dir() else path.suffix.lower() == _ENDINGS[layout]:
             return layout
     texts = _files(path, ".txt") if path.is_dir() or path.suffix.lower() == ".txt" else []

@@ -15,6 +15,7 @@ from data.box_files.layouts import read_pictures
 from data.box_files.picture import Picture
 from data.box_files.times import ImageTimes
 from data.events.bbox import read_bbox_npy
+from data.events.formats.aedat4.boxes import holds_boxes
 from data.events.recording import recording_name
 from utils.boxes import BBOX_DTYPE, LEFT_OUT_CLASS
 from utils.errors import UserError
@@ -116,7 +117,7 @@ def of_recording(pictures: Sequence[Picture], recording: str | None, path: Path)
 
 
 def boxes_beside(recording: Path) -> Path:
-    """The file of boxes beside a recording; where there is none, that which could be.
+    """The file of boxes beside a recording, else the recording if it holds boxes itself, else the file that could be.
 
     Raises:
         UserError: there are two.
@@ -130,6 +131,8 @@ def boxes_beside(recording: Path) -> Path:
             where=str(recording.parent),
             fix="remove or rename one of them",
         )
+    if not found and recording.is_file() and holds_boxes(recording):
+        return recording
     return found[0] if found else paths[0]
 
 

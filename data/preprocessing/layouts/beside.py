@@ -1,4 +1,4 @@
-"""``SPLIT/NAME_td.dat`` with ``NAME_bbox.npy`` or ``.csv`` beside it, in sub-folders too: Prophesee's sets, one's own."""
+"""``SPLIT/NAME_td.dat`` with ``NAME_bbox.npy`` or ``.csv`` beside it, in sub-folders too; one's own recordings, too."""
 
 from __future__ import annotations
 
