@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
 from utils.commands.dead_workers import explain_dead_worker
 from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
+from utils.commands.path_overrides import quote_paths
 from utils.commands.processes import process_rank
 from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.errors import UserError
@@ -136,6 +137,7 @@ def _explained(error: Exception, cfg: DictConfig, config_name: str, memory_knobs
 def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory_knobs: MemoryKnobs) -> None:
     # Hydra would otherwise print its own report and exit with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [sys.argv[0], *quote_paths(sys.argv[1:])]
     failure: list[UserError] = []
 
     @functools.wraps(task)

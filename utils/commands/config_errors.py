@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from utils.commands.path_overrides import quoted
 from utils.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
@@ -35,6 +37,17 @@ def explain(error: Exception, config_name: str) -> UserError:
         return own
     text = str(error).strip()
     where = "command line" if len(sys.argv) > 1 else f"config/{config_name}.yaml"
+    unread = error.override if isinstance(error, OverrideParseException) else None
+    ambiguous = re.search(r"Ambiguous value for argument '(.*)'$", text, re.MULTILINE)
+    if unread is not None or ambiguous:
+        key, _, value = (unread or ambiguous.group(1)).partition("=")
+        several = "" if unread else f"for several values {key}=[{value}]; for one of this name "
+        return UserError(
+            expected="KEY=VALUE in Hydra's grammar, in which , = ( ) [ ] { } # and quotes mean something",
+            got=unread or ambiguous.group(1),
+            where=where,
+            fix=f"{several}{shlex.quote(f'{key}={quoted(value)}')}",
+        )
     unknown_key = re.search(r"Could not override '([^']+)'", text)
     if unknown_key:
         key = unknown_key.group(1)
@@ -99,7 +112,7 @@ def _own_folders() -> list[Path]:
     text = " ".join(sys.argv[1:])
     found = re.findall(r"(?:--config-dir|-cd)[= ](\S+)", text)
     for listed in re.findall(r"hydra\.searchpath=\[([^\]]*)\]", text):
-        found += [part.strip().removeprefix("file://") for part in listed.split(",")]
+        found += [part.strip(" '\"").removeprefix("file://") for part in listed.split(",")]
     return [Path(folder) for folder in found]
 
 
