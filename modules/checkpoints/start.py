@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from modules.optim import OptimizerSettings, ScheduleSettings
 from utils.atomic import write_json
 from utils.commands.processes import process_rank
 from utils.errors import UserError
+from utils.json_files import read_json
 
 DONE = "done.json"
 """Exists in the folder of a finished run."""
@@ -74,16 +74,13 @@ def is_done(folder: Path, limits: Limits) -> bool:
     file = folder / DONE
     if not file.is_file():
         return False
-    try:
-        done = json.loads(file.read_text(encoding="utf-8"))
-        steps, before = int(done["steps"]), Limits(*(int(done.get(name, 0)) for name in ("max_steps", "max_epochs")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            expected="what a finished run wrote: steps and figures",
-            got=f"{type(error).__name__}: {error}",
-            where=str(file),
-            fix="remove it; the same command then goes on from the newest checkpoint",
-        ) from error
+    done = read_json(
+        file,
+        {"steps": int, "max_steps?": int, "max_epochs?": int},
+        expected="what a finished run wrote: steps and figures",
+        fix="remove it; the same command then goes on from the newest checkpoint",
+    )
+    steps, before = done["steps"], Limits(done.get("max_steps", 0), done.get("max_epochs", 0))
     if steps >= limits.max_steps:
         return True
     return before.max_steps >= limits.max_steps and before.max_epochs >= limits.max_epochs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.dataset import KEPT_VIEWS_DIR, MANIFEST
+from modules.labelling.dataset import KEPT_VIEWS_DIR, read_settings
 from modules.labelling.sequence_boxes import EventSeqData
 from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
@@ -81,8 +80,8 @@ def evaluate_steps(
     folder = pseudo_split.parent / KEPT_VIEWS_DIR
     if not folder.is_dir():
         return None
-    settings = json.loads((pseudo_split.parent / MANIFEST).read_text(encoding="utf-8"))["settings"]
-    several = bool(settings["hflip"] or settings["tflip"])
+    settings = read_settings(pseudo_split.parent, {"hflip": bool, "tflip": bool, "nms_threshold": float})
+    several = settings["hflip"] or settings["tflip"]
     labels: list[Records] = []
     boxes: dict[str, list[Records]] = {}
     for root in track(list_sequences(pseudo_split), desc="compare steps", unit="sequence"):
