@@ -39,12 +39,13 @@ def explain(error: Exception, config_name: str) -> UserError:
     where = "command line" if len(sys.argv) > 1 else f"config/{config_name}.yaml"
     unread = error.override if isinstance(error, OverrideParseException) else None
     ambiguous = re.search(r"Ambiguous value for argument '(.*)'$", text, re.MULTILINE)
-    if unread is not None or ambiguous:
-        key, _, value = (unread or ambiguous.group(1)).partition("=")
-        several = "" if unread else f"for several values {key}=[{value}]; for one of this name "
+    refused = ambiguous.group(1) if ambiguous else unread
+    if refused is not None:
+        key, _, value = refused.partition("=")
+        several = "" if not ambiguous else f"for several values {key}=[{value}]; for one of this name "
         return UserError(
             expected="KEY=VALUE in Hydra's grammar, in which , = ( ) [ ] { } # and quotes mean something",
-            got=unread or ambiguous.group(1),
+            got=refused,
             where=where,
             fix=f"{several}{shlex.quote(f'{key}={quoted(value)}')}",
         )
@@ -58,15 +59,16 @@ def explain(error: Exception, config_name: str) -> UserError:
             fix=_nearest(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
         )
     unknown_option = re.search(r"Could not find '([^']+)'", text)
-    if unknown_option:
-        group, _, option = unknown_option.group(1).rpartition("/")
+    if unknown_option or is_no_file(error):
+        group, _, option = (unknown_option.group(1) if unknown_option else _no_file_given()).rpartition("/")
         folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
         options = sorted({file.stem for folder in folders for file in folder.glob("[!_]*.yaml")})
         return UserError(
             expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
             got=f"'{option}'",
             where=where,
-            fix=_nearest(option, options) or f"choose one of them, or add config/{group}/{option}.yaml",
+            fix=_nearest(option, options)
+            or f"choose one of them, or {f'add config/{group}/{option}.yaml' if unknown_option else 'leave it out'}",
         )
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
@@ -98,6 +100,20 @@ def explain(error: Exception, config_name: str) -> UserError:
         where=where,
         fix=f"compare with the keys that python {_program()} --cfg job prints",
     )
+
+
+def is_no_file(error: Exception) -> bool:
+    """Whether Hydra refuses a file of a group that is no name, such as ``training=null``; it has no type for that."""
+    return type(error) is ValueError and str(error).startswith("Config group override must be")
+
+
+def _no_file_given() -> str:
+    """The group and what was given for it, ``group/value``, of the first argument that ``is_no_file`` may mean."""
+    for argument in sys.argv[1:]:
+        given = re.fullmatch(r"\+?([\w/]+)(?:@\S+)?=(null|true|false|[\d.eE_+-]+)", argument, re.IGNORECASE)
+        if given and (CONFIG_DIR / given[1]).is_dir():
+            return f"{given[1]}/{given[2]}"
+    return "a number or null"
 
 
 def _own_error(error: BaseException | None) -> UserError | None:
