@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.errors import UserError
+from utils.json_files import memory_bytes
 
 ARRAY_ERRORS = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
@@ -47,6 +48,10 @@ def load_npz(path: Path | str, *names: str, fix: str = _FIX) -> dict[str, npt.ND
     if isinstance(content, np.ndarray):
         raise _unreadable(path, "a single array", fix)
     with content:
+        unpacked = sum(member.file_size for member in content.zip.infolist()) if content.zip is not None else 0
+        if unpacked > memory_bytes() // 2:  # before anything is read: a small archive may hold any number of zeros
+            got = f"an archive that unpacks to {unpacked / 2**30:.1f} GiB, more than half of this machine's memory"
+            raise UserError(expected="arrays that fit the memory", got=got, where=str(path), fix=fix)
         missing = [name for name in names if name not in content.files]
         if missing:
             got = f"{', '.join(content.files) or 'nothing'}: {', '.join(missing)} missing"

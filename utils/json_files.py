@@ -66,7 +66,7 @@ def wrong_kind(value: Any, kind: Kind, name: str = "") -> str | None:
     ('steps is inf, no whole number', "[1] is 'a', no whole number", 'steps is missing')
     """
     if isinstance(kind, type):
-        return None if _is(value, kind) else _says(name, value, _WORDS[kind])
+        return None if _is(value, kind) else _says(name, value, _WORDS.get(kind, kind.__name__))
     if isinstance(kind, list):
         if not isinstance(value, list):
             return _says(name, value, "list")

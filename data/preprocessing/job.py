@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from data.events.open import open_recording
 from data.preprocessing.filters import filter_and_count
 from data.preprocessing.folder import cannot_write, no_more_writing
@@ -16,6 +14,7 @@ from data.preprocessing.recordings import Job
 from data.preprocessing.sequence import NO_LABEL, count_repairs, preprocess_recording
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
+from utils.arrays import load_indices
 from utils.errors import UserError
 
 
@@ -107,7 +106,7 @@ def _adopt(job: Job, raw_boxes: int) -> SequenceCounts:
     counts = SequenceCounts(
         name=job.out_dir.name,
         events=recording.num_events,
-        frames=len(np.load(_paths(job).frame_timestamps, allow_pickle=False)),
+        frames=len(load_indices(_paths(job).frame_timestamps)),
         labelled_frames=len(labels),
         boxes=len(labels.boxes),
         raw_boxes=raw_boxes,

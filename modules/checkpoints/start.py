@@ -14,10 +14,24 @@ from modules.optim import OptimizerSettings, ScheduleSettings
 from utils.atomic import write_json
 from utils.commands.processes import process_rank
 from utils.errors import UserError
-from utils.json_files import read_json
+from utils.json_files import read_json, wrong_kind
 
 DONE = "done.json"
 """Exists in the folder of a finished run."""
+
+RESUME_KIND = {
+    "state_dict": {},
+    "optimizer_states": [{}],
+    "lr_schedulers": [{}],
+    "global_step": int,
+    "epoch": int,
+    "pytorch-lightning_version": str,
+    "loops?": {},
+    "callbacks?": {},
+    "hyper_parameters?": {},
+    "resume?": {"stage": str, "ranks": list, "log_rows": int, "row_to_come": {}, "figures": {}},
+}
+"""What a checkpoint must hold to go on from it; files of the published programs have no ``resume``."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,10 @@ def resume_point(folder: RunFolder, checkpoint: Path | None) -> tuple[Path, dict
     """
     if checkpoint is None:
         first = process_rank() == 0
-        return find_newest(checkpoint_folder(folder.dir, folder.scratch, first=first), tidy=first)
+        found = find_newest(checkpoint_folder(folder.dir, folder.scratch, first=first), tidy=first)
+        if found is not None:
+            _check_fields(*found)
+        return found
     state = load_checkpoint_file(checkpoint)
     if "optimizer_states" not in state:
         raise UserError(
@@ -62,7 +79,21 @@ def resume_point(folder: RunFolder, checkpoint: Path | None) -> tuple[Path, dict
             where=f"checkpoint={checkpoint}",
             fix="start a new run from these weights: weight=FILE instead of checkpoint=FILE",
         )
+    _check_fields(checkpoint, state)
     return checkpoint, state
+
+
+def _check_fields(path: Path, state: dict[str, Any]) -> None:
+    """Refuse a file that can be read but lacks what a run goes on from."""
+    problem = wrong_kind(state, RESUME_KIND)
+    if problem is not None:
+        raise UserError(
+            expected="a checkpoint to resume from, as this project writes them",
+            got=f"{problem} in it",
+            where=str(path),
+            fix=f"start a new run from its weights: output.dir=FOLDER weight={path}; or move it away: the checkpoint "
+            "before it, if there is one, is then taken",
+        )
 
 
 def is_done(folder: Path, limits: Limits) -> bool:

@@ -14,6 +14,7 @@ from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.dataset import KEPT_VIEWS_DIR, read_settings
 from modules.labelling.sequence_boxes import EventSeqData
+from modules.labelling.views import read_views
 from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.pictures.charts import chart, draw_bars
@@ -86,8 +87,7 @@ def evaluate_steps(
     boxes: dict[str, list[Records]] = {}
     for root in track(list_sequences(pseudo_split), desc="compare steps", unit="sequence"):
         sequence = EventSeqData(root, frame_hw, nms_threshold=float(settings["nms_threshold"]))
-        with np.load(folder / f"{root.name}.npz", allow_pickle=False) as state:
-            sequence.add_state(state)
+        sequence.add_state(read_views(folder / f"{root.name}.npz"))
         steps = _merged_steps(sequence, several)
         pseudo, source = (
             read_labels(SequencePaths(path, ev_repr_name, downsampled)) for path in (root, source_split / root.name)

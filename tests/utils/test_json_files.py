@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.preprocessing.manifest import MANIFEST, read_manifest, settings_of_folder
@@ -12,10 +13,14 @@ from data.sequences.record import RECORD_FILE, read_record
 from data.supervision.rules import read_split
 from modules.checkpoints.start import DONE, Limits, is_done
 from modules.labelling.dataset import prepare_dataset, read_settings
+from modules.labelling.sequence_boxes import EventSeqData
+from modules.labelling.views import read_views
 from modules.training.batch_size import _read as read_batch_size
 from scripts.rounds.settings import SETTINGS, as_begun, check_settings
 from scripts.rounds.stopping import precision
-from utils import json_files
+from utils import arrays, json_files
+from utils.arrays import load_npz
+from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 from utils.json_files import read_json
 
@@ -70,3 +75,23 @@ def test_the_field_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": {"b": [1, "x"]}}')
     with pytest.raises(UserError, match=r"a\.b\[1\] is 'x', no whole number"):
         read_json(tmp_path / "a.json", {"a": {"b": [int]}}, expected="numbers", fix="correct it")
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", zeros=np.zeros(2**20))
+    assert (tmp_path / "a.npz").stat().st_size < 2**16
+    monkeypatch.setattr(arrays, "memory_bytes", lambda: 2**23)
+    with pytest.raises(UserError, match="an archive that unpacks to"):
+        load_npz(tmp_path / "a.npz", "zeros")
+
+
+def test_views_that_contradict_themselves(tmp_path: Path) -> None:
+    sequence = EventSeqData(tmp_path / "a", (64, 80))
+    sequence.set_ground_truth(3, np.zeros(2, dtype=BBOX_DTYPE))
+    sound = sequence.state()
+    np.savez(tmp_path / "a.npz", **sound)
+    EventSeqData(tmp_path / "a", (64, 80)).add_state(read_views(tmp_path / "a.npz"))
+    for name, value in (("gt_counts", np.array([1])), ("counts", np.array([2])), ("rows", np.zeros((0, 3)))):
+        np.savez(tmp_path / "a.npz", **{**sound, name: value})
+        with pytest.raises(UserError, match="boxes of views"):
+            read_views(tmp_path / "a.npz")
