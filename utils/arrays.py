@@ -57,7 +57,11 @@ def load_npz(path: Path | str, *names: str, fix: str = _FIX) -> dict[str, npt.ND
             got = f"{', '.join(content.files) or 'nothing'}: {', '.join(missing)} missing"
             raise UserError(expected=f"arrays {', '.join(names)}", got=got, where=str(path), fix=fix)
         try:
-            return {name: content[name] for name in names}
+            arrays = {name: content[name] for name in names}
+            no_array = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if no_array:  # NumPy gives the bytes of a member that it does not know
+                raise _unreadable(path, f"{no_array[0]} is no array", fix)
+            return arrays
         except ARRAY_ERRORS as error:
             raise _unreadable(path, describe(error), fix) from error
 

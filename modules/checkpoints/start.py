@@ -19,6 +19,8 @@ from utils.json_files import read_json, wrong_kind
 DONE = "done.json"
 """Exists in the folder of a finished run."""
 
+_SCHEDULE = {"use": bool, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
+_TRAINING = {"learning_rate": float, "weight_decay": float, "lr_scheduler": _SCHEDULE, "optimizer?": {}}
 RESUME_KIND = {
     "state_dict": {},
     "optimizer_states": [{}],
@@ -28,7 +30,7 @@ RESUME_KIND = {
     "pytorch-lightning_version": str,
     "loops?": {},
     "callbacks?": {},
-    "hyper_parameters?": {},
+    "hyper_parameters?": {"config?": {"training?": _TRAINING}},
     "resume?": {"stage": str, "ranks": list, "log_rows": int, "row_to_come": {}, "figures": {}},
 }
 """What a checkpoint must hold to go on from it; files of the published programs have no ``resume``."""
