@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from config.resolvers import register_resolvers
 from utils.commands.config_errors import CONFIG_DIR, explain
+from utils.commands.path_overrides import quote_paths
 
 
 def compose(overrides: Sequence[str], name: str = "train") -> dict[str, Any]:
@@ -28,7 +29,7 @@ def compose(overrides: Sequence[str], name: str = "train") -> dict[str, Any]:
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            composed = OmegaConf.to_container(hydra.compose(name, overrides=list(overrides)), resolve=True)
+            composed = OmegaConf.to_container(hydra.compose(name, overrides=quote_paths(overrides)), resolve=True)
     except Exception as error:  # whatever a resolver raises reaches us through Hydra
         raise explain(error, name) from error
     finally:

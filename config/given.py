@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+
+from utils.commands.composed import command_name, composed, search_overrides
 
 
 def with_given(
@@ -34,15 +34,15 @@ def with_given(
     """
     unresolved, resolved = (OmegaConf.to_container(cfg[section], resolve=resolve) for resolve in (False, True))
     assert isinstance(unresolved, dict), "sections are mappings"
-    composed = {str(name): value for name, value in unresolved.items()}
+    section_now = {str(name): value for name, value in unresolved.items()}
     if not HydraConfig.initialized():
-        return composed, {}
+        return section_now, {}
     sources: dict[str, str] = {}
     aliases: dict[str, str] = {}
     for text in HydraConfig.get().overrides.task:
         override = OverridesParser.create().parse_override(text)
         key, value = override.key_or_group, None if override.is_delete() else override.value()
-        if not GlobalHydra.instance().config_loader().get_group_options(key, None, None, _hydra_overrides()):
+        if not GlobalHydra.instance().config_loader().get_group_options(key, None, None, search_overrides()):
             names = [name for name, _ in leaves(value, key)]
             aliases |= {f"${{{name}}}": text for name in names}
         elif key == section:
@@ -50,14 +50,14 @@ def with_given(
         else:
             names = _set_by_files(section, key, value if isinstance(value, list) else [value], text)
         sources |= dict.fromkeys(names, text)
-    raw = dict(leaves(composed, section))
+    raw = dict(leaves(section_now, section))
     found = {}
     for name, value in leaves(resolved, section):
         says = [text for key, text in sources.items() if name == key or name.startswith(f"{key}.")]
         says += [aliases[raw[name]]] if isinstance(raw.get(name), str) and raw[name] in aliases else []
         if says:
             found[name.removeprefix(f"{section}.")] = (value, says[-1])
-    return composed, found
+    return section_now, found
 
 
 def leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -73,15 +73,10 @@ def leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield from leaves(value, f"{key}.{name}" if key else str(name))
 
 
-def _hydra_overrides() -> list[str]:
-    """Overrides of Hydra itself: folders in which files are looked for, for one."""
-    return [text for text in HydraConfig.get().overrides.hydra if text.startswith("hydra.searchpath")]
-
-
 def _set_by_files(section: str, group: str, files: Sequence[Any], text: str) -> list[str]:
     """Keys below a section that the files of another group set, whatever their value."""
     try:
-        chosen = [_composed(f"{group}/{file}", _hydra_overrides()) for file in files if file is not None]
+        chosen = [composed(f"{group}/{file}", ()) for file in files if file is not None]
     except HydraException:  # a file that chooses those of other groups is whole only within the command's own
         others = [other for other in HydraConfig.get().overrides.task if other != text]
         return _differing(section, others, [*others, text])
@@ -92,24 +87,7 @@ def _set_by_files(section: str, group: str, files: Sequence[Any], text: str) -> 
 def _differing(section: str, before: Sequence[str], now: Sequence[str]) -> list[str]:
     """Keys below a section whose values differ between two lists of overrides of the command."""
     values, others = (
-        dict(leaves(OmegaConf.to_container(_composed(_command(), [*_hydra_overrides(), *texts])[section]), section))
+        dict(leaves(OmegaConf.to_container(composed(command_name(), texts)[section]), section))
         for texts in (now, before)
     )
     return [name for name, value in values.items() if name not in others or others[name] != value]
-
-
-def _command() -> str:
-    name = HydraConfig.get().job.config_name
-    assert name is not None, "commands have a primary config"
-    return name
-
-
-def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
-    """A configuration, to be read only."""
-    places = GlobalHydra.instance().config_loader().get_search_path().get_path()
-    return _compose(tuple(str(place) for place in places), name, tuple(overrides))
-
-
-@functools.lru_cache(maxsize=64)
-def _compose(places: tuple[str, ...], name: str, overrides: tuple[str, ...]) -> DictConfig:
-    return hydra.compose(name, list(overrides))

@@ -24,6 +24,7 @@ from modules.evaluation.views import hflip_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.labelling.sequence_boxes import EventSeqData, detections_to_labels
+from modules.labelling.views import read_views
 from utils.atomic import atomic_path
 from utils.boxes import FloatArray, Label
 from utils.progress import track
@@ -215,8 +216,7 @@ class PseudoLabeler:
                 _write_views(waiting, sequence)
                 continue
             if reverse:
-                with np.load(waiting, allow_pickle=False) as state:
-                    sequence.add_state(state)
+                sequence.add_state(read_views(waiting))
             if self.config.keep_views:
                 _write_views(self.save_dir.parent / KEPT_VIEWS_DIR / waiting.name, sequence)
             sequence.save(self.save_dir, self._paths(path))

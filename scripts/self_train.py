@@ -22,6 +22,7 @@ from scripts.rounds.stopping import guarded
 from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
 from utils.commands.cli import hydra_entry
+from utils.commands.path_overrides import quoted
 from utils.errors import UserError
 from utils.jobs.slurm_steps import submit_steps
 from utils.jobs.steps import Step, run_steps
@@ -48,6 +49,7 @@ def submit(cluster: str, slurm: Mapping[str, Any], plan: RoundsPlan) -> None:
         raise UserError(expected="slurm or null", got=str(cluster), where="cluster", fix="set cluster=slurm")
     program = Path(__file__).resolve()
     overrides = [text for text in HydraConfig.get().overrides.task if not text.startswith("cluster=")]
+    overrides += search_overrides()
     table_step = Step(
         name="summary",
         command=(sys.executable, str(program), *overrides, "cluster=null"),
@@ -77,6 +79,13 @@ def model_overrides() -> list[str]:
     return [text for text in HydraConfig.get().overrides.task if re.match(r"[+~]*model[=./]", text)]
 
 
+def search_overrides() -> list[str]:
+    """Folders in which the command line lets files of the configuration be looked for (``--config-dir`` for one)."""
+    sources = HydraConfig.get().runtime.config_sources
+    folders = [quoted(f"file://{each.path}") for each in sources if each.schema == "file" and each.provider != "main"]
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+
+
 @hydra_entry("self_train")
 def main(cfg: DictConfig) -> None:
     """Run what is missing of the rounds, then print the table and write it with ``summary.json`` and a picture."""
@@ -85,7 +94,7 @@ def main(cfg: DictConfig) -> None:
     settings |= {"model": model} if model else {}
     root = Path(settings["root"])
     settings = as_begun(root, settings)
-    plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model)
+    plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model, search_overrides())
     check_commands(plan.steps, root)
     machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results
     check_settings(root, {key: value for key, value in settings.items() if key not in machine})

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.errors import UserError
+from utils.json_files import memory_bytes
 
 ARRAY_ERRORS = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
@@ -47,12 +48,20 @@ def load_npz(path: Path | str, *names: str, fix: str = _FIX) -> dict[str, npt.ND
     if isinstance(content, np.ndarray):
         raise _unreadable(path, "a single array", fix)
     with content:
+        unpacked = sum(member.file_size for member in content.zip.infolist()) if content.zip is not None else 0
+        if unpacked > memory_bytes() // 2:  # before anything is read: a small archive may hold any number of zeros
+            got = f"an archive that unpacks to {unpacked / 2**30:.1f} GiB, more than half of this machine's memory"
+            raise UserError(expected="arrays that fit the memory", got=got, where=str(path), fix=fix)
         missing = [name for name in names if name not in content.files]
         if missing:
             got = f"{', '.join(content.files) or 'nothing'}: {', '.join(missing)} missing"
             raise UserError(expected=f"arrays {', '.join(names)}", got=got, where=str(path), fix=fix)
         try:
-            return {name: content[name] for name in names}
+            arrays = {name: content[name] for name in names}
+            no_array = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if no_array:  # NumPy gives the bytes of a member that it does not know
+                raise _unreadable(path, f"{no_array[0]} is no array", fix)
+            return arrays
         except ARRAY_ERRORS as error:
             raise _unreadable(path, describe(error), fix) from error
 

@@ -91,10 +91,11 @@ def kinds_of(dataset: Mapping[str, Any]) -> list[int]:
         UserError: not one entry for each class.
     """
     classes, kinds = dataset["classes"], dataset["pseudo_label"]["threshold_index"]
-    if len(kinds) != len(classes):
+    listed = isinstance(kinds, Sequence) and len(kinds) == len(classes)
+    if not listed or not all(isinstance(kind, int) for kind in kinds):
         raise UserError(
             expected=f"one entry for each of {len(classes)} classes",
-            got=f"{len(kinds)}: {list(kinds)}",
+            got=f"{len(kinds)}: {list(kinds)}" if isinstance(kinds, Sequence) else repr(kinds),
             where="dataset.pseudo_label.threshold_index",
             fix="say for each class which of the given thresholds is its own, e.g. [1,1,0]",
         )

@@ -129,7 +129,7 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         _check_probability(self.hflip, "hflip")
         _check_probability(self.tflip, "tflip")
-        valid = self.max_count is None or 1 <= self.max_count <= 255
+        valid = self.max_count is None or (isinstance(self.max_count, int) and 1 <= self.max_count <= 255)
         _check(valid, "null or a whole number from 1 to 255", self.max_count, "max_count")
 
     @classmethod

@@ -108,15 +108,16 @@ class DataModuleConfig:
         object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))
         positive = ("sequence_length", "num_classes", "batch_size_train", "batch_size_eval", "use_label_every")
         for name in (*positive, "num_stream_groups_eval"):
-            _require(getattr(self, name) >= 1, "a whole number >= 1", getattr(self, name), name)
+            _require(_whole(getattr(self, name), 1), "a whole number >= 1", getattr(self, name), name)
         groups = self.num_stream_groups
-        _require(groups is None or groups >= 1, "null or a whole number >= 1", groups, "num_stream_groups")
+        _require(groups is None or _whole(groups, 1), "null or a whole number >= 1", groups, "num_stream_groups")
         _require(self.on_bad_sequence in ("stop", "skip"), "stop or skip", self.on_bad_sequence, "on_bad_sequence")
         for name in ("num_workers_train", "num_workers_eval", "ratio_offset", "seed"):
-            _require(getattr(self, name) >= 0, "a whole number >= 0", getattr(self, name), name)
+            _require(_whole(getattr(self, name), 0), "a whole number >= 0", getattr(self, name), name)
         for name in ("ratio", "train_ratio", "eval_ratio"):
             value = getattr(self, name)
-            _require(value is None or 0.0 < value <= 1.0, "null or a share in (0, 1]", value, name)
+            share = isinstance(value, int | float) and 0.0 < value <= 1.0
+            _require(value is None or share, "null or a share in (0, 1]", value, name)
         _require(self.train_sampling in SAMPLING_MODES, "random, stream or mixed", self.train_sampling, "sampling")
         given = [name for name in ("ratio", "train_ratio", "split_file") if getattr(self, name) is not None]
         _require(len(given) <= 1, "at most one of ratio, train_ratio and split_file", " and ".join(given), "ratio")
@@ -148,6 +149,10 @@ class DataModuleConfig:
             return self.batch_size_train if self.train_sampling == "random" else 0
         wanted = round(self.batch_size_train * self.w_random / (self.w_random + self.w_stream))
         return max(min(wanted, self.batch_size_train - 1), 1)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _require(valid: bool, expected: str, got: object, name: str) -> None:

@@ -72,7 +72,8 @@ def read_yolo_boxes(path: Path | str, hw: tuple[int, int], t_us: int) -> npt.NDA
             fix="add it (may be empty)",
         )
     rows: list[list[float]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # A byte that is no text is no number either, and its line is named.
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             row = [float(word) for word in line.split()]
         except ValueError:

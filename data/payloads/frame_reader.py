@@ -79,12 +79,15 @@ def _open(path: Path) -> h5py.Dataset:
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError as error:
         raise _damaged(path, f"a damaged file ({error})") from error
-    data = file.get(DATASET_NAME)
-    if not isinstance(data, h5py.Dataset) or data.ndim != 4:
-        names = sorted(file)
-        file.close()
-        raise _damaged(path, f"entries {names}")
-    return data
+    try:
+        data = file.get(DATASET_NAME)
+        if isinstance(data, h5py.Dataset) and data.ndim == 4 and data.dtype.kind in "iuf":
+            return data
+        got = f"entries {sorted(file)}"
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # of a damaged table of contents
+        got = f"a damaged file ({error})"
+    file.close()
+    raise _damaged(path, got)
 
 
 _open_files = _OpenFiles()

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from data.box_files.read import BoxContext
 from data.events.recording import Recording
 from data.preprocessing.filters import filter_and_count
@@ -18,6 +16,7 @@ from data.preprocessing.recordings import Job
 from data.preprocessing.sequence import NO_LABEL, count_repairs, preprocess_recording
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
+from utils.arrays import load_indices
 from utils.errors import UserError
 
 
@@ -116,7 +115,7 @@ def _adopt(job: Job, raw_boxes: int) -> SequenceCounts:
     counts = SequenceCounts(
         name=job.out_dir.name,
         events=recording.num_events,
-        frames=len(np.load(_paths(job).frame_timestamps, allow_pickle=False)),
+        frames=len(load_indices(_paths(job).frame_timestamps)),
         labelled_frames=len(labels),
         boxes=len(labels.boxes),
         raw_boxes=raw_boxes,

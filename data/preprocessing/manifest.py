@@ -9,16 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from data.preprocessing.recordings import SPLITS
-from data.sequences.record import RECORD_FILE, SequenceCounts, file_sum, read_record
+from data.sequences.record import RECORD_FILE, RECORD_KIND, SequenceCounts, file_sum, read_record
 from utils.atomic import write_text
 from utils.differences import differences
 from utils.errors import UserError
+from utils.json_files import read_json
 
 MANIFEST = "manifest.json"
 OLDER_SETTINGS = "preprocessing.json"
 """Where an older version of this project kept the settings."""
 
 _FORMAT = {"format": "preprocessed dataset", "version": 1}
+_SEQUENCE = {key: kind for key, kind in RECORD_KIND.items() if key != "settings?"}
+_KIND = {
+    "format": str,
+    "settings?": {},
+    "splits?": {
+        ...: {
+            "sequences": {...: _SEQUENCE},
+            "left_out?": {},
+            "left_out_boxes?": {...: {"raw_boxes": int, "dropped": {...: int}}},
+            "failed": {},
+        }
+    },
+}
 _HOISTED = ("format", "version", "settings", "made_with")
 
 
@@ -93,22 +107,14 @@ def read_manifest(out_path: Path) -> dict[str, Any] | None:
     path = out_path / MANIFEST
     if not path.exists():
         return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _not_ours(path, str(error)) from error
-    if not isinstance(value, dict) or value.get("format") != _FORMAT["format"]:
-        raise _not_ours(path, "something else")
+    words = {
+        "expected": "the manifest of a preprocessed dataset",
+        "fix": "remove this file and start the preprocessing again: it is made anew from the sequences",
+    }
+    value = read_json(path, _KIND, **words)
+    if value["format"] != _FORMAT["format"]:
+        raise UserError(got="something else", where=str(path), **words)
     return value
-
-
-def _not_ours(path: Path, got: str) -> UserError:
-    return UserError(
-        expected="the manifest of a preprocessed dataset",
-        got=got,
-        where=str(path),
-        fix="remove this file and start the preprocessing again: it is made anew from the sequences",
-    )
 
 
 def sequence_folders(split_dir: Path) -> list[Path]:
@@ -132,7 +138,8 @@ def settings_of_folder(out_path: Path) -> tuple[Path, dict[str, Any]] | None:
     roots = [root for split in SPLITS for root in sequence_folders(out_path / split)]
     older = out_path / OLDER_SETTINGS
     if roots and older.is_file():
-        return older, json.loads(older.read_text(encoding="utf-8"))
+        fix = "remove this file and preprocess into another folder"
+        return older, read_json(older, {}, expected="the settings of this folder", fix=fix)
     for root in roots:
         record = read_record(root)
         if record is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,18 @@ import hdf5plugin
 import numpy as np
 
 from utils.atomic import write_json
+from utils.errors import UserError
+from utils.json_files import read_json
 
 RECORD_FILE = "sequence.json"
 _FORMAT = {"format": "preprocessed sequence", "version": 1}
+_COUNTS = dict.fromkeys(("events", "frames", "labelled_frames", "boxes", "raw_boxes"), int)
+RECORD_KIND = {
+    "counts": {**_COUNTS, "dropped?": {...: int}, "repaired?": {...: int}, "clock_us?": int},
+    "files": {...: {"bytes": int, "sha256": str}},
+    "settings?": {},
+}
+"""What a record must hold, see ``utils.json_files``."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +71,15 @@ def write_record(root: Path, source: str, settings: dict[str, Any], counts: Sequ
 def read_record(root: Path) -> dict[str, Any] | None:
     """The record of a sequence, None if there is none or it cannot be read."""
     try:
-        value = json.loads((root / RECORD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(root / RECORD_FILE, RECORD_KIND, expected="the record of a sequence", fix="make it again")
+    except UserError:
         return None
-    return value if isinstance(value, dict) and isinstance(value.get("files"), dict) else None
 
 
 def counts_of_record(name: str, record: dict[str, Any]) -> SequenceCounts:
     """Counts that a record holds."""
-    return SequenceCounts(name=name, **record["counts"])
+    known = {entry.name for entry in fields(SequenceCounts)} - {"name"}
+    return SequenceCounts(name=name, **{key: value for key, value in record["counts"].items() if key in known})
 
 
 def has_all_files(root: Path, record: dict[str, Any]) -> bool:

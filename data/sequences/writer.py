@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from data.payloads.frame_writer import FrameWriter
 from data.sequences.stored_labels import SequencePaths, StoredLabels
+from utils.arrays import load_indices
 from utils.atomic import atomic_dir
 from utils.boxes import to_bbox_array
 from utils.errors import UserError
@@ -152,7 +153,15 @@ def write_label_sequence(root: Path | str, source: SequencePaths, labels: Stored
     source.check()
     times = source.frame_timestamps
     if labels.label_timestamps_us is None and times.is_file():
-        frame_times: npt.NDArray[np.int64] = np.load(times, allow_pickle=False)
+        frame_times = load_indices(times)
+        last = labels.objframe_idx_2_repr_idx.max(initial=-1)
+        if last >= len(frame_times):
+            raise UserError(
+                expected=f"frame times up to that of frame {last}, which is labelled",
+                got=f"{len(frame_times)} times",
+                where=str(times),
+                fix="restore the file, or preprocess the sequence again",
+            )
         labels = StoredLabels(
             boxes=labels.boxes,
             objframe_idx_2_label_idx=labels.objframe_idx_2_label_idx,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,9 @@ import numpy.typing as npt
 
 from data.sequences.sequence import EventSequence
 from utils.errors import UserError
+from utils.json_files import read_json, wrong_kind
+
+_SPLIT_FIX = "give the split file of this dataset, or set ratio or train_ratio instead"
 
 
 def evenly_spread(count: int, ratio: float) -> list[int]:
@@ -76,8 +78,7 @@ def hide_by_file(sequences: Sequence[EventSequence], path: Path | str) -> None:
 
 
 def _split_error(path: Path | str, expected: str, got: str) -> UserError:
-    fix = "give the split file of this dataset, or set ratio or train_ratio instead"
-    return UserError(expected=expected, got=got, where=str(path), fix=fix)
+    return UserError(expected=expected, got=got, where=str(path), fix=_SPLIT_FIX)
 
 
 def read_split(path: Path) -> dict[str, list[int] | None]:
@@ -86,14 +87,8 @@ def read_split(path: Path) -> dict[str, list[int] | None]:
     Raises:
         UserError: the file is missing, not JSON, or of another form.
     """
-    try:
-        split: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _split_error(path, "a readable JSON file", str(error)) from error
-    if isinstance(split, list) and all(isinstance(name, str) for name in split):
-        return dict.fromkeys(split)
-    if isinstance(split, dict) and all(
-        isinstance(value, list) and all(isinstance(index, int) for index in value) for value in split.values()
-    ):
-        return split
-    raise _split_error(path, "{sequence: [indices]} or [sequence names]", type(split).__name__)
+    split: Any = read_json(path, expected="a readable JSON file", fix=_SPLIT_FIX)
+    problem = wrong_kind(split, [str] if isinstance(split, list) else {...: [int]})
+    if problem is not None:
+        raise _split_error(path, "{sequence: [indices]} or [sequence names]", problem)
+    return dict.fromkeys(split) if isinstance(split, list) else split

@@ -6,7 +6,6 @@ the settings. A recording is finished when both of its files are there.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from data.synthetic.recording import simulate
 from utils.atomic import write_json
 from utils.differences import differences
 from utils.errors import UserError
+from utils.json_files import read_json
 from utils.progress import track
 
 log = logging.getLogger(__name__)
@@ -145,10 +145,4 @@ def _claim(raw_path: Path, config: WorldConfig, seed: int) -> None:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            expected="a JSON file", got=str(error), where=str(path), fix="remove the folder and make it again"
-        ) from error
-    return value if isinstance(value, dict) else {}
+    return read_json(path, {}, expected="the settings of this folder", fix="remove the folder and make it again")

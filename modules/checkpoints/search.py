@@ -47,7 +47,7 @@ def find_newest(folder: Path | str, *, tidy: bool = True) -> tuple[Path, dict[st
             else:
                 readable.append((path, state))
         if readable:
-            return max(readable, key=lambda found: int(found[1].get("global_step", 0)))
+            return max(readable, key=_step_of)
     if damaged:
         names = ", ".join(error.where for error in damaged)
         raise UserError(
@@ -57,6 +57,11 @@ def find_newest(folder: Path | str, *, tidy: bool = True) -> tuple[Path, dict[st
             fix="to begin anew, start the same command again; or bring back a copy of one of them",
         )
     return None
+
+
+def _step_of(found: tuple[Path, dict[str, Any]]) -> int:
+    step = found[1].get("global_step")
+    return step if isinstance(step, int) else 0
 
 
 def _candidates(folder: Path) -> Iterator[list[Path]]:

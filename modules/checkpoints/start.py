@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +14,26 @@ from modules.optim import OptimizerSettings, ScheduleSettings
 from utils.atomic import write_json
 from utils.commands.processes import process_rank
 from utils.errors import UserError
+from utils.json_files import read_json, wrong_kind
 
 DONE = "done.json"
 """Exists in the folder of a finished run."""
+
+_SCHEDULE = {"use": bool, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
+_TRAINING = {"learning_rate": float, "weight_decay": float, "lr_scheduler": _SCHEDULE, "optimizer?": {}}
+RESUME_KIND = {
+    "state_dict": {},
+    "optimizer_states": [{}],
+    "lr_schedulers": [{}],
+    "global_step": int,
+    "epoch": int,
+    "pytorch-lightning_version": str,
+    "loops?": {},
+    "callbacks?": {},
+    "hyper_parameters?": {"config?": {"training?": _TRAINING}},
+    "resume?": {"stage": str, "ranks": list, "log_rows": int, "row_to_come": {}, "figures": {}},
+}
+"""What a checkpoint must hold to go on from it; files of the published programs have no ``resume``."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,10 @@ def resume_point(folder: RunFolder, checkpoint: Path | None) -> tuple[Path, dict
     """
     if checkpoint is None:
         first = process_rank() == 0
-        return find_newest(checkpoint_folder(folder.dir, folder.scratch, first=first), tidy=first)
+        found = find_newest(checkpoint_folder(folder.dir, folder.scratch, first=first), tidy=first)
+        if found is not None:
+            _check_fields(*found)
+        return found
     state = load_checkpoint_file(checkpoint)
     if "optimizer_states" not in state:
         raise UserError(
@@ -62,7 +81,21 @@ def resume_point(folder: RunFolder, checkpoint: Path | None) -> tuple[Path, dict
             where=f"checkpoint={checkpoint}",
             fix="start a new run from these weights: weight=FILE instead of checkpoint=FILE",
         )
+    _check_fields(checkpoint, state)
     return checkpoint, state
+
+
+def _check_fields(path: Path, state: dict[str, Any]) -> None:
+    """Refuse a file that can be read but lacks what a run goes on from."""
+    problem = wrong_kind(state, RESUME_KIND)
+    if problem is not None:
+        raise UserError(
+            expected="a checkpoint to resume from, as this project writes them",
+            got=f"{problem} in it",
+            where=str(path),
+            fix=f"start a new run from its weights: output.dir=FOLDER weight={path}; or move it away: the checkpoint "
+            "before it, if there is one, is then taken",
+        )
 
 
 def is_done(folder: Path, limits: Limits) -> bool:
@@ -74,16 +107,13 @@ def is_done(folder: Path, limits: Limits) -> bool:
     file = folder / DONE
     if not file.is_file():
         return False
-    try:
-        done = json.loads(file.read_text(encoding="utf-8"))
-        steps, before = int(done["steps"]), Limits(*(int(done.get(name, 0)) for name in ("max_steps", "max_epochs")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            expected="what a finished run wrote: steps and figures",
-            got=f"{type(error).__name__}: {error}",
-            where=str(file),
-            fix="remove it; the same command then goes on from the newest checkpoint",
-        ) from error
+    done = read_json(
+        file,
+        {"steps": int, "max_steps?": int, "max_epochs?": int},
+        expected="what a finished run wrote: steps and figures",
+        fix="remove it; the same command then goes on from the newest checkpoint",
+    )
+    steps, before = done["steps"], Limits(done.get("max_steps", 0), done.get("max_epochs", 0))
     if steps >= limits.max_steps:
         return True
     return before.max_steps >= limits.max_steps and before.max_epochs >= limits.max_epochs

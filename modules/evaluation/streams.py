@@ -13,6 +13,7 @@ from models.rnn_states import LstmStates, RNNStates
 from modules.evaluation.collector import DetectionCollector, FrameKey
 from modules.evaluation.evaluator import evaluator_from_config
 from modules.evaluation.views import hflip_lanes, plain_frame
+from utils.settings import number
 
 
 class StreamDetector(Protocol):
@@ -44,7 +45,9 @@ class StreamingEvaluation:
         self.hflip = bool(tta["enable"] and tta["hflip"])
         self.tflip_offset = int(config["dataset"]["tflip_offset"])
         self.frame_us = int(1000 * config["dataset"]["representation"]["dt_ms"])
-        self.nms_threshold = float(config["model"]["postprocess"]["nms_threshold"])
+        limits, key = config["model"]["postprocess"], "model.postprocess."
+        number(limits["confidence_threshold"], f"{key}confidence_threshold", most=1)
+        self.nms_threshold = number(limits["nms_threshold"], f"{key}nms_threshold", most=1)
         self.evaluator = evaluator_from_config(config)
         self.collector = DetectionCollector()
         self.states: dict[int, RNNStates] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
 from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.dataset import KEPT_VIEWS_DIR, MANIFEST
+from modules.labelling.dataset import KEPT_VIEWS_DIR, read_settings
 from modules.labelling.sequence_boxes import EventSeqData
+from modules.labelling.views import read_views
 from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.pictures.charts import chart, draw_bars
@@ -81,14 +81,13 @@ def evaluate_steps(
     folder = pseudo_split.parent / KEPT_VIEWS_DIR
     if not folder.is_dir():
         return None
-    settings = json.loads((pseudo_split.parent / MANIFEST).read_text(encoding="utf-8"))["settings"]
-    several = bool(settings["hflip"] or settings["tflip"])
+    settings = read_settings(pseudo_split.parent, {"hflip": bool, "tflip": bool, "nms_threshold": float})
+    several = settings["hflip"] or settings["tflip"]
     labels: list[Records] = []
     boxes: dict[str, list[Records]] = {}
     for root in track(list_sequences(pseudo_split), desc="compare steps", unit="sequence"):
         sequence = EventSeqData(root, frame_hw, nms_threshold=float(settings["nms_threshold"]))
-        with np.load(folder / f"{root.name}.npz", allow_pickle=False) as state:
-            sequence.add_state(state)
+        sequence.add_state(read_views(folder / f"{root.name}.npz"))
         steps = _merged_steps(sequence, several)
         pseudo, source = (
             read_labels(SequencePaths(path, ev_repr_name, downsampled)) for path in (root, source_split / root.name)

@@ -13,6 +13,7 @@ from modules.evaluation.views import NMS_THRESHOLD
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.linear import TrackerConfig
 from utils.errors import UserError
+from utils.settings import number, whole
 from utils.thresholds import Thresholds, kinds_of, per_class
 
 FloatArray = npt.NDArray[np.float32]
@@ -132,12 +133,14 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         hflip=bool(tta["enable"] and tta["hflip"]),
         tflip=bool(tta["enable"] and tta["tflip"]),
         tflip_offset=int(dataset["tflip_offset"]),
-        nms_threshold=float(model["postprocess"]["nms_threshold"]),
+        nms_threshold=number(model["postprocess"]["nms_threshold"], "model.postprocess.nms_threshold", most=1),
         tracking=TrackFilterConfig(
-            min_track_len=int(labels["min_track_len"]),
+            min_track_len=whole(labels["min_track_len"], "model.pseudo_label.min_track_len", 0),
             track_method=labels["track_method"],
             inpaint=bool(labels["inpaint"]),
-            tracker=TrackerConfig(iou_threshold=float(labels["iou_threshold"])),
+            tracker=TrackerConfig(
+                iou_threshold=number(labels["iou_threshold"], "model.pseudo_label.iou_threshold", most=1)
+            ),
         ),
         keep_views=bool(labels["keep_views"]),
     )

@@ -14,6 +14,7 @@ from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, r
 from utils.atomic import write_json
 from utils.boxes import IGNORE_LABEL
 from utils.errors import UserError
+from utils.json_files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, A
     manifest = save_dir.parent / MANIFEST
     current = json.loads(json.dumps(settings))
     if manifest.is_file():
-        previous = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
+        previous = read_settings(save_dir.parent)
         differing = _differences(previous, current)
         if differing:
             raise UserError(
@@ -67,6 +68,25 @@ def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, A
     save_dir.mkdir(parents=True, exist_ok=True)
     if write:
         write_json(manifest, {"settings": current, "complete": False})
+
+
+def read_settings(folder: Path, kind: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """Settings in the manifest of a pseudo-label dataset.
+
+    Args:
+        folder: of the dataset, with the split beside the manifest.
+        kind: of those that are needed.
+
+    Raises:
+        UserError: the manifest cannot be read, or one of them is missing or of another kind.
+    """
+    content = read_json(
+        folder / MANIFEST,
+        {"settings": kind or {}},
+        expected="the manifest of a pseudo-label dataset",
+        fix=f"label again into another save_dir, or remove {folder}",
+    )
+    return content["settings"]
 
 
 def complete_dataset(
@@ -92,7 +112,7 @@ def complete_dataset(
             totals[name] = totals.get(name, 0) + value
     summary = {"sequences": len(sequences), "missing": missing, **totals}
     manifest = save_dir.parent / MANIFEST
-    settings = json.loads(manifest.read_text(encoding="utf-8"))["settings"]
+    settings = read_settings(save_dir.parent)
     write_json(manifest, {"settings": settings, "complete": True, "summary": summary, "sequences": sequences})
     return summary
 

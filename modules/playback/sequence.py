@@ -13,6 +13,7 @@ import numpy.typing as npt
 from data.representations.names import known_kind
 from data.sequences.layout import EV_DIR, FrameReader, SequencePaths
 from modules.playback.sources import FrameFormat, Int64Array, regular_ticks
+from utils.arrays import load_indices
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def sequence_times(paths: SequencePaths, frames: int) -> Int64Array:
         step = dt_of_name(paths.ev_repr_name)
         log.warning("%s is missing: taking a frame every %g ms", paths.frame_timestamps, step / 1000)
         return regular_ticks(0, round(frames * step), step)
-    times = np.load(paths.frame_timestamps, allow_pickle=False).astype(np.int64)
+    times = load_indices(paths.frame_timestamps)
     if len(times) != frames or bool((np.diff(times) <= 0).any()):
         raise UserError(
             expected=f"{frames} ascending frame times, as many as frames",

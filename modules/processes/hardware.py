@@ -73,6 +73,8 @@ class HardwareSettings:
         choice(self.dist_backend, _BACKENDS, "hardware.dist_backend")
         for name in ("num_processes", "num_nodes"):
             whole(getattr(self, name), f"hardware.{name}")
+        if self.threads is not None:
+            whole(self.threads, "hardware.threads")
 
 
 def hardware_settings(config: Mapping[str, Any]) -> HardwareSettings:

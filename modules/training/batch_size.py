@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from utils.atomic import write_json
 from utils.commands.out_of_memory import is_out_of_memory
 from utils.commands.processes import process_rank
 from utils.errors import UserError
+from utils.json_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ FILE = "batch_size.json"
 """Where a run keeps the size it found, so that every start of it uses the same."""
 
 _WAIT_S, _POLL_S = 3600.0, 0.5
+_FOUND = {"train": int, "lowered?": list}
+_EXPECTED, _FIX = "the batch size that this run found", "remove it to search again"
 
 
 def settle(run: RunSettings) -> RunSettings:
@@ -80,7 +82,7 @@ class StepDown(Callback):
         if smaller is None:
             return
         file = self.folder / FILE
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, _FOUND, expected=_EXPECTED, fix=_FIX)
         write_json(file, {**content, "train": smaller, "lowered": [*content.get("lowered", []), now]})
 
 
@@ -117,16 +119,10 @@ def fits_memory(folder: Path, training: TrainingSettings, train: Callable[[], No
 
 
 def _read(file: Path) -> int:
-    try:
-        size = json.loads(file.read_text(encoding="utf-8"))["train"]
-        if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-            return size
-        problem = repr(size)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        problem = f"{type(error).__name__}: {error}"
-    raise UserError(
-        expected="the batch size that this run found", got=problem, where=str(file), fix="remove it to search again"
-    )
+    size = read_json(file, _FOUND, expected=_EXPECTED, fix=_FIX)["train"]
+    if size < 1:
+        raise UserError(expected=_EXPECTED, got=str(size), where=str(file), fix=_FIX)
+    return size
 
 
 def _wait_for(file: Path) -> None:

@@ -22,6 +22,7 @@ from modules.training.batch_size_search import KEY, BatchSizeRange
 from modules.training.stopping import parse_duration
 from utils.settings import choice, number, section, settings_of, whole
 
+_LARGEST_SEED = 2**32 - 1
 _PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true"}
 """Lightning's names, which are taken too, of what ``training.precision`` may be."""
 
@@ -80,11 +81,20 @@ class LoggingSettings:
 
 @dataclass(frozen=True)
 class RandomSettings:
-    """``reproduce`` of the config, where each key is explained."""
+    """``reproduce`` of the config, where each key is explained.
+
+    Raises:
+        UserError: a seed that NumPy cannot be given.
+    """
 
     seed_everything: int | None
     deterministic_flag: bool
     benchmark: bool
+
+    def __post_init__(self) -> None:
+        seed = self.seed_everything
+        if seed is not None and whole(seed, "reproduce.seed_everything", 0) > _LARGEST_SEED:
+            number(seed, "reproduce.seed_everything", most=_LARGEST_SEED)
 
 
 @dataclass(frozen=True)
@@ -170,8 +180,12 @@ def _training(config: Mapping[str, Any]) -> TrainingSettings:
         max_time=parse_duration(training["max_time"], "training.max_time"),
         on_bad_loss=check_on_bad_loss(training["on_bad_loss"]),
         val_check_interval=whole(validation["val_check_interval"], "validation.val_check_interval", 0),
-        limit_val_batches=validation["limit_val_batches"],
+        limit_val_batches=_share_or_count(validation["limit_val_batches"], "validation.limit_val_batches"),
     )
+
+
+def _share_or_count(value: Any, key: str) -> float | int:
+    return number(value, key, most=1) if isinstance(value, float) else whole(value, key, 0)
 
 
 def _precision(wanted: str) -> str:

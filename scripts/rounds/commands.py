@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.commands.path_overrides import path_override
 from utils.jobs.steps import Step
 
 LAST = "last.ckpt"
@@ -49,30 +50,31 @@ class Commands:
         self, name: str, folder: Path, overrides: Sequence[str], weight: Path | None = None, needs: Sequence[str] = ()
     ) -> Step:
         """Train; the weights are ``folder/last.ckpt``, and those it starts from are ``weight``."""
-        start = [] if weight is None else [f"weight={weight}"]
-        own = (*overrides, f"output.dir={folder}", *start)
+        start = [] if weight is None else [path_override("weight", weight)]
+        own = (*overrides, path_override("output.dir", folder), *start)
         return self._step(name, "train.py", folder / "done.json", needs, *own)
 
     def evaluate(
         self, name: str, checkpoint: Path, split: str, figures: Path, overrides: Sequence[str], needs: Sequence[str]
     ) -> Step:
         """Evaluate a detector on val or test; ``figures`` is JSON."""
-        own = (f"checkpoint={checkpoint}", f"use_test_set={str(split == 'test').lower()}", f"save_json={figures}")
+        what = (path_override("checkpoint", checkpoint), f"use_test_set={str(split == 'test').lower()}")
+        own = (*what, path_override("save_json", figures))
         return self._step(name, "val.py", figures, needs, *own, *overrides)
 
     def label(self, name: str, teacher: Path, dataset: Path, overrides: Sequence[str], needs: Sequence[str]) -> Step:
         """Write pseudo labels of a teacher as ``dataset/train``."""
-        return self._predict(name, dataset, needs, [f"checkpoint={teacher}"], overrides)
+        return self._predict(name, dataset, needs, [path_override("checkpoint", teacher)], overrides)
 
     def track(self, name: str, source: Path, dataset: Path, overrides: Sequence[str], needs: Sequence[str]) -> Step:
         """Track the labels of the pseudo dataset ``source``, written without tracking; no detector runs."""
-        what = ("model.only_load_labels=true", f"dataset.path={source}")
+        what = ("model.only_load_labels=true", path_override("dataset.path", source))
         return self._predict(name, dataset, needs, what, overrides)
 
     def _predict(
         self, name: str, dataset: Path, needs: Sequence[str], what: Sequence[str], overrides: Sequence[str]
     ) -> Step:
-        own = (*what, f"save_dir={dataset / 'train'}", *overrides)
+        own = (*what, path_override("save_dir", dataset / "train"), *overrides)
         return self._step(name, "predict.py", dataset / "summary.json", needs, *own)
 
     def quality(
@@ -82,6 +84,6 @@ class Commands:
 
         Which of the boxes count, ``overrides`` must say: ``ALL_BOXES``, or least scores.
         """
-        what = (f"dataset.path={dataset}", f"source_path={source}")
-        saved = (f"save_json={figures}", f"save_picture={figures.with_suffix('.png')}")
+        what = (path_override("dataset.path", dataset), path_override("source_path", source))
+        saved = (path_override("save_json", figures), path_override("save_picture", figures.with_suffix(".png")))
         return self._step(name, "val_dst.py", figures, needs, *what, *saved, *overrides)

@@ -10,6 +10,7 @@ from pathlib import Path
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands, common_overrides
 from scripts.rounds.settings import ExperimentSettings, TeacherSettings
 from scripts.rounds.stopping import decide
+from utils.commands.path_overrides import path_override
 from utils.jobs.steps import Step
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class RoundsPlan:
 
 
 class _Builder:
-    def __init__(self, cfg: ExperimentSettings, repository: Path, model: Sequence[str]) -> None:
+    def __init__(self, cfg: ExperimentSettings, repository: Path, model: Sequence[str], search: Sequence[str]) -> None:
         self.cfg = cfg
         self.model = list(model)
         own = cfg.self_training.model
@@ -64,8 +65,8 @@ class _Builder:
         self.root = Path(cfg.root)
         self.plan = RoundsPlan(self.root, tuple(cfg.evaluation.splits))
         common = common_overrides(cfg.dataset_name, str(cfg.experiment_name), cfg.seed, cfg.overrides)
-        self.commands = Commands(repository, common)
-        self.data = f"dataset.path={cfg.dataset_path}"
+        self.commands = Commands(repository, (*search, *common))
+        self.data = path_override("dataset.path", cfg.dataset_path)
         self.few_labels = cfg.few_labels
         self.measured = bool(self.few_labels)
         self.average = [] if cfg.ema_decay is None else [f"training.ema_decay={cfg.ema_decay}"]
@@ -123,15 +124,18 @@ class _Builder:
         return [name]
 
 
-def build_plan(cfg: ExperimentSettings, repository: Path, model: Sequence[str] = ()) -> RoundsPlan:
+def build_plan(
+    cfg: ExperimentSettings, repository: Path, model: Sequence[str] = (), search: Sequence[str] = ()
+) -> RoundsPlan:
     """Lay out the steps of an experiment.
 
     Args:
         cfg: its settings.
         repository: folder of train.py and the other entry points.
         model: overrides that choose the network.
+        search: overrides that say where further files of the configuration are.
     """
-    build = _Builder(cfg, repository, model)
+    build = _Builder(cfg, repository, model, search)
     if not build.measured:
         log.warning(
             "no labels are hidden, so nothing tells how good pseudo labels are: their quality is not measured, and "
@@ -151,7 +155,7 @@ def build_plan(cfg: ExperimentSettings, repository: Path, model: Sequence[str] =
         dataset = build.label(index, teacher, teacher_step, source)
         decision = build.decide(index)
         start = teacher if cfg.self_training.from_teacher else None
-        overrides = [*network, f"dataset.path={dataset}", *cfg.self_training.overrides]
+        overrides = [*network, path_override("dataset.path", dataset), *cfg.self_training.overrides]
         trained = build.train(name, overrides, cfg.self_training, start, (teacher_step, f"label{index}", *decision))
         if cfg.control:
             before = "baseline" if index == 1 else f"control{index - 1}"
@@ -166,5 +170,5 @@ def build_plan(cfg: ExperimentSettings, repository: Path, model: Sequence[str] =
                 build.evaluate(Arm(arm, "all labels", oracle, total, f"oracle{index}"))
         teacher, teacher_step = trained, name
         # The next round labels its own labels again: only ground truth (t > 0) is kept from them.
-        source = [*network, f"dataset.path={dataset}"]
+        source = [*network, path_override("dataset.path", dataset)]
     return build.plan

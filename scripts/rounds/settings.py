@@ -13,6 +13,7 @@ from modules.labelling.config import pseudo_labeler_config
 from utils.atomic import write_json
 from utils.errors import UserError
 from utils.jobs.steps import Step
+from utils.json_files import read_json
 from utils.settings import settings_of
 from utils.thresholds import check_thresholds
 
@@ -135,8 +136,17 @@ def as_begun(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
     path, own = root / SETTINGS, settings["self_training"]
     if own["model"] is not None or not path.exists():
         return settings
-    before = json.loads(path.read_text(encoding="utf-8")).get("self_training", {})
+    before = _read(path).get("self_training", {})
     return {**settings, "self_training": {**own, "model": before.get("model")}}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(
+        path,
+        {"self_training?": {}},
+        expected="the settings this experiment was started with",
+        fix="choose another root folder; or, if the settings are the same as then, remove this file",
+    )
 
 
 def check_settings(root: Path, settings: Mapping[str, object]) -> None:
@@ -151,7 +161,7 @@ def check_settings(root: Path, settings: Mapping[str, object]) -> None:
     """
     path = root / SETTINGS
     if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = _read(path)
         now = json.loads(json.dumps(settings))
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if differing:

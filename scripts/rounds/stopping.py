@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from utils.jobs.steps import Step
+from utils.json_files import Kind, read_json
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -28,7 +29,20 @@ def decide(name: str, before: Path, now: Path, decision: Path, marker: Path) -> 
 
 def precision(figures: Path) -> float:
     """Precision of pseudo labels: one box, one hidden label of its class, IoU 0.5, all classes together."""
-    return float(json.loads(figures.read_text(encoding="utf-8"))["one_to_one"]["all"]["precision_50"])
+    return float(load(figures, {"one_to_one": {"all": {"precision_50": float}}})["one_to_one"]["all"]["precision_50"])
+
+
+def load(path: Path, kind: Kind = object) -> Any:
+    """Figures of a file.
+
+    Args:
+        path: of the file, JSON.
+        kind: what it must hold, see ``utils.json_files``.
+
+    Raises:
+        UserError: it cannot be read, or holds something else.
+    """
+    return read_json(path, kind, expected="the figures of a step", fix="remove it and start the same command again")
 
 
 def guarded(step: Step) -> Step:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from scripts.rounds.plan import RoundsPlan
+from scripts.rounds.stopping import load
 
 RATES = ("precision_50", "recall_50", "f1_50")
 
 
-def load(path: Path) -> Any:
-    """Figures of a file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+_RATES = dict.fromkeys(RATES, float)
+_DECISION = {"stop": bool, "precision": float, "precision_before": float}
+_FIGURES = {"figures": {"AP": float, "AP_50": float}}
+_QUALITY = {"one_to_one": {...: _RATES}, "steps?": {...: {"one_to_one": {"all": _RATES}}}}
 
 
 def summarise(
@@ -28,14 +29,14 @@ def summarise(
         seconds: of the steps that ran this time; those of earlier runs are taken over from ``previous``.
         previous: an older summary, if there is one.
     """
-    decisions = {name: load(path) for name, path in plan.decisions.items() if path.exists()}
+    decisions = {name: load(path, _DECISION) for name, path in plan.decisions.items() if path.exists()}
     cancelled = next((name for name, decision in decisions.items() if decision["stop"]), None)
     arms = {
         arm.name: {
             "meaning": arm.meaning,
             "steps": arm.steps,
             "checkpoint": str(arm.checkpoint),
-            **{split: load(plan.figures(arm, split))["figures"] for split in plan.splits},
+            **{split: load(plan.figures(arm, split), _FIGURES)["figures"] for split in plan.splits},
         }
         for arm in plan.arms
         if cancelled is None or all(plan.figures(arm, split).exists() for split in plan.splits)
@@ -44,7 +45,7 @@ def summarise(
         "settings": dict(settings),
         "splits": list(plan.splits),
         "arms": arms,
-        "pseudo_labels": {name: load(path) for name, path in plan.qualities.items() if path.exists()},
+        "pseudo_labels": {name: load(path, _QUALITY) for name, path in plan.qualities.items() if path.exists()},
         "decisions": decisions,
         "stopped_before": cancelled,
         "seconds": all_seconds(previous, seconds),
@@ -53,7 +54,7 @@ def summarise(
 
 def all_seconds(previous: Path, seconds: Mapping[str, float]) -> dict[str, float]:
     """Seconds of the steps that ran this time, and of those that the results of an earlier time tell of."""
-    earlier = load(previous)["seconds"] if previous.exists() else {}
+    earlier = load(previous, {"seconds": {...: float}})["seconds"] if previous.exists() else {}
     return {**earlier, **{name: round(value, 1) for name, value in seconds.items()}}
 
 

@@ -18,9 +18,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
+from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain, is_no_file
 from utils.commands.dead_workers import explain_dead_worker
+from utils.commands.kinds import check_kinds
 from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
+from utils.commands.path_overrides import quote_paths
 from utils.commands.processes import process_rank
 from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.errors import UserError
@@ -136,6 +138,7 @@ def _explained(error: Exception, cfg: DictConfig, config_name: str, memory_knobs
 def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory_knobs: MemoryKnobs) -> None:
     # Hydra would otherwise print its own report and exit with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [sys.argv[0], *quote_paths(sys.argv[1:])]
     failure: list[UserError] = []
 
     @functools.wraps(task)
@@ -143,6 +146,7 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory
         setup_logging()  # here too, as the jobs of a sweep on a cluster begin here
         try:
             with stoppable():
+                check_kinds(cfg)
                 return task(cfg)
         except (UserError, RuntimeError, MemoryError, *CONFIG_ERRORS) as error:
             mistake = _explained(error, cfg, config_name, memory_knobs)
@@ -154,7 +158,9 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(guarded)()
-    except CONFIG_ERRORS as error:
+    except (ValueError, *CONFIG_ERRORS) as error:
+        if not isinstance(error, CONFIG_ERRORS) and not is_no_file(error):
+            raise
         raise explain(error, config_name) from error
     if failure:
         raise failure[0]

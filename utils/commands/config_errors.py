@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import hydra
 import yaml
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from utils.commands.path_overrides import quoted
 from utils.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
@@ -35,6 +37,18 @@ def explain(error: Exception, config_name: str) -> UserError:
         return own
     text = str(error).strip()
     where = "command line" if len(sys.argv) > 1 else f"config/{config_name}.yaml"
+    unread = error.override if isinstance(error, OverrideParseException) else None
+    ambiguous = re.search(r"Ambiguous value for argument '(.*)'$", text, re.MULTILINE)
+    refused = ambiguous.group(1) if ambiguous else unread
+    if refused is not None:
+        key, _, value = refused.partition("=")
+        several = "" if not ambiguous else f"for several values {key}=[{value}]; for one of this name "
+        return UserError(
+            expected="KEY=VALUE in Hydra's grammar, in which , = ( ) [ ] { } # and quotes mean something",
+            got=refused,
+            where=where,
+            fix=f"{several}{shlex.quote(f'{key}={quoted(value)}')}",
+        )
     unknown_key = re.search(r"Could not override '([^']+)'", text)
     if unknown_key:
         key = unknown_key.group(1)
@@ -45,15 +59,16 @@ def explain(error: Exception, config_name: str) -> UserError:
             fix=_nearest(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
         )
     unknown_option = re.search(r"Could not find '([^']+)'", text)
-    if unknown_option:
-        group, _, option = unknown_option.group(1).rpartition("/")
+    if unknown_option or is_no_file(error):
+        group, _, option = (unknown_option.group(1) if unknown_option else _no_file_given()).rpartition("/")
         folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
         options = sorted({file.stem for folder in folders for file in folder.glob("[!_]*.yaml")})
         return UserError(
             expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
             got=f"'{option}'",
             where=where,
-            fix=_nearest(option, options) or f"choose one of them, or add config/{group}/{option}.yaml",
+            fix=_nearest(option, options)
+            or f"choose one of them, or {f'add config/{group}/{option}.yaml' if unknown_option else 'leave it out'}",
         )
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
@@ -87,6 +102,20 @@ def explain(error: Exception, config_name: str) -> UserError:
     )
 
 
+def is_no_file(error: Exception) -> bool:
+    """Whether Hydra refuses a file of a group that is no name, such as ``training=null``; it has no type for that."""
+    return type(error) is ValueError and str(error).startswith("Config group override must be")
+
+
+def _no_file_given() -> str:
+    """The group and what was given for it, ``group/value``, of the first argument that ``is_no_file`` may mean."""
+    for argument in sys.argv[1:]:
+        given = re.fullmatch(r"\+?([\w/]+)(?:@\S+)?=(null|true|false|[\d.eE_+-]+)", argument, re.IGNORECASE)
+        if given and (CONFIG_DIR / given[1]).is_dir():
+            return f"{given[1]}/{given[2]}"
+    return "a number or null"
+
+
 def _own_error(error: BaseException | None) -> UserError | None:
     """Our own error that lies behind one of OmegaConf's or Hydra's: a resolver or a check complained."""
     while error is not None and not isinstance(error, UserError):
@@ -99,7 +128,7 @@ def _own_folders() -> list[Path]:
     text = " ".join(sys.argv[1:])
     found = re.findall(r"(?:--config-dir|-cd)[= ](\S+)", text)
     for listed in re.findall(r"hydra\.searchpath=\[([^\]]*)\]", text):
-        found += [part.strip().removeprefix("file://") for part in listed.split(",")]
+        found += [part.strip(" '\"").removeprefix("file://") for part in listed.split(",")]
     return [Path(folder) for folder in found]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -13,6 +12,7 @@ from utils.atomic import write_json
 from utils.errors import UserError
 from utils.jobs.slurm import SlurmJob, without_slurm
 from utils.jobs.steps import Step
+from utils.json_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,10 @@ def submit_steps(
         UserError: sbatch refuses a job, or there is no SLURM; jobs submitted before it stay and are remembered.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
-    known: dict[str, str] = json.loads(jobs_file.read_text(encoding="utf-8")) if jobs_file.exists() else {}
+    known: dict[str, str] = {}
+    if jobs_file.exists():
+        fix = "see with squeue whether jobs of this experiment wait or run, then remove the file"
+        known = read_json(jobs_file, {...: str}, expected="the jobs of an earlier call", fix=fix)
     jobs: dict[str, str] = {}
     for step in steps:
         if step.why_done():

@@ -76,7 +76,8 @@ class BackboneConfig:
                 continue
             object.__setattr__(self, name, tuple(value))
             require(len(value) == NUM_STAGES, f"backbone.{name}", four, value, "give four numbers")
-            require(min(value) > 0, f"backbone.{name}", "positive numbers", value, "give numbers above 0")
+            positive = all(isinstance(each, int | float) and each > 0 for each in value)
+            require(positive, f"backbone.{name}", "positive numbers", value, "give numbers above 0")
         object.__setattr__(self, "in_res_hw", tuple(self.in_res_hw))
         object.__setattr__(self, "partition_size", tuple(self.partition_size))
         self._check_sizes()
@@ -90,7 +91,7 @@ class BackboneConfig:
     def _check_sizes(self) -> None:
         for name in ("in_res_hw", "partition_size"):
             value = getattr(self, name)
-            valid = len(value) == 2 and min(value) > 0
+            valid = len(value) == 2 and all(isinstance(each, int) and each > 0 for each in value)
             require(valid, f"backbone.{name}", "a height and a width", value, "give two positive numbers")
         for size, part in zip(self.in_res_hw, self.partition_size, strict=True):
             step = STAGE_STRIDES[-1] * part

@@ -7,7 +7,6 @@ if finished rows are kept in a file.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import threading
@@ -23,11 +22,13 @@ import torch
 from modules.training.stopping import TRY_AGAIN
 from utils.atomic import write_json
 from utils.errors import UserError
+from utils.json_files import read_json
 
 log = logging.getLogger(__name__)
 
 NOT_REACHED = "not reached"
 PASSED, FAILED = "passed", "**failed**"
+_STATE = {"end?": float, "rows?": {...: [str]}, "running?": object}
 _LEAST_LIMIT_S = 60.0
 _LONGEST = 500  # letters of a mistake in a row
 
@@ -72,6 +73,10 @@ class Case:
         return max(_LEAST_LIMIT_S, 4 * self.seconds)
 
 
+def _read(state: Path) -> dict[str, Any]:
+    return read_json(state, _STATE, expected="what an earlier start of this check found", fix="remove it to begin anew")
+
+
 class Checks:
     """Runs checks one after the other and keeps what they found.
 
@@ -92,7 +97,7 @@ class Checks:
         leave: Callable[[int], Any] = os._exit,
     ) -> None:
         self.write, self.facts, self.state, self.leave = write, facts, state, leave
-        before = json.loads(state.read_text(encoding="utf-8")) if state is not None and state.exists() else {}
+        before = _read(state) if state is not None and state.exists() else {}
         self.end = float(before.get("end", time.time() + budget_s))
         self.rows: dict[str, tuple[str, str]] = {key: (row[0], row[1]) for key, row in before.get("rows", {}).items()}
         if before.get("running"):

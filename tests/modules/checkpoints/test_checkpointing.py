@@ -25,6 +25,7 @@ from modules.checkpoints.files import (
     write_checkpoint,
 )
 from modules.checkpoints.search import find_newest
+from modules.checkpoints.start import RunFolder, resume_point
 from utils.errors import UserError
 
 
@@ -211,3 +212,29 @@ def test_a_read_only_folder_leaves_the_old_ones_intact(tmp_path: Path, monkeypat
 def test_retention_out_of_range(key: str, value: Any) -> None:
     with pytest.raises(UserError, match=rf"checkpointing\.{key}"):
         Retention(**{key: value})
+
+
+RESUMABLE: dict[str, Any] = {
+    "state_dict": {},
+    "optimizer_states": [{}],
+    "lr_schedulers": [],
+    "global_step": 3,
+    "epoch": 0,
+    "pytorch-lightning_version": "2.5.0",
+}
+
+
+@pytest.mark.parametrize("gone", [None, *RESUMABLE, "resume"])
+def test_a_file_without_the_fields_of_a_resume_point_is_told(tmp_path: Path, gone: str | None) -> None:
+    kept = {name: value for name, value in RESUMABLE.items() if name != gone}
+    torch.save(kept | ({"resume": {"stage": "complete"}} if gone == "resume" else {}), tmp_path / LAST)
+    for checkpoint in (None, tmp_path / LAST):
+        if gone is None:
+            found = resume_point(RunFolder(tmp_path), checkpoint)
+            assert found is not None
+            assert found[1]["global_step"] == 3
+        else:
+            with pytest.raises(UserError, match="weight=") as caught:
+                resume_point(RunFolder(tmp_path), checkpoint)
+            assert str(tmp_path / LAST) in caught.value.where
+    assert names(tmp_path) == [LAST], "nothing is set aside: it may be somebody's weights"

@@ -1,0 +1,87 @@
+"""Values of the wrong kind are one message each, before anything reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.compose import compose
+from modules.evaluation.streams import StreamingEvaluation
+from modules.labelling.config import pseudo_labeler_config
+from tests.helpers.commands import SMALL, failure
+from utils.commands.kinds import compare_kinds
+from utils.errors import UserError
+
+USUAL = {
+    "validation": {"val_check_interval": 0, "limit_val_batches": 1.0},
+    "switch": True,
+    "name": "a",
+    "classes": ["car"],
+    "anything": None,
+    "training": {"precision": 16},
+    "threads": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"anything": [1], "switch": 0, "name": 5, "threads": None, "validation": {"limit_val_batches": 3}},
+        {"validation": "${other}", "classes": [], "training": {"precision": "bf16"}, "switch": "${tta.enable}"},
+    ],
+)
+def test_what_agrees(given: dict[str, object]) -> None:
+    compare_kinds(USUAL, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "fix"),
+    [
+        ({"validation": None}, "validation", "validation.val_check_interval=..."),
+        ({"validation": {"limit_val_batches": "x"}}, "validation.limit_val_batches", "=1.0"),
+        ({"validation": {"val_check_interval": float("nan")}}, "validation.val_check_interval", "=0"),
+        ({"validation": {"val_check_interval": True}}, "validation.val_check_interval", "=0"),
+        ({"switch": "maybe"}, "switch", "switch=false"),
+        ({"switch": 2}, "switch", "switch=false"),
+        ({"switch": None}, "switch", "switch=true"),
+        ({"name": {"a": 1}}, "name", "name=VALUE"),
+        ({"name": None}, "name", "name=VALUE"),
+        ({"classes": "car"}, "classes", "classes=[car]"),
+    ],
+)
+def test_what_does_not(given: dict[str, object], key: str, fix: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compare_kinds(USUAL, given)
+    assert caught.value.where == key
+    assert fix in caught.value.fix
+
+
+def test_commands_say_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    train = (*SMALL, f"dataset.path={tmp_path}", f"output.dir={tmp_path / 'run'}")
+    for mistake in (
+        *("validation=null", "output=null", "model.postprocess=null", "model.head=null", "weight_strict=maybe"),
+        *("reproduce.seed_everything=-1", "validation.limit_val_batches=-1", "validation.limit_val_batches=7.5"),
+    ):
+        assert mistake.split("=")[0] in failure(capsys, "train.py", *train, mistake)
+    for group in ("+debug", "model", "training"):
+        assert f"config/{group.lstrip('+')}/*.yaml" in failure(capsys, "train.py", *train, f"{group}=null")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("postprocess.confidence_threshold", -1.0),
+        ("postprocess.nms_threshold", 7.0),
+        ("pseudo_label.min_track_len", "x"),
+        ("pseudo_label.iou_threshold", float("nan")),
+    ],
+)
+def test_ranges_of_detection_and_labelling(key: str, value: object) -> None:
+    config = compose(["dataset=gen1", "save_dir=a"], "predict")
+    section, name = key.split(".")
+    config["model"][section][name] = value
+    with pytest.raises(UserError) as caught:
+        (StreamingEvaluation if section == "postprocess" else pseudo_labeler_config)(config)
+    assert caught.value.where == f"model.{key}"

@@ -1,0 +1,93 @@
+"""Values of another kind than the configuration's files give their keys: one message, before anything reads them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from utils.commands.composed import command_name, composed
+from utils.errors import UserError
+
+_FREE = re.compile(
+    r"training\.precision|hardware\.gpus|slurm\..*"  # words, numbers and lists
+    r"|(dataset|model)\.pseudo_label\.\w+_thresh"  # numbers in many forms, see utils.thresholds
+    r"|(dataset|model\.head)\.ignore_\w*thresh"
+)
+"""Keys that take several kinds and are checked by those who read them."""
+
+_NULL_TOO = re.compile(
+    r"reproduce\.seed_everything|threads|frames_read|path|labels\.\w+"
+    r"|dataset\.preprocessing\.base_step_ms|dataset\.representation\.count_cutoff"
+)
+"""Keys that may be null though a value is given for them."""
+
+
+def check_kinds(cfg: DictConfig) -> None:
+    """Compare a command's configuration with what its files say: sections, numbers, words, lists and switches stay so.
+
+    The files are those that are taken without choices, but for the model: another one has keys of its own, so it is
+    compared with the file that was chosen. What is null there, or stands nowhere, may be anything.
+
+    Args:
+        cfg: as Hydra composed it.
+
+    Raises:
+        UserError: a value of another kind, with its key.
+    """
+    if not (HydraConfig.initialized() and GlobalHydra.instance().is_initialized()):
+        return
+    model = [text for text in HydraConfig.get().overrides.task if re.match(r"\+?model(/\w+)?(@\w+)?=", text)]
+    usual = OmegaConf.to_container(composed(command_name(), model))
+    given = OmegaConf.to_container(cfg)
+    assert isinstance(usual, dict), "the primary configs are mappings"
+    assert isinstance(given, dict), "the primary configs are mappings"
+    compare_kinds(usual, given)
+
+
+def compare_kinds(usual: Mapping[Any, Any], given: Mapping[Any, Any], above: str = "") -> None:
+    """Compare two sections of plain containers, interpolations unresolved; arguments and errors as ``check_kinds``."""
+    for name, before in usual.items():
+        key = f"{above}{name}"
+        if name not in given or before is None or _FREE.fullmatch(key):
+            continue
+        value = given[name]
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            compare_kinds(before, value, f"{key}.")
+        elif not _agrees(before, value, key):
+            expected, fix = _in_words(before, key)
+            raise UserError(expected=expected, got="null" if value is None else repr(value), where=key, fix=fix)
+
+
+def _agrees(before: Any, value: Any, key: str) -> bool:
+    if value is None:
+        return _NULL_TOO.fullmatch(key) is not None
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        return True
+    if isinstance(before, bool):
+        return value in (True, False) and isinstance(value, int)
+    if isinstance(before, int | float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(before, str):
+        return "${" in before or not isinstance(value, Mapping | list)
+    return isinstance(value, type(before))
+
+
+def _in_words(before: Any, key: str) -> tuple[str, str]:
+    """What is expected, and what to do."""
+    if isinstance(before, bool):
+        return "true or false", f"set {key}=true or {key}=false"
+    if isinstance(before, int | float):
+        return "a number", f"set a number, e.g. {key}={before}"
+    if isinstance(before, str):
+        return "a value", f"set {key}=VALUE, or leave it out"
+    if isinstance(before, list):
+        return "a list", f"give a list, e.g. {key}=[{','.join(map(str, before))}]"
+    names = [str(name) for name in before]
+    example = f"set one of them, e.g. {key}.{names[0]}=..., or" if names else f"give {key}={{NAME:VALUE}}, or"
+    return f"keys below it: {', '.join(names)}" if names else "a mapping", f"{example} leave {key} out"
