@@ -6,22 +6,22 @@ import logging
 from contextlib import nullcontext
 from dataclasses import replace
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from models.registry import memory_knobs
 from modules.checkpoints.files import LAST
 from modules.checkpoints.resume_points import points_of
-from modules.checkpoints.start import DONE, is_done, write_done
+from modules.checkpoints.settings import write_config
+from modules.checkpoints.start import write_done
 from modules.data.checks import check_data
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.training.batch_size import fits_memory, settle
 from modules.training.settings import RunSettings, run_settings
-from modules.training.start import begin
+from modules.training.start import begin, was_done
 from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
 from modules.utils.fetch import fetch_data_module, fetch_model_module
-from utils.atomic import write_text
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
@@ -54,7 +54,7 @@ def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
     if start.finished:
         return
     if process_rank() == 0:
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(run.config))
+        write_config(folder, run.config, start.changes, start.step)
     trainer = build_trainer(run, training=True)
     trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
     figures = points_of(trainer).figures
@@ -68,8 +68,7 @@ def main(cfg: DictConfig) -> None:
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
     folder = run.folder.dir
-    if is_done(folder, run.training.limits):
-        log.info("%s says that this run is done; nothing to do", folder / DONE)
+    if was_done(run):
         return
     parts = build_parts(run)
     with RunLock(folder) if process_rank() == 0 else nullcontext():

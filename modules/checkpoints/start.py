@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,13 +97,16 @@ def write_done(folder: RunFolder, limits: Limits, steps: int, figures: dict[str,
         write_json(folder.dir / DONE, {"steps": steps, **asdict(limits), **figures})
 
 
-def check_schedule(state: dict[str, Any], training: Mapping[str, Any], where: Path) -> None:
+def check_schedule(
+    state: dict[str, Any], training: Mapping[str, Any], where: Path, allow: Collection[str] = ()
+) -> None:
     """Refuse to go on with another optimiser or schedule, or a schedule of another length, than is under way.
 
     Args:
         state: the checkpoint.
         training: section ``training`` of the config, as plain containers.
         where: the checkpoint's path.
+        allow: keys that may change, those of the schedule among them.
 
     Raises:
         UserError: one differs.
@@ -123,7 +126,7 @@ def check_schedule(state: dict[str, Any], training: Mapping[str, Any], where: Pa
         compared.append(("lr_scheduler.kind", [each.kind for each in pace]))
         compared.append(("lr_scheduler.total_steps", [int(each.total_steps) for each in pace]))
     for key, (was, now) in ((f"training.{name}", values) for name, values in compared):
-        if was != now:
+        if was != now and (key not in allow or "optimizer" in key):
             length = "training.max_steps, which sets the length of the learning-rate cycle"
             raise UserError(
                 expected=f"{key}={was}, with which {where} was trained",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modules.checkpoints.resume_points import KEY, is_finished
-from modules.checkpoints.start import check_schedule, resume_point, write_done
+from modules.checkpoints.settings import CONFIG, Changes, check_settings, noted, read_config
+from modules.checkpoints.start import DONE, check_schedule, is_done, resume_point, write_done
 from modules.detection import Module
 from modules.optim import check_groups
 from modules.training.averaging import check_averaging
@@ -23,18 +24,38 @@ class Beginning:
     Attributes:
         checkpoint: the resume point that it goes on from.
         finished: whether that holds all steps already.
+        step: optimiser steps in it.
+        changes: settings that are not those it was made with.
     """
 
     checkpoint: Path | None = None
     finished: bool = False
+    step: int = 0
+    changes: Changes = field(default_factory=dict)
+
+
+def was_done(run: RunSettings) -> bool:
+    """Whether this very run has ended before; says so.
+
+    Raises:
+        UserError: the folder is that of a run with other settings.
+    """
+    folder = run.folder.dir
+    if not is_done(folder, run.training.limits):
+        return False
+    before = read_config(folder)
+    if before is not None:
+        check_settings(before, run.config, folder / CONFIG, run.may_change, trains=False)
+    log.info("%s says that this run is done; nothing to do", folder / DONE)
+    return True
 
 
 def begin(run: RunSettings, module: Module) -> Beginning:
     """Give a detector the weights that the run goes on or starts with.
 
     Raises:
-        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with another
-            optimiser or schedule.
+        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with other
+            settings.
     """
     check_groups((name for name, _ in module.mdl.named_parameters()), run.config["training"])
     resume = resume_point(run.folder, run.checkpoint)
@@ -44,13 +65,18 @@ def begin(run: RunSettings, module: Module) -> Beginning:
             log.info("starting from the weights of %s", run.weight)
         return Beginning()
     path, state = resume
-    limits = run.training.limits
+    limits, step = run.training.limits, int(state.get("global_step", 0))
+    before = state.get("hyper_parameters", {}).get("config", run.config)
     if is_finished(state, limits.max_steps):
+        changes = check_settings(before, run.config, path, run.may_change, trains=False)
         log.info("%s already holds all %d steps; nothing to do", path, limits.max_steps)
-        write_done(run.folder, limits, int(state["global_step"]), state.get(KEY, {}).get("figures", {}))
-        return Beginning(path, finished=True)
+        write_done(run.folder, limits, step, state.get(KEY, {}).get("figures", {}))
+        return Beginning(path, True, step, changes)
     module.load_checkpoint_weights(state, where=str(path))
-    check_schedule(state, run.config["training"], path)
+    check_schedule(state, run.config["training"], path, run.may_change)
     check_averaging(state, run.training.ema_decay, where=str(path))
-    log.info("going on from %s at step %d", path, state.get("global_step", 0))
-    return Beginning(path)
+    changes = check_settings(before, run.config, path, run.may_change)
+    log.info("going on from %s at step %d", path, step)
+    for key, (was, now) in noted(changes).items():
+        log.info("from step %d on %s is %s, was %s", step, key, now, was)
+    return Beginning(path, False, step, changes)
