@@ -17,6 +17,7 @@ from modules.checkpoints.start import write_done
 from modules.data.checks import check_data
 from modules.data.genx import DataModule
 from modules.detection import Module
+from modules.labelling.finished import check_finished
 from modules.training.batch_size import fits_memory, settle
 from modules.training.settings import RunSettings, run_settings
 from modules.training.start import begin, was_done
@@ -70,6 +71,7 @@ def main(cfg: DictConfig) -> None:
     folder = run.folder.dir
     if was_done(run):
         return
+    check_finished(run.config)
     parts = build_parts(run)
     with RunLock(folder) if process_rank() == 0 else nullcontext():
         finished = False

@@ -22,8 +22,8 @@ CHANGES = "config_changes.json"
 
 MAY_CHANGE = (
     "hardware", "logging", "wandb", "output", "checkpointing", "validation", "checkpoint", "weight_strict", "resume",
-    "batch_size.eval", "training.max_steps", "training.max_epochs", "training.max_time", "training.on_bad_loss",
-    "training.on_bad_sequence", "training.dynamic_batch_size", "training.lr_scheduler.use",
+    "allow_unfinished", "batch_size.eval", "training.max_steps", "training.max_epochs", "training.max_time",
+    "training.on_bad_loss", "training.on_bad_sequence", "training.dynamic_batch_size", "training.lr_scheduler.use",
     "reproduce.deterministic_flag", "reproduce.benchmark", "dataset.preprocessing", "dataset.pseudo_label",
     "model.name", "model.short_name", "model.size_name", "model.postprocess", "model.pseudo_label",
     "model.backbone.compile", "model.backbone.lstm.fused",
