@@ -18,6 +18,7 @@ from modules.data.checks import check_data
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.labelling.finished import check_finished
+from modules.tasks import task_of
 from modules.training.batch_size import fits_memory, settle
 from modules.training.settings import RunSettings, run_settings
 from modules.training.start import begin, was_done
@@ -60,7 +61,8 @@ def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
     trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
     figures = points_of(trainer).figures
     write_done(run.folder, run.training.limits, trainer.global_step, figures)
-    log.info("trained %d steps: %s  %s", trainer.global_step, folder / LAST, figures)
+    told = task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
+    log.info("trained %d steps: %s  %s", trainer.global_step, folder / LAST, told)
 
 
 @hydra_entry("train", lambda cfg: memory_knobs(plain(cfg)["model"]))

@@ -47,9 +47,13 @@ def main(cfg: DictConfig) -> None:
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
     if trainer.is_global_zero:
         split = "test" if test else "val"
-        print(task_of(run.config).table(figures, list(cfg.dataset.classes), f"{cfg.dataset.name}, {split} split"))  # noqa: T201
+        counted = dict(module.evaluation.counted)
+        least = run.config["model"]["postprocess"]["confidence_threshold"]
+        title = f"{cfg.dataset.name}, {split} split, detections from confidence {least:g}"
+        print(task_of(run.config).table(figures, list(cfg.dataset.classes), title, counted))  # noqa: T201
         if cfg.save_json is not None:
-            write_json(cfg.save_json, {"checkpoint": str(cfg.checkpoint), "split": split, "figures": figures})
+            result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}
+            write_json(cfg.save_json, result)
 
 
 if __name__ == "__main__":

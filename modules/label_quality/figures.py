@@ -134,7 +134,8 @@ def compare_boxes(
         "prophesee": evaluator.compute(),
     }
     scores = {name: kept.boxes[name].astype(np.float64) for name in ("objectness", "class_confidence")}
-    return QualityReport(tuple(classes), figures, best, kept.boxes["class_id"].astype(np.int64), **scores)
+    class_id = kept.boxes["class_id"].astype(np.int64)
+    return QualityReport(tuple(classes), figures, best, class_id, counted=evaluator.counted, **scores)
 
 
 def hidden_frames(pseudo: StoredLabels, source: StoredLabels) -> list[tuple[int, Records, Records]]:
