@@ -5,30 +5,24 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from models.registry import memory_knobs
-from modules.checkpoints.files import LAST
-from modules.checkpoints.resume_points import points_of
-from modules.checkpoints.settings import write_config
-from modules.checkpoints.start import write_done
-from modules.data.checks import check_data
-from modules.data.genx import DataModule
-from modules.detection import Module
-from modules.labelling.finished import check_finished
-from modules.tasks import task_of
-from modules.training.batch_size import fits_memory, settle
-from modules.training.settings import RunSettings, run_settings
-from modules.training.start import begin, was_done
-from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from modules.utils.fetch import fetch_data_module, fetch_model_module
+from modules.checkpoints.names import DONE
+from modules.data.found import check_dataset_folder
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
 from utils.settings import plain
 from utils.thresholds import check_thresholds
+
+if TYPE_CHECKING:  # torch and Lightning are loaded when they are needed: mistakes are told before
+    from modules.data.genx import DataModule
+    from modules.detection import Module
+    from modules.training.settings import RunSettings
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -40,6 +34,10 @@ def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
     Raises:
         UserError: data that cannot be used, or settings that cannot be, those of labelling with this detector too.
     """
+    from modules.data.checks import check_data
+    from modules.training.trainer import set_seed_and_threads
+    from modules.utils.fetch import fetch_data_module, fetch_model_module
+
     set_seed_and_threads(run)
     data_module = fetch_data_module(run.config)
     module = fetch_model_module(run.config)
@@ -51,29 +49,42 @@ def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
 
 def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
     """Train in a folder that no other run uses."""
-    folder = run.folder.dir
+    from modules.training.start import begin, finish
+    from modules.training.trainer import build_trainer
+
     start = begin(run, module)
     if start.finished:
         return
-    if process_rank() == 0:
-        write_config(folder, run.config, start.changes, start.step)
     trainer = build_trainer(run, training=True)
     trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
-    figures = points_of(trainer).figures
-    write_done(run.folder, run.training.limits, trainer.global_step, figures)
-    told = task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
-    log.info("trained %d steps: %s  %s", trainer.global_step, folder / LAST, told)
+    finish(run, trainer)
 
 
-@hydra_entry("train", lambda cfg: memory_knobs(plain(cfg)["model"]))
+def memory_knobs(cfg: DictConfig) -> list[str]:
+    """What saves memory with the model of a configuration."""
+    from models.registry import memory_knobs
+
+    return memory_knobs(plain(cfg)["model"])
+
+
+@hydra_entry("train", memory_knobs)
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
-    run = run_settings(plain(cfg))
+    config = plain(cfg)
+    if not (Path(config["output"]["dir"]) / DONE).is_file():  # a finished run needs none
+        check_dataset_folder(config)
+    from modules.labelling.finished import check_finished
+    from modules.training.batch_size import fits_memory, settle
+    from modules.training.settings import run_settings
+    from modules.training.start import was_done
+    from modules.training.trainer import resolve_accelerator
+
+    run = run_settings(config)
     run = replace(run, hardware=resolve_accelerator(run.hardware))
     folder = run.folder.dir
     if was_done(run):
         return
-    check_finished(run.config)
+    check_finished(config)
     parts = build_parts(run)
     with RunLock(folder) if process_rank() == 0 else nullcontext():
         finished = False

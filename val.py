@@ -9,12 +9,7 @@ from omegaconf import DictConfig
 
 from config.given import with_given
 from config.resolvers import register_resolvers
-from modules.data.checks import check_data
-from modules.tasks import task_of
-from modules.training.settings import run_settings
-from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from modules.utils.fetch import fetch_data_module, fetch_model_module
-from modules.weights.network_of import KIND, network_of
+from modules.data.found import check_dataset_folder
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
@@ -31,6 +26,14 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
+    check_dataset_folder(plain(cfg))
+    from modules.data.checks import check_data
+    from modules.tasks import task_of
+    from modules.training.settings import run_settings
+    from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
+    from modules.utils.fetch import fetch_data_module, fetch_model_module
+    from modules.weights.network_of import KIND, network_of
+
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))

@@ -11,14 +11,9 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from models.registry import spec_of_section
+from modules.checkpoints.names import CHANGES, CONFIG
 from utils.atomic import write_json, write_text
 from utils.errors import UserError
-
-CONFIG = "config.yaml"
-"""What a run uses, in its folder."""
-
-CHANGES = "config_changes.json"
-"""Beside it, once a run has gone on with other settings: a list of ``from_step`` and ``changed`` (key: before, now)."""
 
 MAY_CHANGE = (
     "hardware", "logging", "wandb", "output", "checkpointing", "validation", "checkpoint", "weight_strict", "resume",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from modules.checkpoints.files import load_checkpoint_file
+from modules.checkpoints.names import DONE
 from modules.checkpoints.scratch import checkpoint_folder, copy_checkpoints
 from modules.checkpoints.search import find_newest
 from modules.optim import OptimizerSettings, ScheduleSettings
@@ -16,8 +18,7 @@ from utils.atomic import write_json
 from utils.commands.processes import process_rank
 from utils.errors import UserError
 
-DONE = "done.json"
-"""Exists in the folder of a finished run."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ def is_done(folder: Path, limits: Limits) -> bool:
 def write_done(folder: RunFolder, limits: Limits, steps: int, figures: dict[str, float]) -> None:
     """Say that the run is done: its steps, those asked for, and the figures of its last validation."""
     if process_rank() == 0:
+        if steps < limits.max_steps:
+            log.warning(
+                "training.max_epochs=%d ended the run at step %d of training.max_steps=%d; more passes go on",
+                limits.max_epochs,
+                steps,
+                limits.max_steps,
+            )
         if folder.scratch is not None:
             copy_checkpoints(folder.scratch, folder.dir)
         write_json(folder.dir / DONE, {"steps": steps, **asdict(limits), **figures})

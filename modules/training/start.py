@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from modules.checkpoints.resume_points import KEY, is_finished
-from modules.checkpoints.settings import CONFIG, Changes, check_settings, noted, read_config
-from modules.checkpoints.start import DONE, check_schedule, is_done, resume_point, write_done
+import pytorch_lightning as pl
+
+from modules.checkpoints.files import LAST
+from modules.checkpoints.names import CONFIG, DONE
+from modules.checkpoints.resume_points import KEY, is_finished, points_of
+from modules.checkpoints.settings import Changes, check_settings, noted, read_config, write_config
+from modules.checkpoints.start import check_schedule, is_done, resume_point, write_done
 from modules.detection import Module
 from modules.optim import check_groups
+from modules.tasks import task_of
 from modules.training.averaging import check_averaging
 from modules.training.settings import RunSettings
+from utils.commands.processes import process_rank
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +30,10 @@ class Beginning:
     Attributes:
         checkpoint: the resume point that it goes on from.
         finished: whether that holds all steps already.
-        step: optimiser steps in it.
-        changes: settings that are not those it was made with.
     """
 
     checkpoint: Path | None = None
     finished: bool = False
-    step: int = 0
-    changes: Changes = field(default_factory=dict)
 
 
 def was_done(run: RunSettings) -> bool:
@@ -51,7 +53,7 @@ def was_done(run: RunSettings) -> bool:
 
 
 def begin(run: RunSettings, module: Module) -> Beginning:
-    """Give a detector the weights that the run goes on or starts with.
+    """Give a detector the weights that the run goes on or starts with, and keep the settings in its folder.
 
     Raises:
         UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with other
@@ -63,15 +65,16 @@ def begin(run: RunSettings, module: Module) -> Beginning:
         if run.weight is not None:
             module.load_weight(run.weight, strict=run.weight_strict)
             log.info("starting from the weights of %s", run.weight)
+        _keep(run, {}, 0)
         return Beginning()
     path, state = resume
     limits, step = run.training.limits, int(state.get("global_step", 0))
     before = state.get("hyper_parameters", {}).get("config", run.config)
     if is_finished(state, limits.max_steps):
-        changes = check_settings(before, run.config, path, run.may_change, trains=False)
+        check_settings(before, run.config, path, run.may_change, trains=False)
         log.info("%s already holds all %d steps; nothing to do", path, limits.max_steps)
         write_done(run.folder, limits, step, state.get(KEY, {}).get("figures", {}))
-        return Beginning(path, True, step, changes)
+        return Beginning(path, finished=True)
     module.load_checkpoint_weights(state, where=str(path))
     check_schedule(state, run.config["training"], path, run.may_change)
     check_averaging(state, run.training.ema_decay, where=str(path))
@@ -79,4 +82,18 @@ def begin(run: RunSettings, module: Module) -> Beginning:
     log.info("going on from %s at step %d", path, step)
     for key, (was, now) in noted(changes).items():
         log.info("from step %d on %s is %s, was %s", step, key, now, was)
-    return Beginning(path, False, step, changes)
+    _keep(run, changes, step)
+    return Beginning(path)
+
+
+def _keep(run: RunSettings, changes: Changes, step: int) -> None:
+    if process_rank() == 0:
+        write_config(run.folder.dir, run.config, changes, step)
+
+
+def finish(run: RunSettings, trainer: pl.Trainer) -> None:
+    """Say that a run is over, and with which figures."""
+    figures = points_of(trainer).figures
+    write_done(run.folder, run.training.limits, trainer.global_step, figures)
+    told = task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
+    log.info("trained %d steps: %s  %s", trainer.global_step, run.folder.dir / LAST, told)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from config.compose import compose
-from modules.checkpoints.settings import CHANGES, CONFIG, check_settings, read_config, write_config
+from modules.checkpoints.names import CHANGES, CONFIG
+from modules.checkpoints.settings import check_settings, read_config, write_config
 from utils.errors import UserError
 
 CONFIGURATION = compose(["dataset=synthetic", "+experiment/synthetic=demo"])

@@ -48,3 +48,17 @@ def test_a_run_goes_on(made_once: MadeOnce, tmp_path: Path, capsys: pytest.Captu
     changed = changes[2]["changed"]
     assert (changed["training.max_steps"], changed["training.weight_decay"]) == ([4, 5], [0, 0.3])
     assert "weight_decay: 0.3" in (tmp_path / "config.yaml").read_text()
+
+
+def test_passes_that_end_first_are_told_and_validated(
+    made_once: MadeOnce, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = (
+        *SMALL, f"dataset.path={made_once.dataset(train=1)}", f"output.dir={tmp_path}", "training.max_steps=9999",
+        "training.max_epochs=1", "validation.limit_val_batches=1", "dataset.train.sampling=stream",
+    )  # fmt: skip
+    assert run("train.py", *start) == 0
+    done = json.loads((tmp_path / "done.json").read_text())
+    assert done.keys() >= {"val/AP", "val/AP_50"}
+    assert f"training.max_epochs=1 ended the run at step {done['steps']} of training.max_steps=9999" in caplog.text
+    assert (tmp_path / "best.ckpt").is_file()
