@@ -30,3 +30,14 @@ def test_runs_of_a_sweep_have_names_of_their_own(tmp_path: Path) -> None:
     assert len(set(first)) == 4
     assert all(name.startswith("rvt-b-gen1-bs8_iter400k_seed") for name in first)
     assert names(*settings, "hardware.threads=1") == first
+
+
+def test_a_run_that_has_the_plain_name_keeps_it(tmp_path: Path) -> None:
+    plain = "rvt-b-gen1-bs8_iter400k"
+    folder = tmp_path / plain
+    folder.mkdir()
+    (folder / "config.yaml").write_text("training: {learning_rate: 0.0005}\nreproduce: {seed_everything: 0}\n")
+    root = f"output.root={tmp_path}"
+    assert names(root, "training.learning_rate=5e-4") == [plain]
+    assert names(root, "training.learning_rate=5e-4", "reproduce.seed_everything=1") == [f"{plain}_lr0.0005_seed1"]
+    assert names(root, "training.learning_rate=0.1") == [f"{plain}_lr0.1"]
