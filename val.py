@@ -52,7 +52,7 @@ def main(cfg: DictConfig) -> None:
         split = "test" if test else "val"
         counted = dict(module.evaluation.counted)
         least = run.config["model"]["postprocess"]["confidence_threshold"]
-        title = f"{cfg.dataset.name}, {split} split, detections from confidence {least:g}"
+        title = f"{cfg.dataset.name}, {split} split, detections from confidence {float(least):g}"
         print(task_of(run.config).table(figures, list(cfg.dataset.classes), title, counted))  # noqa: T201
         if cfg.save_json is not None:
             result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}

@@ -30,7 +30,7 @@ def figures_table(
     none = len(empty) == len(classes)
     for label, suffix in [("overall", ""), *((name, f"_{name}") for name in classes)]:
         known = {} if none or label in empty else figures
-        cells = "".join(f"{_percent(known.get(metric + suffix)):>8}" for metric in METRICS)
+        cells = "".join(f"{percent(known.get(metric + suffix)):>8}" for metric in METRICS)
         lines.append(f"{label:<{width}}{cells}")
     if none:
         return "\n".join([*lines, NO_LABELS])
@@ -43,7 +43,7 @@ def figures_table(
     }
     for prefix, meaning in notes.items():
         if f"{prefix}AP" in figures:
-            ap, ap50 = _percent(figures[f"{prefix}AP"]), _percent(figures[f"{prefix}AP_50"])
+            ap, ap50 = percent(figures[f"{prefix}AP"]), percent(figures[f"{prefix}AP_50"])
             lines.append(f"{meaning}: AP {ap}, AP_50 {ap50}")
     return "\n".join(lines)
 
@@ -61,9 +61,12 @@ def figures_line(figures: Mapping[str, float], threshold: float, counted: Mappin
     """
     if counted is not None and not any(counted.values()):
         return NO_LABELS
-    told = ", ".join(f"quick {name.split('/')[-1]} {_percent(value)} %" for name, value in figures.items())
-    return f"{told} (detections from confidence {threshold:g}; figures to report are those of val.py)" if told else ""
+    if not figures:
+        return ""
+    told = ", ".join(f"quick {name.split('/')[-1]} {percent(value)} %" for name, value in figures.items())
+    return f"{told} (detections from confidence {float(threshold):g}; figures to report are those of val.py)"
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share in per cent; a dash for none and for −1."""
     return "–" if value is None or value < 0 else f"{100 * value:.2f}"
