@@ -12,6 +12,7 @@ import pytest
 from config.compose import compose
 from modules.checkpoints.names import CHANGES, CONFIG
 from modules.checkpoints.settings import check_settings, read_config, write_config
+from modules.training.settings import run_settings
 from utils.errors import UserError
 
 CONFIGURATION = compose(["dataset=synthetic", "+experiment/synthetic=demo"])
@@ -67,6 +68,13 @@ def test_refused_unless_allowed(values: dict[str, Any], told: str) -> None:
     key = told.split()[0]
     assert f"resume.allow=[{key}]" in mistake.value.fix
     assert check_settings(CONFIGURATION, now, Path("last.ckpt"), [key]).keys() == {key}
+
+
+def test_keys_that_may_change_are_a_list() -> None:
+    with pytest.raises(UserError) as mistake:
+        run_settings(changed(resume={"allow": "training"}))
+    assert mistake.value.where == "resume.allow"
+    assert run_settings(changed(resume={"allow": ["training"]})).may_change == ("training",)
 
 
 def test_all_that_differ_are_listed_once() -> None:
