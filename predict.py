@@ -5,18 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from config.given import with_given
 from config.resolvers import register_resolvers
-from modules.data.checks import check_class_ids, check_frame_size
-from modules.label_runs import SUMMARY, label, retrack
-from modules.processes.shared_work import run_in_processes
-from modules.training.settings import run_settings
-from modules.training.trainer import build_trainer, set_seed_and_threads
-from modules.utils.fetch import fetch_data_module, fetch_model_module
-from modules.weights.network_of import KIND, network_of
+from modules.data.found import check_dataset_folder
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
@@ -33,6 +26,8 @@ def main(cfg: DictConfig) -> None:
     """Label every training sequence; finished ones are kept when the command is started again."""
     check_thresholds(plain(cfg))
     if cfg.model.only_load_labels:
+        from modules.label_runs import retrack
+
         if process_rank() == 0:
             retrack(plain(cfg))
         return
@@ -43,6 +38,17 @@ def main(cfg: DictConfig) -> None:
             where=f"checkpoint={cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
+    check_dataset_folder(plain(cfg))
+    import torch
+
+    from modules.data.checks import check_class_ids, check_frame_size
+    from modules.label_runs import SUMMARY, label
+    from modules.processes.shared_work import run_in_processes
+    from modules.training.settings import run_settings
+    from modules.training.trainer import build_trainer, set_seed_and_threads
+    from modules.utils.fetch import fetch_data_module, fetch_model_module
+    from modules.weights.network_of import KIND, network_of
+
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     config = plain(cfg)
     run = run_settings(config)

@@ -5,28 +5,24 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from models.registry import memory_knobs
-from modules.checkpoints.files import LAST
-from modules.checkpoints.resume_points import points_of
-from modules.checkpoints.start import DONE, is_done, write_done
-from modules.data.checks import check_data
-from modules.data.genx import DataModule
-from modules.detection import Module
-from modules.training.batch_size import fits_memory, settle
-from modules.training.settings import RunSettings, run_settings
-from modules.training.start import begin
-from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from modules.utils.fetch import fetch_data_module, fetch_model_module
-from utils.atomic import write_text
+from modules.checkpoints.names import DONE
+from modules.data.found import check_dataset_folder
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
 from utils.settings import plain
 from utils.thresholds import check_thresholds
+
+if TYPE_CHECKING:  # torch and Lightning are loaded when they are needed: mistakes are told before
+    from modules.data.genx import DataModule
+    from modules.detection import Module
+    from modules.training.settings import RunSettings
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -38,6 +34,10 @@ def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
     Raises:
         UserError: data that cannot be used, or settings that cannot be, those of labelling with this detector too.
     """
+    from modules.data.checks import check_data
+    from modules.training.trainer import set_seed_and_threads
+    from modules.utils.fetch import fetch_data_module, fetch_model_module
+
     set_seed_and_threads(run)
     data_module = fetch_data_module(run.config)
     module = fetch_model_module(run.config)
@@ -49,28 +49,42 @@ def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
 
 def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
     """Train in a folder that no other run uses."""
-    folder = run.folder.dir
+    from modules.training.start import begin, finish
+    from modules.training.trainer import build_trainer
+
     start = begin(run, module)
     if start.finished:
         return
-    if process_rank() == 0:
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(run.config))
     trainer = build_trainer(run, training=True)
     trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
-    figures = points_of(trainer).figures
-    write_done(run.folder, run.training.limits, trainer.global_step, figures)
-    log.info("trained %d steps: %s  %s", trainer.global_step, folder / LAST, figures)
+    finish(run, trainer)
 
 
-@hydra_entry("train", lambda cfg: memory_knobs(plain(cfg)["model"]))
+def memory_knobs(cfg: DictConfig) -> list[str]:
+    """What saves memory with the model of a configuration."""
+    from models.registry import memory_knobs
+
+    return memory_knobs(plain(cfg)["model"])
+
+
+@hydra_entry("train", memory_knobs)
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
-    run = run_settings(plain(cfg))
+    config = plain(cfg)
+    if not (Path(config["output"]["dir"]) / DONE).is_file():  # a finished run needs none
+        check_dataset_folder(config)
+    from modules.labelling.finished import check_finished
+    from modules.training.batch_size import fits_memory, settle
+    from modules.training.settings import run_settings
+    from modules.training.start import was_done
+    from modules.training.trainer import resolve_accelerator
+
+    run = run_settings(config)
     run = replace(run, hardware=resolve_accelerator(run.hardware))
     folder = run.folder.dir
-    if is_done(folder, run.training.limits):
-        log.info("%s says that this run is done; nothing to do", folder / DONE)
+    if was_done(run):
         return
+    check_finished(config)
     parts = build_parts(run)
     with RunLock(folder) if process_rank() == 0 else nullcontext():
         finished = False

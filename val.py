@@ -9,12 +9,7 @@ from omegaconf import DictConfig
 
 from config.given import with_given
 from config.resolvers import register_resolvers
-from modules.data.checks import check_data
-from modules.tasks import task_of
-from modules.training.settings import run_settings
-from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
-from modules.utils.fetch import fetch_data_module, fetch_model_module
-from modules.weights.network_of import KIND, network_of
+from modules.data.found import check_dataset_folder
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
@@ -31,6 +26,14 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
+    check_dataset_folder(plain(cfg))
+    from modules.data.checks import check_data
+    from modules.tasks import task_of
+    from modules.training.settings import run_settings
+    from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
+    from modules.utils.fetch import fetch_data_module, fetch_model_module
+    from modules.weights.network_of import KIND, network_of
+
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
@@ -47,9 +50,13 @@ def main(cfg: DictConfig) -> None:
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
     if trainer.is_global_zero:
         split = "test" if test else "val"
-        print(task_of(run.config).table(figures, list(cfg.dataset.classes), f"{cfg.dataset.name}, {split} split"))  # noqa: T201
+        counted = dict(module.evaluation.counted)
+        least = run.config["model"]["postprocess"]["confidence_threshold"]
+        title = f"{cfg.dataset.name}, {split} split, detections from confidence {float(least):g}"
+        print(task_of(run.config).table(figures, list(cfg.dataset.classes), title, counted))  # noqa: T201
         if cfg.save_json is not None:
-            write_json(cfg.save_json, {"checkpoint": str(cfg.checkpoint), "split": split, "figures": figures})
+            result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}
+            write_json(cfg.save_json, result)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
-from modules.evaluation.evaluator import evaluator_from_config
-from modules.label_quality.figures import evaluate_pseudo_labels, source_split_of
-from modules.label_quality.steps import evaluate_steps
-from modules.labelling.config import pseudo_labeler_config
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
 from utils.settings import plain
@@ -35,6 +31,13 @@ def main(cfg: DictConfig) -> None:
             where=f"dataset.path={dataset['path']}",
             fix="give the folder that predict.py wrote, without its last part: dataset.path=FOLDER",
         )
+    from modules.evaluation.evaluator import evaluator_from_config
+    from modules.label_quality.figures import evaluate_pseudo_labels, source_split_of
+    from modules.label_quality.steps import evaluate_steps
+    from modules.labelling.config import pseudo_labeler_config
+    from modules.labelling.finished import check_finished
+
+    check_finished(config)
     name, half = dataset["representation"]["name"], bool(dataset["downsample_by_factor_2"])
     source = source_split_of(pseudo, name, half) if cfg.source_path is None else Path(cfg.source_path) / "train"
     # Labels are compared at full resolution, whatever the frames have.

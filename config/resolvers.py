@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from config.run_names import run_name
 from data.representations.names import folder_name, known_kind
 from utils.errors import UserError
 from utils.padding import padded_size, window_size
@@ -29,6 +30,7 @@ def register_resolvers() -> None:
         repr_name,
         size_name,
         short_count,
+        run_name,
     ):
         OmegaConf.register_new_resolver(f"derive.{function.__name__}", function, replace=True)
 

@@ -18,6 +18,7 @@ from models.registry import spec_of_section
 from models.rnn_states import RNNStates, States, first_dimensions
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.evaluation.streams import StreamingEvaluation
+from modules.evaluation.table import figures_line
 from modules.optim import build_optimizer, build_scheduler
 from modules.weights.files import load_weights
 
@@ -151,8 +152,13 @@ class Module(pl.LightningModule):
     def _log_figures(self, prefix: str) -> None:
         if self.trainer.sanity_checking:
             return
-        for name, value in self.evaluation.finish().items():
-            self.log(f"{prefix}/{name}", float(value), prog_bar=name in ("AP", "AP_50"), rank_zero_only=False)
+        figures = self.evaluation.finish()
+        for name, value in figures.items():
+            self.log(f"{prefix}/{name}", float(value), rank_zero_only=False)
+        if self.trainer.state.fn == "fit" and self.trainer.is_global_zero:
+            threshold, counted = self.config["model"]["postprocess"]["confidence_threshold"], self.evaluation.counted
+            shown = {name: figures[name] for name in ("AP", "AP_50")}
+            log.info("step %d: %s", self.trainer.global_step, figures_line(shown, threshold, counted))
 
     def detect(self, features: Features, indices: Tensor) -> list[Tensor]:
         """Detections [n, 7] of the chosen frames (index t·B + b), thresholded and after NMS."""

@@ -11,6 +11,7 @@ from typing import Any
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.labelling.config import pseudo_labeler_config
+from modules.labelling.finished import check_finished
 from modules.labelling.retrack import retrack_dataset
 from modules.processes.shared_work import Process
 from modules.pseudo_labeler import PseudoLabeler
@@ -67,7 +68,7 @@ def retrack(config: Mapping[str, Any]) -> None:
     """Apply thresholds and tracking again to the labels of the pseudo dataset at ``dataset.path``, without a detector.
 
     Raises:
-        UserError: there is no such dataset.
+        UserError: there is no such dataset, or it is unfinished.
     """
     labels, save_dir = Path(config["dataset"]["path"]) / "train", Path(config["save_dir"])
     if not labels.is_dir():
@@ -77,6 +78,7 @@ def retrack(config: Mapping[str, Any]) -> None:
             where=f"dataset.path={config['dataset']['path']}",
             fix="give the dataset whose labels are to be tracked again",
         )
+    check_finished(config)
     summary = retrack_dataset(pseudo_labeler_config(config), labels, save_dir, {"labels": str(labels.resolve())})
     write_json(save_dir.parent / SUMMARY, summary)
     log.info("tracked again in %s: %s", save_dir, summary)

@@ -23,6 +23,7 @@ from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, r
 from modules.evaluation.views import hflip_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
+from modules.labelling.finished import check_source
 from modules.labelling.sequence_boxes import EventSeqData, detections_to_labels
 from modules.labelling.views import read_views
 from utils.atomic import atomic_path
@@ -64,7 +65,7 @@ class PseudoLabeler:
         barrier: waits for the other processes, each of which labels its share of the sequences.
 
     Raises:
-        UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset``.
+        UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset`` and ``check_source``.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class PseudoLabeler:
         self._scale = 2 if config.downsampled else 1
         settings = {**asdict(config), "provenance": dict(provenance or {})}
         prepare_dataset(self.save_dir, self.source_split, settings, write=is_main)
+        check_source(self.save_dir, self.source_split, config.ev_repr_name, config.downsampled)
         self._open: dict[str, EventSeqData] = {}
         self._stored: dict[str, StoredLabels] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from models.registry import spec_of_section
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
 from modules.detection import Module
-from modules.evaluation.table import figures_table
+from modules.evaluation.table import figures_line, figures_table
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
 
@@ -27,14 +27,16 @@ class Task:
         data: from the configuration to the LightningDataModule.
         figures: of a validation, by which ``best.ckpt`` may be chosen, the usual one first; higher ones are better.
         shown: those told at the end of a training, which ``done.json`` holds.
-        table: an evaluation as text: figures by name, names of the classes, title.
+        table: an evaluation as text: figures by name, names of the classes, title, and labels by class if known.
+        line: figures of a training as text: by name, and the least confidence of detections.
     """
 
     module: Callable[[dict[str, Any]], Any]
     data: Callable[[dict[str, Any]], Any]
     figures: tuple[str, ...]
     shown: tuple[str, ...]
-    table: Callable[[Mapping[str, float], Sequence[str], str], str]
+    table: Callable[..., str]
+    line: Callable[[Mapping[str, float], float], str]
 
 
 TASKS = {
@@ -44,6 +46,7 @@ TASKS = {
         figures=METRICS,
         shown=METRICS[:2],
         table=figures_table,
+        line=figures_line,
     ),
 }
 """By the name that ``ModelSpec.task`` gives."""

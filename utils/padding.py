@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING
 
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 COARSEST_STRIDE = 32
 
@@ -51,9 +52,12 @@ def pad_bottom_right(frames: torch.Tensor, target_hw: tuple[int, int]) -> torch.
     Raises:
         UserError: the frames are larger than the target.
 
+    >>> import torch
     >>> pad_bottom_right(torch.ones(2, 3, 5), (4, 8)).shape
     torch.Size([2, 4, 8])
     """
+    from torch.nn.functional import pad  # the sizes above are asked for before torch is loaded
+
     height, width = frames.shape[-2:]
     missing_h, missing_w = target_hw[0] - height, target_hw[1] - width
     if missing_h < 0 or missing_w < 0:
@@ -65,11 +69,13 @@ def pad_bottom_right(frames: torch.Tensor, target_hw: tuple[int, int]) -> torch.
         )
     if missing_h == 0 and missing_w == 0:
         return frames
-    return F.pad(frames, (0, missing_w, 0, missing_h))
+    return pad(frames, (0, missing_w, 0, missing_h))
 
 
 def padding_mask(frame_hw: tuple[int, int], target_hw: tuple[int, int], device: torch.device) -> torch.Tensor:
     """Mark the padded pixels, bool [1, target_h, target_w], True where padded."""
+    import torch
+
     mask = torch.ones((1, *target_hw), dtype=torch.bool, device=device)
     mask[:, : frame_hw[0], : frame_hw[1]] = False
     return mask

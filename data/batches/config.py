@@ -124,7 +124,8 @@ class DataModuleConfig:
         if self.train_sampling == "mixed":
             weights = (self.w_random, self.w_stream)
             _require(min(weights) > 0.0, "weights > 0 for mixed sampling", weights, "w_random, w_stream")
-            _require(self.batch_size_train >= 2, "two lanes or more for mixed sampling", "1", "batch_size_train")
+            fix = "set batch_size.train=2, or one kind of lanes: dataset.train.sampling=stream (or random)"
+            _require(self.batch_size_train >= 2, "two lanes or more for mixed sampling", "1", "batch_size_train", fix)
 
     @property
     def frame_hw(self) -> tuple[int, int]:
@@ -155,7 +156,7 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _require(valid: bool, expected: str, got: object, name: str) -> None:
+def _require(valid: bool, expected: str, got: object, name: str, fix: str | None = None) -> None:
     if not valid:
         key = _KEYS.get(name, f"dataset.{name}")
-        raise UserError(expected=expected, got=str(got), where=key, fix=f"correct {key}")
+        raise UserError(expected=expected, got=str(got), where=key, fix=fix or f"correct {key}")

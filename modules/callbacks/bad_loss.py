@@ -193,8 +193,8 @@ class BadLoss(Callback):
             got=f"{bad_parts(trainer)} in step {trainer.global_step + 1}{many}",
             where=where,
             fix="the newest checkpoint is from before this step: lower training.learning_rate, or set "
-            "training.precision=bf16 or 32, and the same command goes on from there; training.on_bad_loss=skip leaves "
-            "such batches out; labels of these frames: scripts/inspect_dataset.py",
+            "training.precision=bf16 or 32, and with 'resume.allow=[training]' the same command goes on from there; "
+            "training.on_bad_loss=skip leaves such batches out; labels of these frames: scripts/inspect_dataset.py",
         )
 
     def _leave_out(self, trainer: pl.Trainer, pl_module: pl.LightningModule, where: str) -> None:
@@ -233,5 +233,6 @@ def broken_weights(step: int, where: str) -> UserError:
         got=f"NaN or infinite ones after step {step}: gradients grew beyond all bounds",
         where=where,
         fix="nothing was saved since, and the newest checkpoint holds finite weights: lower training.learning_rate or "
-        "training.gradient_clip_val, or set training.precision=bf16 or 32, and the same command goes on from there",
+        "training.gradient_clip_val, or set training.precision=bf16 or 32, and with 'resume.allow=[training]' the same "
+        "command goes on from there",
     )

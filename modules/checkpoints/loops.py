@@ -42,6 +42,12 @@ class ResumableEpochLoop(_TrainingEpochLoop):
             self.restarting = False
             self.second_half = self.points.take_up(self.trainer) == "trained"
 
+    def _should_check_val_fx(self, data_fetcher: Any) -> bool:
+        """As in Lightning, and after the last batch of the last pass, so that no run ends without figures."""
+        trainer = self.trainer
+        ends = self._num_ready_batches_reached() and trainer.current_epoch + 1 == trainer.max_epochs
+        return super()._should_check_val_fx(data_fetcher) or (ends and trainer.enable_validation)
+
     def advance(self, data_fetcher: Any) -> None:
         """Train on a batch, unless only the second half of its step is missing."""
         if not self.second_half:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from modules.checkpoints.files import load_checkpoint_file
+from modules.checkpoints.names import DONE
 from modules.checkpoints.scratch import checkpoint_folder, copy_checkpoints
 from modules.checkpoints.search import find_newest
 from modules.optim import OptimizerSettings, ScheduleSettings
@@ -16,8 +18,7 @@ from utils.commands.processes import process_rank
 from utils.errors import UserError
 from utils.json_files import read_json, wrong_kind
 
-DONE = "done.json"
-"""Exists in the folder of a finished run."""
+log = logging.getLogger(__name__)
 
 _SCHEDULE = {"use": bool, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
 _TRAINING = {"learning_rate": float, "weight_decay": float, "lr_scheduler": _SCHEDULE, "optimizer?": {}}
@@ -122,18 +123,28 @@ def is_done(folder: Path, limits: Limits) -> bool:
 def write_done(folder: RunFolder, limits: Limits, steps: int, figures: dict[str, float]) -> None:
     """Say that the run is done: its steps, those asked for, and the figures of its last validation."""
     if process_rank() == 0:
+        if steps < limits.max_steps:
+            log.warning(
+                "training.max_epochs=%d ended the run at step %d of training.max_steps=%d; more passes go on",
+                limits.max_epochs,
+                steps,
+                limits.max_steps,
+            )
         if folder.scratch is not None:
             copy_checkpoints(folder.scratch, folder.dir)
         write_json(folder.dir / DONE, {"steps": steps, **asdict(limits), **figures})
 
 
-def check_schedule(state: dict[str, Any], training: Mapping[str, Any], where: Path) -> None:
+def check_schedule(
+    state: dict[str, Any], training: Mapping[str, Any], where: Path, allow: Collection[str] = ()
+) -> None:
     """Refuse to go on with another optimiser or schedule, or a schedule of another length, than is under way.
 
     Args:
         state: the checkpoint.
         training: section ``training`` of the config, as plain containers.
         where: the checkpoint's path.
+        allow: keys that may change, those of the schedule among them.
 
     Raises:
         UserError: one differs.
@@ -153,7 +164,7 @@ def check_schedule(state: dict[str, Any], training: Mapping[str, Any], where: Pa
         compared.append(("lr_scheduler.kind", [each.kind for each in pace]))
         compared.append(("lr_scheduler.total_steps", [int(each.total_steps) for each in pace]))
     for key, (was, now) in ((f"training.{name}", values) for name, values in compared):
-        if was != now:
+        if was != now and (key not in allow or "optimizer" in key):
             length = "training.max_steps, which sets the length of the learning-rate cycle"
             raise UserError(
                 expected=f"{key}={was}, with which {where} was trained",

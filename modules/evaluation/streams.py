@@ -63,6 +63,11 @@ class StreamingEvaluation:
         self.start()
         return figures
 
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Labels of each class that counted in the last evaluation, on the first process."""
+        return self.evaluator.counted
+
     def step(self, detector: StreamDetector, batch: Mapping[str, Any], dataloader_idx: int) -> None:
         """Detect in one chunk.
 

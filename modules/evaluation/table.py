@@ -6,23 +6,36 @@ from collections.abc import Mapping, Sequence
 
 from utils.evaluation.coco import METRICS
 
+NO_LABELS = "no label counted: there is none, or all are too small or too early (min_diag, min_side, skip_ms)"
+"""Instead of figures; the keys are those of ``dataset.evaluation``."""
 
-def figures_table(figures: Mapping[str, float], classes: Sequence[str], title: str) -> str:
+
+def figures_table(
+    figures: Mapping[str, float], classes: Sequence[str], title: str, counted: Mapping[str, int] | None = None
+) -> str:
     """Rows: all classes and each class; columns: AP, AP_50, AP_75, AP_S, AP_M, AP_L, in per cent.
 
     Figures ranked by the other score and the stricter counts follow, one line each. A figure of −1 (nothing of that
-    size) is shown as a dash.
+    size) is shown as a dash, and so are those of a class without labels; they are no part of the mean.
 
     Args:
         figures: values by name, in [0, 1] or −1.
         classes: class names.
-        title: first line.
+        title: first line; that figures are in per cent is said behind it.
+        counted: labels that counted by class; None: all classes have some.
     """
+    empty = {name for name in classes if counted is not None and not counted.get(name)}
     width = max(len(name) for name in ("overall", *classes)) + 2
-    lines = [title, " " * width + "".join(f"{metric:>8}" for metric in METRICS)]
+    lines = [f"{title}, per cent", " " * width + "".join(f"{metric:>8}" for metric in METRICS)]
+    none = len(empty) == len(classes)
     for label, suffix in [("overall", ""), *((name, f"_{name}") for name in classes)]:
-        cells = "".join(f"{_percent(figures.get(metric + suffix)):>8}" for metric in METRICS)
+        known = {} if none or label in empty else figures
+        cells = "".join(f"{percent(known.get(metric + suffix)):>8}" for metric in METRICS)
         lines.append(f"{label:<{width}}{cells}")
+    if none:
+        return "\n".join([*lines, NO_LABELS])
+    if empty:
+        lines.append(f"no label counted of {', '.join(sorted(empty))}")
     notes = {
         "product_": "ranked by objectness x class",
         "class_": "ranked by class confidence",
@@ -30,10 +43,30 @@ def figures_table(figures: Mapping[str, float], classes: Sequence[str], title: s
     }
     for prefix, meaning in notes.items():
         if f"{prefix}AP" in figures:
-            ap, ap50 = _percent(figures[f"{prefix}AP"]), _percent(figures[f"{prefix}AP_50"])
+            ap, ap50 = percent(figures[f"{prefix}AP"]), percent(figures[f"{prefix}AP_50"])
             lines.append(f"{meaning}: AP {ap}, AP_50 {ap50}")
     return "\n".join(lines)
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None or value < 0 else f"{100 * value:.2f}"
+def figures_line(figures: Mapping[str, float], threshold: float, counted: Mapping[str, int] | None = None) -> str:
+    """Figures of a validation within a training, which takes fewer detections than those to report.
+
+    Args:
+        figures: values in [0, 1] by name; what stands before a slash is left out.
+        threshold: least confidence of the detections that were taken.
+        counted: labels that counted by class, if that is known.
+
+    >>> figures_line({"val/AP": 0.1234}, 0.1)
+    'quick AP 12.34 % (detections from confidence 0.1; figures to report are those of val.py)'
+    """
+    if counted is not None and not any(counted.values()):
+        return NO_LABELS
+    if not figures:
+        return ""
+    told = ", ".join(f"quick {name.split('/')[-1]} {percent(value)} %" for name, value in figures.items())
+    return f"{told} (detections from confidence {float(threshold):g}; figures to report are those of val.py)"
+
+
+def percent(value: float | None) -> str:
+    """A share in per cent; a dash for none and for −1."""
+    return "–" if value is None or value < 0 else f"{100 * value:.2f}"

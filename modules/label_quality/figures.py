@@ -14,6 +14,7 @@ from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, r
 from modules.label_quality.matching import Pairs, match_one_to_one, pair_boxes
 from modules.label_quality.report import QualityReport
 from modules.labelling.config import ScoreThresholds
+from modules.labelling.finished import linked_source
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 from utils.evaluation.prophesee import PropheseeEvaluator
@@ -43,10 +44,9 @@ def source_split_of(pseudo_split: Path | str, ev_repr_name: str, downsampled: bo
     Raises:
         UserError: its frames are no links.
     """
-    for root in list_sequences(pseudo_split):
-        h5 = SequencePaths(root, ev_repr_name, downsampled).h5
-        if h5.is_symlink():
-            return h5.resolve().parents[3]
+    source = linked_source(pseudo_split, ev_repr_name, downsampled)
+    if source is not None:
+        return source
     raise UserError(
         expected="a pseudo-label dataset, whose frames are links",
         got="no linked frames",
@@ -134,7 +134,8 @@ def compare_boxes(
         "prophesee": evaluator.compute(),
     }
     scores = {name: kept.boxes[name].astype(np.float64) for name in ("objectness", "class_confidence")}
-    return QualityReport(tuple(classes), figures, best, kept.boxes["class_id"].astype(np.int64), **scores)
+    class_id = kept.boxes["class_id"].astype(np.int64)
+    return QualityReport(tuple(classes), figures, best, class_id, counted=evaluator.counted, **scores)
 
 
 def hidden_frames(pseudo: StoredLabels, source: StoredLabels) -> list[tuple[int, Records, Records]]:

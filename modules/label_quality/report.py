@@ -31,6 +31,7 @@ class QualityReport:
         class_id: class of every pseudo box [N].
         objectness: its objectness [N].
         class_confidence: its class confidence [N].
+        counted: labels of each class that count by the Prophesee protocol.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +40,7 @@ class QualityReport:
     class_id: npt.NDArray[np.int64]
     objectness: npt.NDArray[np.float64]
     class_confidence: npt.NDArray[np.float64]
+    counted: Mapping[str, int] | None = None
 
     def text(self) -> str:
         """Return the figures as tables for a terminal, in per cent."""
@@ -58,7 +60,7 @@ class QualityReport:
                 _rate_table(
                     "share that overlaps any label of the class, mean over frames", shares, ("precision", "recall")
                 ),
-                figures_table(f["prophesee"], self.classes, "Prophesee protocol"),
+                figures_table(f["prophesee"], self.classes, "Prophesee protocol", self.counted),
             ]
         )
 

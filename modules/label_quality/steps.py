@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
+from modules.evaluation.table import percent
 from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.dataset import KEPT_VIEWS_DIR, read_settings
@@ -37,7 +38,7 @@ class StepReport:
         for step, row in self.figures.items():
             rates = [row["one_to_one"]["all"][rate] for rate in RATES]
             values = [*rates, row["prophesee"]["AP"], row["prophesee"]["AP_50"]]
-            lines.append(f"{step:<28}{row['boxes']:>10}" + "".join(f"{100 * value:>14.2f}" for value in values))
+            lines.append(f"{step:<28}{row['boxes']:>10}" + "".join(f"{percent(value):>14}" for value in values))
         return "\n".join(lines)
 
     def save_picture(self, path: Path | str) -> None:

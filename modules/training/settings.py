@@ -20,6 +20,7 @@ from modules.tasks import task_of
 from modules.training.averaging import check_decay
 from modules.training.batch_size_search import KEY, BatchSizeRange
 from modules.training.stopping import parse_duration
+from utils.errors import UserError
 from utils.settings import choice, number, section, settings_of, whole
 
 _LARGEST_SEED = 2**32 - 1
@@ -106,6 +107,7 @@ class RunSettings:
         checkpoint: to go on from, or the trained detector.
         weight: whose weights a new run starts from.
         weight_strict: whether all of them must fit.
+        may_change: keys in which a run that goes on may differ from what it was.
     """
 
     config: dict[str, Any]
@@ -119,6 +121,7 @@ class RunSettings:
     checkpoint: Path | None
     weight: str | None
     weight_strict: bool
+    may_change: tuple[str, ...] = ()
 
     def with_batch_size(self, size: int) -> RunSettings:
         """The same run with another number of lanes in training."""
@@ -156,7 +159,21 @@ def run_settings(config: dict[str, Any]) -> RunSettings:
         checkpoint=None if checkpoint is None else Path(str(checkpoint)),
         weight=config["weight"],
         weight_strict=bool(config["weight_strict"]),
+        may_change=_keys(config),
     )
+
+
+def _keys(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """``resume.allow``."""
+    keys = section(config, "resume", ("allow",))["allow"]
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise UserError(
+            expected="a list of keys",
+            got=repr(keys),
+            where="resume.allow",
+            fix="for example 'resume.allow=[training.learning_rate]'",
+        )
+    return tuple(keys)
 
 
 def _training(config: Mapping[str, Any]) -> TrainingSettings:

@@ -6,12 +6,19 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.checkpoints.resume_points import KEY, is_finished
-from modules.checkpoints.start import check_schedule, resume_point, write_done
+import pytorch_lightning as pl
+
+from modules.checkpoints.files import LAST
+from modules.checkpoints.names import CONFIG, DONE
+from modules.checkpoints.resume_points import KEY, is_finished, points_of
+from modules.checkpoints.settings import Changes, check_settings, noted, read_config, write_config
+from modules.checkpoints.start import check_schedule, is_done, resume_point, write_done
 from modules.detection import Module
 from modules.optim import check_groups
+from modules.tasks import task_of
 from modules.training.averaging import check_averaging
 from modules.training.settings import RunSettings
+from utils.commands.processes import process_rank
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +36,28 @@ class Beginning:
     finished: bool = False
 
 
-def begin(run: RunSettings, module: Module) -> Beginning:
-    """Give a detector the weights that the run goes on or starts with.
+def was_done(run: RunSettings) -> bool:
+    """Whether this very run has ended before; says so.
 
     Raises:
-        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with another
-            optimiser or schedule.
+        UserError: the folder is that of a run with other settings.
+    """
+    folder = run.folder.dir
+    if not is_done(folder, run.training.limits):
+        return False
+    before = read_config(folder)
+    if before is not None:
+        check_settings(before, run.config, folder / CONFIG, run.may_change, trains=False)
+    log.info("%s says that this run is done; nothing to do", folder / DONE)
+    return True
+
+
+def begin(run: RunSettings, module: Module) -> Beginning:
+    """Give a detector the weights that the run goes on or starts with, and keep the settings in its folder.
+
+    Raises:
+        UserError: groups of weights that the detector lacks, or a checkpoint that does not fit or was made with other
+            settings.
     """
     check_groups((name for name, _ in module.mdl.named_parameters()), run.config["training"])
     resume = resume_point(run.folder, run.checkpoint)
@@ -42,15 +65,35 @@ def begin(run: RunSettings, module: Module) -> Beginning:
         if run.weight is not None:
             module.load_weight(run.weight, strict=run.weight_strict)
             log.info("starting from the weights of %s", run.weight)
+        _keep(run, {}, 0)
         return Beginning()
     path, state = resume
-    limits = run.training.limits
+    limits, step = run.training.limits, int(state.get("global_step", 0))
+    before = state.get("hyper_parameters", {}).get("config", run.config)
     if is_finished(state, limits.max_steps):
+        check_settings(before, run.config, path, run.may_change, trains=False)
         log.info("%s already holds all %d steps; nothing to do", path, limits.max_steps)
-        write_done(run.folder, limits, int(state["global_step"]), state.get(KEY, {}).get("figures", {}))
+        write_done(run.folder, limits, step, state.get(KEY, {}).get("figures", {}))
         return Beginning(path, finished=True)
     module.load_checkpoint_weights(state, where=str(path))
-    check_schedule(state, run.config["training"], path)
+    check_schedule(state, run.config["training"], path, run.may_change)
     check_averaging(state, run.training.ema_decay, where=str(path))
-    log.info("going on from %s at step %d", path, state.get("global_step", 0))
+    changes = check_settings(before, run.config, path, run.may_change)
+    log.info("going on from %s at step %d", path, step)
+    for key, (was, now) in noted(changes).items():
+        log.info("from step %d on %s is %s, was %s", step, key, now, was)
+    _keep(run, changes, step)
     return Beginning(path)
+
+
+def _keep(run: RunSettings, changes: Changes, step: int) -> None:
+    if process_rank() == 0:
+        write_config(run.folder.dir, run.config, changes, step)
+
+
+def finish(run: RunSettings, trainer: pl.Trainer) -> None:
+    """Say that a run is over, and with which figures."""
+    figures = points_of(trainer).figures
+    write_done(run.folder, run.training.limits, trainer.global_step, figures)
+    told = task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
+    log.info("trained %d steps: %s  %s", trainer.global_step, run.folder.dir / LAST, told)

@@ -21,6 +21,7 @@ from modules.processes.hardware import resolve_accelerator, trainer_hardware
 from modules.processes.launcher import leave_process_group
 from modules.training.averaging import AveragedWeights
 from modules.training.preemption import Preemption, cluster_plugins
+from modules.training.rates import ConfiguredRates
 from modules.training.settings import RunSettings
 from modules.training.stopping import StopAfter
 from modules.training.watchers import progress_display, watchers
@@ -66,7 +67,8 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
     folder = checkpoint_folder(run.folder.dir, run.folder.scratch, first=process_rank() == 0) if training else Path()
     points = ResumePoints(folder, run.retention)
     if training:
-        callbacks += [points, LearningRateMonitor(logging_interval="step"), *watchers(run, timer)]
+        callbacks += [points, ConfiguredRates(run.config["training"]), LearningRateMonitor(logging_interval="step")]
+        callbacks += watchers(run, timer)
         callbacks.append(Preemption(save_resume_point))
         if settings.ema_decay is not None:
             callbacks.append(AveragedWeights(settings.ema_decay))  # after the resume points

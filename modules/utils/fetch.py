@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from modules.data.found import check_dataset_folder
 from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.tasks import task_of
 from modules.weights.pretrained import start_from_pretrained
-from utils.errors import UserError
 from utils.settings import plain
 from utils.thresholds import with_head_thresholds
 
@@ -25,14 +24,7 @@ def fetch_data_module(config: Mapping[str, Any]) -> DataModule:
         UserError: the dataset folder is missing, or a setting is out of its range.
     """
     settings = plain(config)
-    path = Path(settings["dataset"]["path"])
-    if not path.is_dir():
-        raise UserError(
-            expected="a dataset folder with train, val and test",
-            got="no such folder",
-            where=f"dataset.path={path}",
-            fix="download or make the dataset, or give its place: dataset.path=FOLDER",
-        )
+    check_dataset_folder(settings)
     return task_of(settings).data(settings)
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     if decision["stop"]:
         write_json(arguments.marker, decision)
     write_json(arguments.decision, decision)
-    log.info("precision %.4f after %.4f: %s", now, before, "stop" if decision["stop"] else "go on")
+    log.info("precision %.2f %% after %.2f %%: %s", 100 * now, 100 * before, "stop" if decision["stop"] else "go on")
 
 
 if __name__ == "__main__":

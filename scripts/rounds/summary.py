@@ -62,7 +62,11 @@ def table(summary: Mapping[str, Any]) -> str:
     """Arms with steps, AP and AP_50 per split; the labels of each round by class and by step; why it stopped."""
     splits = list(summary["splits"])
     heads = [f"{metric} {split}" for split in splits for metric in ("AP", "AP_50")]
-    lines = ["", f"{'detector':<12}{'trained on':<32}{'steps':>7}" + "".join(f"{head:>12}" for head in heads)]
+    lines = [
+        "",
+        "AP, precision, recall and F1 in per cent",
+        f"{'detector':<12}{'trained on':<32}{'steps':>7}" + "".join(f"{head:>12}" for head in heads),
+    ]
     for name, arm in summary["arms"].items():
         cells = "".join(f"{100 * arm[split][metric]:>12.1f}" for split in splits for metric in ("AP", "AP_50"))
         lines.append(f"{name:<12}{arm['meaning']:<32}{arm['steps']:>7}{cells}")

@@ -88,7 +88,8 @@ def another_network(folder: Path) -> None:
     config = {"model": {"name": "rnndet", "backbone": {"name": "MaxViTRNN", "embed_dim": 8}}}
     torch.save({"state_dict": {}, "hyper_parameters": {"config": config}}, folder / "in" / "small.ckpt")
     checkpoint = f"checkpoint={folder / 'in' / 'small.ckpt'}"
-    command("val.py", "dataset=synthetic", CPU, checkpoint, "model.backbone.embed_dim=64")
+    data = f"dataset.path={folder / 'in'}"
+    command("val.py", "dataset=synthetic", data, CPU, checkpoint, "model.backbone.embed_dim=64")
 
 
 def case(name: str, act: Act, *expect: str) -> BadInput:
@@ -121,7 +122,7 @@ CASES = [
         "backbone",
     ),
     case("no lanes", training("batch_size.train=0"), "batch_size.train"),
-    case("one lane for two kinds of sampling", training("batch_size.train=1"), "two lanes or more"),
+    case("one lane for two kinds of sampling", training("batch_size.train=1"), "two lanes or more", "sampling=stream"),
     case("an unknown way of sampling", training("dataset.train.sampling=streem"), "random, stream or mixed"),
     case(
         "samples longer than the sequences",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,22 @@ def test_help_explains(capsys: pytest.CaptureFixture[str], program: str) -> None
     assert "python" in text
     assert "Example" in text
     assert (REPOSITORY / program).exists()
+
+
+WITHOUT_TORCH = """
+import runpy, sys
+for program, *more in (["train"], ["val", "checkpoint=a.ckpt"], ["predict", "checkpoint=pyproject.toml", "save_dir=b"]):
+    sys.argv = [program, *more, "dataset.path=/nowhere"]
+    try:
+        runpy.run_path(f"{program}.py", run_name="__main__")
+    except SystemExit as stop:
+        assert stop.code == 2
+    assert not {"torch", "pytorch_lightning"} & sys.modules.keys()
+"""
+
+
+def test_a_missing_dataset_is_told_before_anything_is_loaded() -> None:
+    told = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], cwd=REPOSITORY, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.count("dataset.path=/nowhere") == 3
+    assert told.stderr.startswith("\nerror\nexpected: a dataset folder")

@@ -83,4 +83,7 @@ def _advice(config: Any, training: bool, on_host: bool, of_the_model: Sequence[s
         knobs.append(f"a shorter dataset.sequence_length (now {length})")
     if not _value(config, "training.dynamic_batch_size.enabled"):
         knobs.append("training.dynamic_batch_size.enabled=true, which finds the largest batch that fits")
-    return "set " + ", or ".join(knobs) + "; the same command then goes on from the newest checkpoint"
+    return (
+        "set " + ", or ".join(knobs) + "; the same command then goes on from the newest checkpoint, with "
+        "'resume.allow=[KEY, ...]' for keys that make it another run"
+    )

@@ -72,6 +72,7 @@ class PropheseeEvaluator:
         self.time_tol_us = time_tol_us
         self.score: Score = score
         self.backend = backend
+        self.counted = dict.fromkeys(self.classes, 0)
         self.reset()
 
     def reset(self) -> None:
@@ -125,10 +126,13 @@ class PropheseeEvaluator:
 
         With ``extra`` also the strict figures (``strict_AP`` …: every added frame counts) and those of the other
         ranking score (``product_AP`` or ``class_AP``, and so on), the latter only when detections have objectness.
-        −1 means that no label falls into the size range; without any detection all figures are 0.
+        −1 means that no label falls into the size range; without any detection all figures are 0. ``counted`` tells
+        from then on how many labels of each class counted; figures of a class without any say nothing.
         """
         gt, dt = _concatenate(self._gt), _concatenate(self._dt)
         protocol = self._windows(gt, dt, strict=False)
+        counts = np.bincount(protocol.gt["class_id"], minlength=len(self.classes)).tolist()
+        self.counted = dict(zip(self.classes, counts, strict=True))
         figures = self._protocol_figures(protocol, self.score)
         if extra:
             strict = self._windows(gt, dt, strict=True)

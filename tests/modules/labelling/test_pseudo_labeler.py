@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from data.batches.config import DataModuleConfig
-from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, read_labels
+from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, list_sequences, read_labels
 from modules.data.genx import DataModule
 from modules.labelling.config import ScoreThresholds
+from modules.labelling.finished import check_finished
 from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
@@ -245,6 +247,34 @@ def test_other_settings_do_not_continue_a_run(source, tmp_path):
     for part in ("hflip is True, was False", "thresholds.objectness", "provenance.checkpoint is other, was teacher"):
         assert part in str(error.value)
     assert "class_confidence" not in str(error.value)
+
+
+def test_another_dataset_does_not_continue_a_run(source, tmp_path):
+    label(source, tmp_path / "out" / "train")
+    write_sequence(tmp_path / "other" / "train", "a", SEQUENCES["a"], downsampled=False)
+    with pytest.raises(UserError, match="that this one was begun with"):
+        PseudoLabeler(settings(), tmp_path / "other" / "train", tmp_path / "out" / "train", {"checkpoint": "teacher"})
+
+
+def test_a_part_of_the_labels_is_not_taken_for_all(source, tmp_path):
+    def config(allow, path=tmp_path):
+        representation = {"name": REPRESENTATION}
+        dataset = {"path": str(path), "representation": representation, "downsample_by_factor_2": False}
+        return {"dataset": dataset, "allow_unfinished": allow}
+
+    with pytest.raises(KeyboardInterrupt):
+        label(source, tmp_path / "train", stop_after=8)
+    count = len(list_sequences(tmp_path / "train"))
+    assert 0 < count < 4
+    with pytest.raises(UserError, match=f"labelling unfinished: {count} of 4 sequences"):
+        check_finished(config(allow=False))
+    check_finished(config(allow=True))
+    label(source, tmp_path / "train")
+    check_finished(config(allow=False))
+    check_finished(config(allow=False, path=source))
+    shutil.rmtree(tmp_path / "train" / "b")
+    with pytest.raises(UserError, match="labelling unfinished: 3 of 4 sequences"):
+        check_finished(config(allow=False))
 
 
 def test_places_that_cannot_be_written_are_refused(source, tmp_path):

@@ -40,7 +40,9 @@ def tree_bytes(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "supervision", ["dataset.ratio=0.25", pytest.param("dataset.train_ratio=0.34", marks=pytest.mark.soak)]
 )
-def test_label_and_train_again(dataset: Path, teacher: Path, tmp_path: Path, supervision: str) -> None:
+def test_label_and_train_again(
+    dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], supervision: str
+) -> None:
     out = tmp_path / "labels"
     arguments = label_arguments(dataset, teacher, out, supervision, "model.pseudo_label.keep_views=true")
     assert run("predict.py", *arguments) == 0
@@ -70,6 +72,11 @@ def test_label_and_train_again(dataset: Path, teacher: Path, tmp_path: Path, sup
     for path in sorted(removed.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     removed.rmdir()
+    for program in ("train.py", "val_dst.py"):
+        model = ("model=pseudo_labeler",) if program == "val_dst.py" else ()
+        message = failure(capsys, program, *model, *SMALL, f"dataset.path={out}")
+        assert "labelling unfinished: 2 of 3 sequences" in message
+        assert "allow_unfinished=true" in message
     assert run("predict.py", *arguments) == 0
     assert tree_bytes(out) == before
 

@@ -1,0 +1,12 @@
+"""Files of a run's folder beside its checkpoints."""
+
+from __future__ import annotations
+
+DONE = "done.json"
+"""Exists in the folder of a finished run."""
+
+CONFIG = "config.yaml"
+"""What a run uses."""
+
+CHANGES = "config_changes.json"
+"""Once a run has gone on with other settings: a list of ``from_step`` and ``changed`` (key: before, now)."""
