@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -12,6 +14,7 @@ from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_class_ids, check_frame_size
 from modules.label_runs import SUMMARY, label, retrack
+from modules.labelling.dataset import check_target
 from modules.processes.shared_work import run_in_processes
 from modules.training.settings import run_settings
 from modules.training.trainer import build_trainer, set_seed_and_threads
@@ -20,6 +23,7 @@ from modules.weights.network_of import KIND, network_of
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
 from utils.settings import plain
 from utils.thresholds import check_thresholds
@@ -28,13 +32,25 @@ log = logging.getLogger(__name__)
 register_resolvers()
 
 
+def reserve(config: dict[str, Any]) -> AbstractContextManager[object]:
+    """The lock of the new dataset, on the first process.
+
+    Raises:
+        UserError: the labels would go into the dataset that they are made from.
+    """
+    save_dir = Path(config["save_dir"])
+    check_target(save_dir, Path(config["dataset"]["path"]) / "train")
+    return RunLock(save_dir.parent, "save_dir") if process_rank() == 0 else nullcontext()
+
+
 @hydra_entry("predict")
 def main(cfg: DictConfig) -> None:
     """Label every training sequence; finished ones are kept when the command is started again."""
     check_thresholds(plain(cfg))
     if cfg.model.only_load_labels:
         if process_rank() == 0:
-            retrack(plain(cfg))
+            with reserve(plain(cfg)):
+                retrack(plain(cfg))
         return
     if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
         raise UserError(
@@ -53,11 +69,13 @@ def main(cfg: DictConfig) -> None:
     module.load_weight(config["checkpoint"])
     check_class_ids(data_module, "train", config["dataset"]["classes"])
     check_frame_size(data_module, "train")
-    summary = run_in_processes(
-        trainer, lambda process: label(config, data_module, module, process, str(trainer.precision))
-    )
+    with reserve(config):
+        summary = run_in_processes(
+            trainer, lambda process: label(config, data_module, module, process, str(trainer.precision))
+        )
+        if trainer.is_global_zero:
+            write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
     if trainer.is_global_zero:
-        write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
         if not summary["pseudo"]:
             log.warning(
                 "no detection became a pseudo label: look at model.postprocess.confidence_threshold=%s and the "
