@@ -1,4 +1,4 @@
-"""Where pseudo labels may go: never into ground truth, by whatever links it is reached, and nothing of others is lost."""
+"""Where pseudo labels may go: never into ground truth, by whatever links it is reached."""
 
 from __future__ import annotations
 
