@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from data.preprocessing.manifest import settings_of_folder
 from data.preprocessing.recordings import SPLITS
 from utils.atomic import remove, temporaries
 from utils.commands.run_lock import RunLock
+from utils.commands.system_errors import errno_of
 from utils.errors import UserError
 
 _NOWHERE_TO_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -90,10 +90,7 @@ def cannot_write(error: Exception, out_path: Path) -> UserError:
 
 def no_more_writing(error: Exception, out_path: Path) -> bool:
     """Whether an error says that nothing more can be written, rather than that one recording is bad."""
-    code = getattr(error, "errno", None)
-    if code is None:
-        stated = re.search(r"errno = (\d+)", str(error))  # as HDF5 says it
-        code = int(stated.group(1)) if stated else None
+    code = errno_of(error)
     filename = getattr(error, "filename", None)
     ours = isinstance(filename, str) and Path(filename).is_relative_to(out_path)
     return code in _NOWHERE_TO_WRITE or (code is not None and ours)
