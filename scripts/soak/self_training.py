@@ -43,13 +43,14 @@ class Rounds(SoakRun):
         """Processes that lived on without their program."""
 
     def work(self) -> int:
-        """Results of steps that are there."""
-        return sum(1 for pattern in ("*/done.json", "*_labels/summary.json", "evaluation/*.json")
-                   for _ in self.output.glob(pattern))  # fmt: skip
+        """Steps begun, and trainings that got beyond their data, and steps finished."""
+        begun = sum(1 for pattern in ("logs/*.log", "*/config.yaml") for _ in self.output.glob(pattern))
+        return begun + self.state()[0]
 
-    def state(self) -> tuple[int | None, ...]:
-        """The same."""
-        return (self.work(),)
+    def state(self) -> tuple[int]:
+        """Steps that are finished."""
+        results = ("*/done.json", "*_labels/summary.json", "evaluation/*.json")
+        return (sum(1 for pattern in results for _ in self.output.glob(pattern)),)
 
     def kill(self, target: int, delay_s: float) -> Kill | None:
         """Start the command, kill it, and see who is left."""
@@ -98,9 +99,9 @@ def main() -> None:
     quoted = ",".join(f"'{text}'" for text in common)
     settings = [*ROUNDS, f"dataset_path={dataset}", f"overrides=[{quoted}]", *args.overrides]
     undisturbed, killed = (Rounds(folder / "runs" / name, settings) for name in ("undisturbed", "killed"))
-    seconds, steps = undisturbed.finish(), undisturbed.work()
-    a_step_s = seconds / steps
-    kills = soak(killed, args.kills, steps, args.seed, a_step_s, latest_s=a_step_s)
+    seconds, work = undisturbed.finish(), undisturbed.work()
+    share_s = seconds / work
+    kills = soak(killed, args.kills, work, args.seed, share_s, latest_s=share_s)
     same = undisturbed.figures() == killed.figures()
     text = report(kills, same, killed.left)
     end(args, text, same and not killed.left and len(kills) == args.kills)

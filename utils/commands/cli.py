@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from utils.commands.config_code import refuse_code
 from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain
 from utils.commands.dead_workers import explain_dead_worker
 from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
@@ -140,6 +141,7 @@ def _explained(error: Exception, cfg: DictConfig, config_name: str, memory_knobs
 
 
 def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory_knobs: MemoryKnobs) -> None:
+    refuse_code(sys.argv[1:], CONFIG_DIR)
     # Hydra would otherwise print its own report and exit with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     failure: list[UserError] = []
