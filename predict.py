@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.found import check_dataset_folder
+from modules.labelling.dataset import check_target
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
 from utils.settings import plain
 from utils.thresholds import check_thresholds
 
 log = logging.getLogger(__name__)
 register_resolvers()
+
+
+def reserve(config: dict[str, Any]) -> AbstractContextManager[object]:
+    """The lock of the new dataset, on the first process.
+
+    Raises:
+        UserError: the labels would go into the dataset that they are made from.
+    """
+    save_dir = Path(config["save_dir"])
+    check_target(save_dir, Path(config["dataset"]["path"]) / "train")
+    return RunLock(save_dir.parent, "save_dir") if process_rank() == 0 else nullcontext()
 
 
 @hydra_entry("predict")
@@ -29,7 +44,8 @@ def main(cfg: DictConfig) -> None:
         from modules.label_runs import retrack
 
         if process_rank() == 0:
-            retrack(plain(cfg))
+            with reserve(plain(cfg)):
+                retrack(plain(cfg))
         return
     if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
         raise UserError(
@@ -59,11 +75,13 @@ def main(cfg: DictConfig) -> None:
     module.load_weight(config["checkpoint"])
     check_class_ids(data_module, "train", config["dataset"]["classes"])
     check_frame_size(data_module, "train")
-    summary = run_in_processes(
-        trainer, lambda process: label(config, data_module, module, process, str(trainer.precision))
-    )
+    with reserve(config):
+        summary = run_in_processes(
+            trainer, lambda process: label(config, data_module, module, process, str(trainer.precision))
+        )
+        if trainer.is_global_zero:
+            write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
     if trainer.is_global_zero:
-        write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
         if not summary["pseudo"]:
             log.warning(
                 "no detection became a pseudo label: look at model.postprocess.confidence_threshold=%s and the "

@@ -7,8 +7,8 @@ for the time-reversed pass its few boxes lie on disk. A run that was stopped goe
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_datase
 from modules.labelling.finished import check_source
 from modules.labelling.sequence_boxes import EventSeqData, detections_to_labels
 from modules.labelling.views import read_views
-from utils.atomic import atomic_path
+from utils.atomic import atomic_path, remove_temporaries
 from utils.boxes import FloatArray, Label
 from utils.progress import track
 
@@ -112,12 +112,20 @@ class PseudoLabeler:
         self._barrier()
         if not self.is_main:
             return {}
-        for leftover in (self._views_dir, *self.save_dir.glob(".*.tmp-*")):  # the latter of runs that were stopped
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._tidy(everything)
         config = self.config
         return complete_dataset(
             self.save_dir, self.source_split, config.ev_repr_name, config.downsampled, config.classes
         )
+
+    def _tidy(self, everything: frozenset[str]) -> None:
+        """Remove what runs that were stopped have left, and nothing else."""
+        for folder in (self._views_dir, self.save_dir):
+            remove_temporaries(folder)
+        for name in everything:
+            (self._views_dir / f"{name}.npz").unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or with something of somebody else's in it
+            self._views_dir.rmdir()
 
     def _finished(self) -> frozenset[str]:
         return frozenset(root.name for root in list_sequences(self.save_dir))

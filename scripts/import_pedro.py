@@ -19,7 +19,7 @@ register_resolvers()
 
 
 @hydra_entry("import_pedro")
-def main(cfg: DictConfig) -> None:
+def command(cfg: DictConfig) -> None:
     """Import every sample of ``raw_path`` into ``dataset.path``."""
     import_samples(
         raw_path=cfg.raw_path,
@@ -29,7 +29,14 @@ def main(cfg: DictConfig) -> None:
         sample_ms=float(cfg.sample_ms),
         pool=bool(cfg.pool),
         num_workers=cfg.hardware.num_workers,
+        refresh=bool(cfg.refresh),
     )
+
+
+def main() -> None:
+    """Entry point; ``--refresh`` is another way to write ``refresh=true``."""
+    sys.argv = ["refresh=true" if argument == "--refresh" else argument for argument in sys.argv]
+    command()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from data.supervision.split_files import (
     write_split,
 )
 from utils.commands.cli import hydra_entry
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
 from utils.settings import plain
 
@@ -98,7 +99,9 @@ def main(cfg: DictConfig) -> None:
     if cfg.compare is not None:
         compare(split, Path(cfg.compare))
     if cfg.output is not None:
-        write_split(cfg.output, split)
+        path = Path(cfg.output)
+        with RunLock(path.parent, "output", f".{path.name}.lock"):
+            write_split(path, split)
         log.info("wrote %s", cfg.output)
 
 

@@ -59,12 +59,14 @@ def command(cfg: DictConfig) -> None:
         cfg=settings,
         num_workers=num_workers,
         splits=list(cfg.splits),
+        refresh=bool(cfg.refresh),
     )
 
 
 def main() -> None:
-    """Entry point; ``--verify`` is another way to write ``verify=true``."""
-    sys.argv = ["verify=true" if argument == "--verify" else argument for argument in sys.argv]
+    """Entry point; ``--verify`` and ``--refresh`` are other ways to write ``verify=true`` and ``refresh=true``."""
+    options = {"--verify": "verify=true", "--refresh": "refresh=true"}
+    sys.argv = [options.get(argument, argument) for argument in sys.argv]
     command()
 
 

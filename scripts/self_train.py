@@ -23,6 +23,7 @@ from scripts.rounds.summary import summarise, table
 from utils.atomic import write_json, write_text
 from utils.commands.cli import hydra_entry
 from utils.commands.path_overrides import quoted
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
 from utils.jobs.slurm_steps import submit_steps
 from utils.jobs.steps import Step, run_steps
@@ -97,18 +98,19 @@ def main(cfg: DictConfig) -> None:
     plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model, search_overrides())
     check_commands(plan.steps, root)
     machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results
-    check_settings(root, {key: value for key, value in settings.items() if key not in machine})
-    if cfg.cluster is not None:
-        submit(settings["cluster"], settings["slurm"], plan)
-        return
-    seconds = run_steps(plan.steps, log_dir=root / "logs", parallel=int(cfg.parallel), threads=cfg.threads)
-    summary = summarise(plan, settings, seconds, root / SUMMARY)
-    write_json(root / SUMMARY, summary)
-    text = table(summary)
-    write_text(root / "summary.txt", f"{text.strip()}\n")
-    save_picture(summary, root / "summary.png")
-    print(text)
-    log.info("summary: %s", root / SUMMARY)
+    with RunLock(root, "root"):
+        check_settings(root, {key: value for key, value in settings.items() if key not in machine})
+        if cfg.cluster is not None:
+            submit(settings["cluster"], settings["slurm"], plan)
+            return
+        seconds = run_steps(plan.steps, log_dir=root / "logs", parallel=int(cfg.parallel), threads=cfg.threads)
+        summary = summarise(plan, settings, seconds, root / SUMMARY)
+        write_json(root / SUMMARY, summary)
+        text = table(summary)
+        write_text(root / "summary.txt", f"{text.strip()}\n")
+        save_picture(summary, root / "summary.png")
+        print(text)
+        log.info("summary: %s", root / SUMMARY)
 
 
 if __name__ == "__main__":

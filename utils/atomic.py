@@ -11,21 +11,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_MARK = ".tmp-leod-"
+"""In the name of every temporary file and folder of this project, and of nobody else's, before a process id."""
+
 
 def _temporary_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    return path.with_name(f".{path.name}{_MARK}{os.getpid()}")
 
 
-def remove_temporaries(folder: Path | str, pattern: str) -> None:
-    """Remove what killed processes left of ``atomic_path``; only where no other process can be writing.
+def temporaries(folder: Path | str, pattern: str = "*") -> list[Path]:
+    """What killed processes left of ``atomic_path`` and ``atomic_dir`` in a folder, sorted; links are never of these.
 
     Args:
-        folder: where the files were to appear.
+        folder: where files or folders were to appear.
         pattern: of the names that they were to have, e.g. ``*.ckpt``.
     """
-    for path in Path(folder).glob(f".{pattern}.tmp-*"):
-        if path.is_file() and re.search(r"\.tmp-\d+$", path.name):
-            path.unlink(missing_ok=True)
+    found = (path for path in Path(folder).glob(f".{pattern}{_MARK}*") if not path.is_symlink())
+    return sorted(path for path in found if re.search(re.escape(_MARK) + r"\d+$", path.name))
+
+
+def remove_temporaries(folder: Path | str, pattern: str = "*") -> None:
+    """Remove ``temporaries``; only where no other process can be writing."""
+    for path in temporaries(folder, pattern):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that it holds; a folder that cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that others may look at: it is gone at once, or still there, never half of it."""
+    temporary = _temporary_name(folder)
+    os.replace(folder, temporary)
+    remove(temporary)
 
 
 def _sync_directory(path: Path) -> None:
@@ -50,6 +73,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
+    temporary.unlink(missing_ok=True)  # a link of this name would be written through
     try:
         yield temporary
         with open(temporary, "rb") as handle:
@@ -70,7 +94,7 @@ def atomic_dir(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove(temporary)
     temporary.mkdir()
     try:
         yield temporary

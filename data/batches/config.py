@@ -17,6 +17,8 @@ _KEYS = {
     "batch_size_eval": "batch_size.eval",
     "num_workers_train": "hardware.num_workers.train",
     "num_workers_eval": "hardware.num_workers.eval",
+    "prefetch_factor": "hardware.prefetch_factor",
+    "loader_timeout_s": "hardware.loader_timeout_s",
     "num_classes": "dataset.classes",
     "num_stream_groups": "dataset.train.num_stream_groups",
     "sampling": "dataset.train.sampling",
@@ -53,6 +55,8 @@ class DataModuleConfig:
         batch_size_eval: lanes of an evaluation batch (per rank).
         num_workers_train: loader processes; 0 loads in the main process. Never changes what a batch holds.
         num_workers_eval: the same for evaluation.
+        prefetch_factor: batches that each of them reads ahead.
+        loader_timeout_s: seconds after which a batch that does not come is an error.
         ratio: weak supervision: keep every round(1/ratio)-th labelled frame of every training sequence.
         ratio_offset: number of labelled frames to leave out before the first kept one.
         train_ratio: semi supervision: keep the labels of round(n * ratio) training sequences, evenly spread.
@@ -88,6 +92,8 @@ class DataModuleConfig:
     batch_size_eval: int = 8
     num_workers_train: int = 0
     num_workers_eval: int = 0
+    prefetch_factor: int = 2
+    loader_timeout_s: float = 600.0
     ratio: float | None = None
     ratio_offset: int = 0
     train_ratio: float | None = None
@@ -107,8 +113,12 @@ class DataModuleConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))
         positive = ("sequence_length", "num_classes", "batch_size_train", "batch_size_eval", "use_label_every")
-        for name in (*positive, "num_stream_groups_eval"):
+        for name in (*positive, "num_stream_groups_eval", "prefetch_factor"):
             _require(_whole(getattr(self, name), 1), "a whole number >= 1", getattr(self, name), name)
+        seconds = self.loader_timeout_s
+        _require(
+            isinstance(seconds, int | float) and seconds > 0, "a number of seconds > 0", seconds, "loader_timeout_s"
+        )
         groups = self.num_stream_groups
         _require(groups is None or _whole(groups, 1), "null or a whole number >= 1", groups, "num_stream_groups")
         _require(self.on_bad_sequence in ("stop", "skip"), "stop or skip", self.on_bad_sequence, "on_bad_sequence")

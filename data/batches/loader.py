@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,11 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 from data.batches.batch import Batch
 from data.batches.planned_dataset import PlannedDataset
 from data.sampling.specs import BatchSpec
-from utils.commands.dead_workers import explain_dead_worker
-from utils.commands.signals import shield_worker
+from utils.commands.dead_workers import explain_dead_worker, no_batch
+from utils.commands.signals import CommandStopped, leave_if_asked, shield_worker
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+_LOOK_UP_S = 5.0
+"""Seconds between two looks at whether to go on waiting; torch looks at its processes as often."""
 
 
 class _GuardedDataset(Dataset[Any]):
@@ -49,6 +53,8 @@ class PlanLoader(DataLoader[Batch]):
         pin_memory: pin batches for the device.
         persistent_workers: keep the processes between epochs.
         skipped: counts, by file, the chunks that could not be read and were left out.
+        prefetch_factor: batches that each loader process reads ahead.
+        timeout_s: seconds to wait for a batch of theirs.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class PlanLoader(DataLoader[Batch]):
         pin_memory: bool,
         persistent_workers: bool,
         skipped: Counter[str] | None = None,
+        prefetch_factor: int = 2,
+        timeout_s: float = 600.0,
     ) -> None:
         super().__init__(
             _GuardedDataset(dataset),
@@ -69,19 +77,23 @@ class PlanLoader(DataLoader[Batch]):
             pin_memory=pin_memory,
             persistent_workers=persistent_workers and num_workers > 0,
             worker_init_fn=shield_worker,
+            prefetch_factor=prefetch_factor if num_workers else None,
+            timeout=min(_LOOK_UP_S, timeout_s) if num_workers else 0,
             generator=torch.Generator(),  # its own: a loader that begins in the middle must not touch the global one
         )
+        self.timeout_s = timeout_s
         self.skipped: Counter[str] = Counter() if skipped is None else skipped
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Batches of the plan.
 
         Raises:
-            UserError: a file that cannot be used, or a loader process that died.
+            UserError: a file that cannot be used, a loader process that died, or a batch that does not come.
+            CommandStopped: a stop signal waits for a batch that does not come.
         """
         batches = super().__iter__()
         try:
-            for batch in batches:
+            for batch in self._in_time(batches):
                 if isinstance(batch, UserError):
                     self._end(batches)
                     raise batch
@@ -93,6 +105,29 @@ class PlanLoader(DataLoader[Batch]):
                 raise
             self._end(batches)
             raise explained from error
+
+    def _in_time(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches of torch's iterator, which looks up every few seconds while it waits for one."""
+        while True:
+            began = time.monotonic()
+            while True:
+                try:
+                    batch = next(batches)
+                    break
+                except StopIteration:
+                    return
+                except RuntimeError as error:
+                    if "DataLoader timed out" not in str(error):
+                        raise
+                waited = time.monotonic() - began
+                try:
+                    leave_if_asked("a batch")
+                    if waited >= self.timeout_s:
+                        raise no_batch(waited)
+                except (CommandStopped, UserError):
+                    self._end(batches)
+                    raise
+            yield batch
 
     def _end(self, batches: object) -> None:
         """End all loader processes now, while it takes milliseconds: left to the garbage collector it takes seconds.

@@ -21,15 +21,17 @@ from data.events.open import open_recording
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import finish
 from data.preprocessing.filters import filter_and_count
-from data.preprocessing.folder import exclusive
+from data.preprocessing.folder import exclusive, refuse_links
 from data.preprocessing.job import Outcome, attempt
 from data.preprocessing.manifest import check_settings
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS
 from data.preprocessing.sequence import NO_LABEL, count_repairs, write_sequence
+from data.preprocessing.stale import refuse_stale
 from data.preprocessing.timing import WindowPlan
 from data.sequences.layout import StoredLabels
 from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record
+from data.sequences.sources import Sources
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 from utils.progress import track
@@ -120,6 +122,7 @@ def _import(sample: Sample) -> SequenceCounts:
     record = read_record(sample.out_dir)
     if record is not None and has_all_files(sample.out_dir, record):
         return counts_of_record(name, record)
+    sources = Sources(sample.events, sample.boxes)
     raw = read_yolo_boxes(sample.boxes, cfg.sensor_hw, LABEL_TIME_US)
     boxes, dropped = filter_and_count(raw, cfg, sample.split)
     if not len(boxes):
@@ -139,7 +142,7 @@ def _import(sample: Sample) -> SequenceCounts:
         repaired=count_repairs(recording),
     )
     clock_us = recording.t_last_us - LABEL_TIME_US
-    write_sequence(recording, plan, labels, sample.out_dir, cfg, counts, sample.settings, sample.events.name, clock_us)
+    write_sequence(recording, plan, labels, sample.out_dir, cfg, counts, sample.settings, sources, clock_us)
     return counts
 
 
@@ -151,6 +154,7 @@ def import_samples(
     sample_ms: float = 40.0,
     pool: bool = False,
     num_workers: int | None = 0,
+    refresh: bool = False,
 ) -> dict[str, list[SequenceCounts]]:
     """Import ``<raw_path>/numpy/<split>/*.npy`` with ``<raw_path>/yolo/<split>/*.txt`` into ``out_path``.
 
@@ -165,9 +169,10 @@ def import_samples(
         sample_ms: length of a sample.
         pool: put all samples into train and link val and test to it, to see whether a detector learns them by heart.
         num_workers: processes.
+        refresh: import samples again whose events or boxes have changed since.
 
     Raises:
-        UserError: nothing to import, a damaged file, or other parameters than before.
+        UserError: nothing to import, a damaged or changed file, or other parameters than before.
     """
     if num_windows < 1 or sample_ms <= 0:
         raise UserError(
@@ -179,8 +184,10 @@ def import_samples(
     out_path = Path(out_path)
     settings = {**cfg.settings(), "num_windows": num_windows, "sample_ms": sample_ms, "pool": pool}
     samples = find_samples(raw_path, out_path, cfg, settings)
+    refuse_links(out_path, (sample.split for sample in samples))
     with exclusive(out_path):
         check_settings(out_path, settings)
+        refuse_stale(((sample.out_dir, (sample.events, sample.boxes)) for sample in samples), refresh)
         results = run_jobs(import_sample, samples, num_workers)
         outcomes = [
             (sample.split, counts)

@@ -14,6 +14,7 @@ from data.preprocessing.manifest import MANIFEST, manifest_text, read_manifest, 
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS
 from data.sequences.record import file_sum, files_below
+from utils.commands.run_lock import LOCK
 from utils.differences import differences
 from utils.errors import UserError
 from utils.progress import track
@@ -77,7 +78,7 @@ def _by_manifest(
         counts[split] = len(entry["sequences"])
         for name, sequence in entry["sequences"].items():
             expected |= {f"{split}/{name}/{file}": facts for file, facts in sequence["files"].items()}
-    present = {name for name in files_below(out_path) if not _is_link_of_split(out_path, name)} - {MANIFEST}
+    present = {name for name in files_below(out_path) if not _is_link_of_split(out_path, name)} - {MANIFEST, LOCK}
     problems += [f"{name}: missing" for name in sorted(set(expected) - present)]
     problems += [f"{name}: not in the manifest" for name in sorted(present - set(expected))]
     both = sorted(present & set(expected))

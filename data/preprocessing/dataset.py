@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from data.preprocessing.config import PreprocessConfig
-from data.preprocessing.folder import cannot_write, exclusive
+from data.preprocessing.folder import cannot_write, exclusive, refuse_links
 from data.preprocessing.job import Failure, Outcome, finished, run_job
 from data.preprocessing.manifest import MANIFEST, check_settings, write_manifest
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS, Job, check_classes, find_recordings
+from data.preprocessing.stale import refuse_stale
 from data.sequences.account import account_of, account_table, loss_warning
 from data.sequences.record import SequenceCounts
 from utils.errors import UserError
@@ -29,6 +30,7 @@ def preprocess_dataset(
     cfg: PreprocessConfig,
     num_workers: int | None = 0,
     splits: Sequence[str] = SPLITS,
+    refresh: bool = False,
 ) -> dict[str, list[SequenceCounts]]:
     """Preprocess the recordings of a raw folder, with their boxes, into ``<out_path>/<split>/<name>``.
 
@@ -43,21 +45,24 @@ def preprocess_dataset(
         cfg: how.
         num_workers: processes; 0 and 1 stay in this one; None: one per core.
         splits: which of train, val, test; those that ``raw_path`` lacks are left out.
+        refresh: make finished sequences again whose recording or boxes have changed since.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
 
     Raises:
         UserError: nothing to do, unknown classes, bad recordings or boxes, nothing left of any recording, other
-            settings than before, or no room.
+            settings than before, recordings that have changed since, or no room.
     """
     jobs, out_path = find_recordings(raw_path, out_path, cfg, splits), Path(out_path)
     jobs.sort(key=lambda job: (-job.num_bytes, job.split, job.out_dir.name))  # the longest first
     size = sum(job.num_bytes for job in jobs)
     results: list[tuple[Job, Outcome]] = []
+    refuse_links(out_path, (job.split for job in jobs))
     with exclusive(out_path):
         check_settings(out_path, cfg.settings())
         check_classes(jobs, cfg)
+        refuse_stale(((job.out_dir, (job.recording, job.boxes)) for job in jobs), refresh)
         bar = track(
             _run(jobs, num_workers),
             total=size,

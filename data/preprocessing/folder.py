@@ -1,78 +1,81 @@
-"""The dataset's folder: one run at a time, nothing unfinished, one set of settings."""
+"""The dataset's folder: one run at a time, nothing of it in other places, nothing unfinished."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import logging
-import os
-import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from data.preprocessing.manifest import settings_of_folder
+from data.preprocessing.recordings import SPLITS
+from utils.atomic import remove, temporaries
+from utils.commands.run_lock import RunLock
+from utils.commands.system_errors import errno_of
 from utils.errors import UserError
-
-log = logging.getLogger(__name__)
 
 _NOWHERE_TO_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 @contextmanager
 def exclusive(out_path: Path) -> Iterator[None]:
-    """Hold the dataset's folder for one run; a killed run holds it no longer. Unfinished files go at both ends.
+    """Hold the dataset's folder for one run; a killed run holds it no longer.
+
+    Unfinished files of a killed run go first, those of this one last, and empty folders with them. In a folder that is
+    no dataset only what this run made can go: it may be there by mistake.
 
     Raises:
         UserError: the folder cannot be made, or another run writes into it.
     """
-    try:
-        out_path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out_path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise cannot_write(error, out_path) from error
-    try:
-        _lock(handle, out_path)
+    splits = [out_path / split for split in SPLITS]
+    there = [split for split in splits if split.exists()]
+    with RunLock(out_path, "dataset.path") as lock:
+        known = lock.left_behind or _is_dataset(out_path)
+        others = [] if known else unfinished(out_path)
         try:
-            remove_unfinished(out_path)
+            _remove_unfinished(out_path, others)
             yield
         finally:
-            remove_unfinished(out_path)
-            _remove_empty(out_path)
-    finally:
-        os.close(handle)
+            _remove_unfinished(out_path, others)
+            for split in splits:
+                if (known or split not in there) and not split.is_symlink():
+                    with suppress(OSError):  # only empty folders can be removed
+                        split.rmdir()
 
 
-def _lock(handle: int, out_path: Path) -> None:
+def refuse_links(out_path: Path, splits: Iterable[str]) -> None:
+    """Refuse to write a split that is a link: what it leads to is another dataset's, ground truth perhaps.
+
+    Raises:
+        UserError: which split, and where it leads.
+    """
+    for split in sorted(set(splits)):
+        if (out_path / split).is_symlink():
+            raise UserError(
+                expected=f"a folder for the {split} split, or nothing there yet",
+                got=f"a link to {(out_path / split).resolve()}",
+                where=str(out_path / split),
+                fix="give another dataset.path, or remove the link",
+            )
+
+
+def unfinished(out_path: Path) -> list[Path]:
+    """What killed runs have left under temporary names of this project, in the folder and its splits."""
+    splits = [path for split in SPLITS if (path := out_path / split).is_dir() and not path.is_symlink()]
+    return [path for folder in (out_path, *splits) for path in temporaries(folder)]
+
+
+def _remove_unfinished(out_path: Path, others: list[Path]) -> None:
+    for path in unfinished(out_path):
+        if path not in others:
+            remove(path)
+
+
+def _is_dataset(out_path: Path) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(
-            expected="no other run that writes into this folder",
-            got="one",
-            where=str(out_path),
-            fix="wait for it, or give another dataset.path",
-        ) from error
-    except OSError as error:  # some network file systems cannot lock
-        log.warning("%s cannot be locked (%s): start no second run on it", out_path, error)
-
-
-def remove_unfinished(out_path: Path) -> None:
-    """Remove what killed runs have left under temporary names; only while the folder is held."""
-    folders = [out_path, *(path for path in sorted(out_path.glob("*")) if path.is_dir() and not path.is_symlink())]
-    for folder in folders:
-        for path in sorted(folder.glob(".*.tmp-*")):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-
-def _remove_empty(out_path: Path) -> None:
-    for path in (*sorted(out_path.glob("*")), out_path):
-        if path.is_dir() and not path.is_symlink():
-            with suppress(OSError):  # only empty folders can be removed
-                path.rmdir()
+        return settings_of_folder(out_path) is not None
+    except UserError:  # the manifest of something else
+        return False
 
 
 def cannot_write(error: Exception, out_path: Path) -> UserError:
@@ -87,10 +90,7 @@ def cannot_write(error: Exception, out_path: Path) -> UserError:
 
 def no_more_writing(error: Exception, out_path: Path) -> bool:
     """Whether an error says that nothing more can be written, rather than that one recording is bad."""
-    code = getattr(error, "errno", None)
-    if code is None:
-        stated = re.search(r"errno = (\d+)", str(error))  # as HDF5 says it
-        code = int(stated.group(1)) if stated else None
+    code = errno_of(error)
     filename = getattr(error, "filename", None)
     ours = isinstance(filename, str) and Path(filename).is_relative_to(out_path)
     return code in _NOWHERE_TO_WRITE or (code is not None and ours)

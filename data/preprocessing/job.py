@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,11 @@ from data.preprocessing.recordings import Job
 from data.preprocessing.sequence import NO_LABEL, count_repairs, preprocess_recording
 from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
+from data.sequences.sources import Sources
 from utils.arrays import load_indices
 from utils.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,19 @@ def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> 
         return make()
     except UserError as error:
         return Failure(out_dir.name, error.expected, error.got, error.where, error.fix)
-    except (OSError, RuntimeError) as error:  # RuntimeError is what HDF5 may say of a full disk
+    except Exception as error:  # whatever a reader of a foreign format says of one file must not stop the others
         out_path = out_dir.parent.parent
-        if no_more_writing(error, out_path):
+        if isinstance(error, (OSError, RuntimeError)) and no_more_writing(error, out_path):  # HDF5 says the latter
             raise cannot_write(error, out_path) from error
-        if isinstance(error, OSError):
-            got = " ".join(str(error).split())
-            return Failure(
-                out_dir.name, "files that can be read", got, str(source), "check the disk, copy the file again"
-            )
-        raise
+        got, again = " ".join(str(error).split()), "check the disk, copy the file again"
+        if not isinstance(error, OSError):
+            log.debug("%s", source, exc_info=error)
+            got = f"{type(error).__name__}: {got}"
+        return Failure(out_dir.name, "files that can be read", got, str(source), again)
 
 
 def _preprocess(job: Job) -> SequenceCounts:
+    sources = Sources(job.recording, job.boxes)
     cfg, layout = job.cfg, layout_of(job.cfg.layout)
     context = BoxContext(cfg.class_map)
     boxes = read_raw_boxes(job.boxes, lambda path: layout.read_named_boxes(path, context)[0])
@@ -90,10 +94,10 @@ def _preprocess(job: Job) -> SequenceCounts:
     if not cfg.all_windows and not len(kept):  # before a large file is opened
         return SequenceCounts(job.out_dir.name, raw_boxes=len(boxes), dropped=dropped, skipped=NO_LABEL)
     if _older_version_made(job):
-        return _adopt(job, len(boxes))
+        return _adopt(job, len(boxes), sources)
     recording = _open(job)
     boxes["t"] += layout.clock_us(recording)
-    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split, source=job.recording.name)
+    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split, sources)
 
 
 def _open(job: Job) -> Recording:
@@ -109,7 +113,7 @@ def _older_version_made(job: Job) -> bool:
     return read_record(job.out_dir) is None and paths.labels_npz.is_file() and paths.h5.is_file()
 
 
-def _adopt(job: Job, raw_boxes: int) -> SequenceCounts:
+def _adopt(job: Job, raw_boxes: int, sources: Sources) -> SequenceCounts:
     """Give a record to a sequence that an older version of this project finished without one."""
     labels, recording = read_labels(_paths(job)), _open(job)
     counts = SequenceCounts(
@@ -121,5 +125,5 @@ def _adopt(job: Job, raw_boxes: int) -> SequenceCounts:
         raw_boxes=raw_boxes,
         repaired=count_repairs(recording),
     )
-    write_record(job.out_dir, job.recording.name, job.cfg.settings(), counts)
+    write_record(job.out_dir, job.recording.name, job.cfg.settings(), counts, sources.sums())
     return counts

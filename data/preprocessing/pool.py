@@ -18,7 +18,13 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 
-def run_jobs(function: Callable[[J], R], jobs: Sequence[J], num_workers: int | None) -> Iterator[tuple[J, R]]:
+def run_jobs(
+    function: Callable[[J], R],
+    jobs: Sequence[J],
+    num_workers: int | None,
+    key: str = "hardware.num_workers",
+    start: str = "forkserver",
+) -> Iterator[tuple[J, R]]:
     """Yield ``(job, function(job))`` as results arrive; the first error stops everything.
 
     Processes end with the one that started them, even if that is killed, and when the caller stops asking.
@@ -27,6 +33,8 @@ def run_jobs(function: Callable[[J], R], jobs: Sequence[J], num_workers: int | N
         function: of a module, so that processes find it.
         jobs: the first are begun first.
         num_workers: processes; 0 and 1 stay in this one, in order; None: one per core that this process may use.
+        key: where the user sets ``num_workers``, for messages.
+        start: how processes are started, where the system can: ``forkserver`` soonest, ``spawn`` as own children.
 
     Raises:
         UserError: a process was killed; also whatever ``function`` raises.
@@ -36,7 +44,7 @@ def run_jobs(function: Callable[[J], R], jobs: Sequence[J], num_workers: int | N
         for job in jobs:
             yield job, function(job)
         return
-    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    context = get_context(start if start in get_all_start_methods() else "spawn")
     context.set_forkserver_preload([function.__module__])  # imported once, not by every process
     ours, theirs = context.Pipe(duplex=False)  # closes with this process, however it ends
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(ours,))
@@ -49,8 +57,8 @@ def run_jobs(function: Callable[[J], R], jobs: Sequence[J], num_workers: int | N
         raise UserError(
             expected="processes that live until their work is done",
             got="one that was killed, most likely for want of memory",
-            where="hardware.num_workers",
-            fix="run the same command with fewer processes; finished sequences are kept",
+            where=key,
+            fix="run the same command with fewer processes; what is finished is kept",
         ) from error
     finally:
         theirs.close()

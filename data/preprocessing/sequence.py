@@ -17,6 +17,7 @@ from data.preprocessing.timing import WindowPlan, group_times, infer_base_step_u
 from data.sequences.account import AFTER_EVENTS, BEFORE_EVENTS, DUPLICATE, EARLY, NO_FRAME, OFF_GRID
 from data.sequences.layout import SequenceWriter, StoredLabels
 from data.sequences.record import SequenceCounts, write_record
+from data.sequences.sources import Sources
 
 CAMERA_CLOCK_US = 60_000_000
 """With the published scheme, a recording whose first event is later than this has a clock of its own."""
@@ -125,7 +126,7 @@ def preprocess_recording(
     out_dir: Path | str,
     cfg: PreprocessConfig,
     split: str,
-    source: str = "",
+    sources: Sources | None = None,
 ) -> SequenceCounts:
     """Write one sequence; its folder appears whole at the end.
 
@@ -137,7 +138,7 @@ def preprocess_recording(
         out_dir: the sequence's folder, absent or empty.
         cfg: how.
         split: ``train``, ``val`` or ``test`` (one filter is for training only).
-        source: the recording's file name, for the record.
+        sources: the files of recording and boxes, for the record.
 
     Returns:
         Counts; ``skipped`` says why nothing was written: no box is left, or no window.
@@ -171,7 +172,7 @@ def preprocess_recording(
         return skipped(counts, NO_LABEL)
     if not len(plan.ends_us):
         return skipped(counts, NO_WINDOW)
-    write_sequence(recording, plan, labels, out_dir, cfg, counts, cfg.settings(), source, clock_us)
+    write_sequence(recording, plan, labels, out_dir, cfg, counts, cfg.settings(), sources or Sources(), clock_us)
     return counts
 
 
@@ -188,7 +189,7 @@ def write_sequence(
     cfg: PreprocessConfig,
     counts: SequenceCounts,
     settings: dict[str, Any],
-    source: str,
+    sources: Sources,
     clock_us: int = 0,
 ) -> None:
     """Build and write the frames of a plan with the given labels, window by window, and the record of it all.
@@ -201,10 +202,11 @@ def write_sequence(
         cfg: sizes and representation.
         counts: for the record.
         settings: for the record.
-        source: the recording's file name, for the record.
+        sources: the files of recording and boxes, for the record.
         clock_us: see ``plan``.
     """
     representation = cfg.representation.build()
+    source = sources.files[0].name if sources.files else ""
     (height, width), frame_hw = cfg.sensor_hw, cfg.frame_hw
     with SequenceWriter(
         out_dir,
@@ -213,7 +215,7 @@ def write_sequence(
         *frame_hw,
         representation.dtype,
         cfg.downsample_by_factor_2,
-        finish=lambda root: write_record(root, source, settings, counts),
+        finish=lambda root: write_record(root, source, settings, counts, sources.sums()),
     ) as writer:
         for end in plan.ends_us.tolist():
             events = recording.read(clock_us + end - cfg.dt_us, clock_us + end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,23 @@ class SequenceCounts:
     clock_us: int = 0
 
 
-def write_record(root: Path, source: str, settings: dict[str, Any], counts: SequenceCounts) -> None:
-    """Write ``sequence.json`` into a folder whose other files are complete; the same files give the same bytes."""
+def write_record(
+    root: Path, source: str, settings: dict[str, Any], counts: SequenceCounts, made_from: Mapping[str, Any]
+) -> None:
+    """Write ``sequence.json`` into a folder whose other files are complete; the same files give the same bytes.
+
+    Args:
+        root: the folder.
+        source: the recording's file name.
+        settings: how it was made.
+        counts: what it holds.
+        made_from: size and SHA-256 of the files it was made of, see ``data.sequences.sources``.
+    """
     numbers = {key: value for key, value in asdict(counts).items() if key not in ("name", "skipped")}
     value = {
         **_FORMAT,
         "source": source,
+        "made_from": made_from,
         "counts": numbers,
         "files": {name: file_sum(root / name) for name in files_below(root) if name != RECORD_FILE},
         "settings": settings,

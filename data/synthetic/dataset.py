@@ -7,18 +7,17 @@ the settings. A recording is finished when both of its files are there.
 from __future__ import annotations
 
 import logging
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.events.bbox import write_bbox_npy
 from data.events.formats.dat import write_dat
+from data.preprocessing.pool import run_jobs
 from data.synthetic.config import SPLITS, WorldConfig
 from data.synthetic.recording import simulate
-from utils.atomic import write_json
+from utils.atomic import remove_temporaries, write_json
+from utils.commands.run_lock import RunLock
 from utils.differences import differences
 from utils.errors import UserError
 from utils.json_files import read_json
@@ -74,19 +73,23 @@ def make_dataset(raw_path: Path | str, config: WorldConfig, seed: int, num_worke
         How many recordings were written.
 
     Raises:
-        UserError: the folder holds recordings of other settings, or an option is out of range.
+        UserError: the folder holds recordings of other settings, an option is out of range, another run writes into
+            the folder, or a process was killed.
     """
     raw_path = Path(raw_path)
     _check_options(seed, num_workers)
-    _claim(raw_path, config, seed)
-    jobs = all_jobs(raw_path, config)
-    open_jobs = [job for job in jobs if not job.finished]
-    if len(open_jobs) < len(jobs):
-        log.info("%d of %d recordings are finished already", len(jobs) - len(open_jobs), len(jobs))
-    done = _in_turn(open_jobs, config, seed) if num_workers <= 1 else _in_parallel(open_jobs, config, seed, num_workers)
-    for _ in track(done, total=len(open_jobs), desc="synthetic recordings", unit="rec"):
-        pass
-    return len(open_jobs)
+    with RunLock(raw_path, "raw_path"):
+        _claim(raw_path, config, seed)
+        for split in SPLITS:
+            remove_temporaries(raw_path / split)  # of killed runs
+        jobs = all_jobs(raw_path, config)
+        orders = [_Order(job, config, seed) for job in jobs if not job.finished]
+        if len(orders) < len(jobs):
+            log.info("%d of %d recordings are finished already", len(jobs) - len(orders), len(jobs))
+        done = run_jobs(_make, orders, num_workers, "num_workers", start="spawn")
+        for _ in track(done, total=len(orders), desc="synthetic recordings", unit="rec"):
+            pass
+    return len(orders)
 
 
 def _check_options(seed: int, num_workers: int) -> None:
@@ -97,27 +100,20 @@ def _check_options(seed: int, num_workers: int) -> None:
             )
 
 
-def _make(job: Job, config: WorldConfig, seed: int) -> None:
-    recording = simulate(config, seed, job.split, job.index)
+@dataclass(frozen=True)
+class _Order:
+    """A recording, and what decides every byte of it."""
+
+    job: Job
+    config: WorldConfig
+    seed: int
+
+
+def _make(order: _Order) -> None:
+    job, config = order.job, order.config
+    recording = simulate(config, order.seed, job.split, job.index)
     write_dat(job.events_path, recording.events, config.height, config.width)
     write_bbox_npy(job.boxes_path, recording.labels.boxes)
-
-
-def _in_turn(jobs: list[Job], config: WorldConfig, seed: int) -> Iterator[None]:
-    for job in jobs:
-        yield _make(job, config, seed)
-
-
-def _in_parallel(jobs: list[Job], config: WorldConfig, seed: int, num_workers: int) -> Iterator[None]:
-    # Fresh processes: a fork would copy whatever threads the caller runs.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=num_workers, mp_context=context) as pool:
-        futures = [pool.submit(_make, job, config, seed) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _claim(raw_path: Path, config: WorldConfig, seed: int) -> None:

@@ -15,6 +15,7 @@ from data.batches.config import DataModuleConfig
 from data.batches.load_sequences import load_sequences
 from data.batches.loader import PlanLoader
 from data.batches.planned_dataset import PlannedDataset
+from data.batches.shared_memory import check_loader
 from data.sampling.labelling_plan import LabelPlan
 from data.sampling.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
 from data.sampling.random_items import RandomItems
@@ -141,7 +142,11 @@ class DataModule(pl.LightningDataModule):
         )
 
     def _loader(self, dataset: PlannedDataset, sampler: PlanSampler, num_workers: int, persistent: bool) -> PlanLoader:
-        return PlanLoader(dataset, sampler, num_workers, torch.cuda.is_available(), persistent, self.skipped)
+        cfg, pin = self.cfg, torch.cuda.is_available()
+        if num_workers and self.with_frames:
+            check_loader(dataset.sequences, cfg, training=persistent, validates=self.trainer is not None)
+        ahead = (cfg.prefetch_factor, cfg.loader_timeout_s)
+        return PlanLoader(dataset, sampler, num_workers, pin, persistent, self.skipped, *ahead)
 
     def train_dataloader(self) -> PlanLoader:
         """Training batches, from the position set by ``set_start_batch`` or a checkpoint on.

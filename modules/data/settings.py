@@ -34,6 +34,8 @@ def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
         batch_size_eval=config["batch_size"]["eval"],
         num_workers_train=config["hardware"]["num_workers"]["train"],
         num_workers_eval=config["hardware"]["num_workers"]["eval"],
+        prefetch_factor=config["hardware"]["prefetch_factor"],
+        loader_timeout_s=config["hardware"]["loader_timeout_s"],
         ratio=dataset["ratio"],
         ratio_offset=dataset["ratio_offset"],
         train_ratio=dataset["train_ratio"],

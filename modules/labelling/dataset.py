@@ -35,16 +35,10 @@ def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, A
         write: write the manifest if there is none (the main process only).
 
     Raises:
-        UserError: ``save_dir`` is the source itself, holds sequences of unknown origin, or was begun with other
+        UserError: see ``check_target``; or ``save_dir`` holds sequences of unknown origin, or was begun with other
             settings; the message names those that differ.
     """
-    if save_dir.resolve() == source_split.resolve():
-        raise UserError(
-            expected="a new folder",
-            got="the source's own folder",
-            where=f"save_dir={save_dir}",
-            fix="choose another folder, for example ./datasets/pseudo_<name>/<round>/train",
-        )
+    check_target(save_dir, source_split)
     manifest = save_dir.parent / MANIFEST
     current = json.loads(json.dumps(settings))
     if manifest.is_file():
@@ -87,6 +81,33 @@ def read_settings(folder: Path, kind: Mapping[str, type] | None = None) -> dict[
         fix=f"label again into another save_dir, or remove {folder}",
     )
     return content["settings"]
+
+
+def check_target(save_dir: Path, source_split: Path) -> None:
+    """Refuse to write labels into the dataset they are made from, by whatever links it is reached.
+
+    Args:
+        save_dir: split folder of the new dataset.
+        source_split: split folder the frames come from.
+
+    Raises:
+        UserError: ``save_dir`` lies in a split of the source or beside one, or is a link that leaves its folder.
+    """
+    real, source = save_dir.resolve(), source_split.parent
+    splits = [(source / split).resolve() for split in ("train", "val", "test")]
+    theirs = [split for split in splits if real.is_relative_to(split)]
+    if theirs or real.parent in (source.resolve(), *(split.parent for split in splits)):
+        got = f"the source's own folder, {theirs[0] if theirs else real.parent}"
+    elif save_dir.is_symlink() and real.parent != save_dir.parent.resolve():
+        got = f"a link to {real}"
+    else:
+        return
+    raise UserError(
+        expected="a new folder",
+        got=got,
+        where=f"save_dir={save_dir}",
+        fix="choose another folder, for example ./datasets/pseudo_<name>/<round>/train",
+    )
 
 
 def complete_dataset(

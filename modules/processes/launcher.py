@@ -25,6 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
+from utils.children import end_with_this_process
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class ProcessLauncher(_SubprocessScriptLauncher):
         }
         for local_rank in range(1, self.num_processes):
             own = environment | {"LOCAL_RANK": str(local_rank)}
-            self.procs.append(subprocess.Popen(same_command(), env=own))
+            self.procs.append(subprocess.Popen(same_command(), env=own, preexec_fn=end_with_this_process()))
 
     def _failed_status(self, wait_s: float) -> int | None:
         """Exit status of a process that failed, waiting a while for one; None when all go on or ended well."""

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 
-from utils.commands.signals import STOP_SIGNALS, CommandStopped, ignore_stop, in_main_thread
+from utils.commands.signals import STOP_SIGNALS, CommandStopped, forget_stops, ignore_stop, in_main_thread, note_stop
 from utils.jobs.slurm import current_job
 
 
@@ -53,6 +53,7 @@ class Preemption(Checkpoint):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         self.signum = self.signum or signum
+        note_stop(signum)  # for who waits for a batch that never comes
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -69,6 +70,7 @@ class Preemption(Checkpoint):
         for signum, handler in self._before.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
+        forget_stops()
 
     # Agreement.
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

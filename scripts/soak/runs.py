@@ -105,7 +105,7 @@ class SoakRun(ABC):
         return Kill(time.monotonic() - began, self.state())
 
 
-def soak(run: SoakRun, kills: int, work: int, seed: int, startup_s: float) -> list[Kill]:
+def soak(run: SoakRun, kills: int, work: int, seed: int, startup_s: float, latest_s: float | None = None) -> list[Kill]:
     """Kill a run ``kills`` times, at random moments spread over its work, then let it end.
 
     Args:
@@ -114,14 +114,16 @@ def soak(run: SoakRun, kills: int, work: int, seed: int, startup_s: float) -> li
         work: of the whole run.
         seed: of the moments.
         startup_s: a kill while the program starts comes within so many seconds.
+        latest_s: ... and another within so many after the work it waits for.
     """
     rng, last = random.Random(seed), work - 2
+    latest_s = _LATEST_S if latest_s is None else latest_s
     done: list[Kill] = []
     for left in track(range(kills, 0, -1), desc="kills"):
         before = run.work()  # only the command that starts now gets beyond it
         target = min(before + 1 + rng.randrange(max(1, (last - before) // left)), last)
         starting = rng.random() < _STARTS
-        kill = run.kill(0 if starting else target, rng.uniform(0, startup_s if starting else _LATEST_S))
+        kill = run.kill(0 if starting else target, rng.uniform(0, startup_s if starting else latest_s))
         if kill is None:
             break
         done.append(kill)

@@ -64,7 +64,7 @@ def test_every_test_of_these_files_that_makes_a_fault_is_on_the_page() -> None:
 
 def test_the_keys_exist() -> None:
     config = OmegaConf.create(compose(["dataset=synthetic", "+experiment/synthetic=demo"]))
-    keys = re.findall(r"^\| `((?:training|logging)\.[\w.]+)` \|", PAGE, flags=re.MULTILINE)
+    keys = re.findall(r"^\| `((?:training|hardware|logging)\.[\w.]+)` \|", PAGE, flags=re.MULTILINE)
     assert len(keys) >= 7
     for key in keys:
         assert OmegaConf.select(config, key) is not None, key

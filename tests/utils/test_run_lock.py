@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.commands.run_lock import LOCK, RunLock
+from utils.commands.run_lock import LOCK, RunLock, start_of
 from utils.errors import UserError
 
 
@@ -60,10 +60,52 @@ def test_a_child_that_is_just_being_forked_is_waited_for(tmp_path: Path) -> None
             pass
 
 
-def test_the_file_says_who_holds_it_and_is_left_empty(tmp_path: Path) -> None:
+def test_the_file_says_who_holds_it_and_goes_with_it(tmp_path: Path) -> None:
+    with RunLock(tmp_path / "run") as lock:
+        assert json.loads((tmp_path / "run" / LOCK).read_text())["pid"] == os.getpid()
+        assert not lock.left_behind
+    assert not list(tmp_path.iterdir())
+    (tmp_path / LOCK).touch()
+    with RunLock(tmp_path) as lock:
+        assert lock.left_behind, "as after a power cut"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_was_removed_between_opening_and_locking_holds_nobody_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = fcntl.flock, []
+
+    def removed_before_the_first(descriptor: int, operation: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            (tmp_path / LOCK).unlink()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before_the_first)
     with RunLock(tmp_path):
+        assert len(calls) == 2
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
-    assert (tmp_path / LOCK).read_text() == ""
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run" / LOCK).symlink_to(tmp_path / "precious")
+    with pytest.raises(UserError, match=r"\.run\.lock in it is a link"), RunLock(tmp_path / "run"):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_process_id_that_was_given_to_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    holder = {"host": socket.gethostname(), "pid": os.getppid(), "start": start_of(os.getppid()), "since": "2020"}
+    (tmp_path / LOCK).write_text(json.dumps(holder))
+    with pytest.raises(UserError, match=f"remove {tmp_path / LOCK}"), RunLock(tmp_path):
+        pass
+    (tmp_path / LOCK).write_text(json.dumps(holder | {"start": "another boot/7"}))
+    with RunLock(tmp_path):
+        pass
 
 
 def no_locks(descriptor: int, operation: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,31 @@ def test_circular_needs_are_reported(tmp_path: Path) -> None:
     steps = [touch("a", tmp_path, "b"), touch("b", tmp_path, "a")]
     with pytest.raises(RuntimeError, match="need each other"):
         run_steps(steps, log_dir=tmp_path / "logs", parallel=1)
+
+
+def run_one(step: Step, folder: Path) -> None:
+    run_steps([step], log_dir=folder / "logs", parallel=1)
+
+
+def test_no_step_outlives_a_killed_program(tmp_path: Path) -> None:
+    code = f"import os, pathlib, time; pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))"
+    code += "; time.sleep(60)"
+    step = Step("long", (sys.executable, "-c", code), tmp_path / "never")
+    process = multiprocessing.get_context("fork").Process(target=run_one, args=(step, tmp_path))
+    process.start()
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.01)
+    child = int((tmp_path / "pid").read_text())
+    process.kill()
+    process.join()
+    end = time.monotonic() + 10
+    while alive(child) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not alive(child)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

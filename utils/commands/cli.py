@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import hydra
@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from utils.commands.config_code import refuse_code
 from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain, is_no_file
 from utils.commands.dead_workers import explain_dead_worker
 from utils.commands.kinds import check_kinds
@@ -25,6 +26,7 @@ from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
 from utils.commands.path_overrides import quote_paths
 from utils.commands.processes import process_rank
 from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
+from utils.commands.system_errors import explain_os_error, standard_streams
 from utils.errors import UserError
 from utils.jobs.slurm import current_job, leave_job
 
@@ -41,7 +43,9 @@ MemoryKnobs = Callable[[DictConfig], Sequence[str]]
 
 
 def run_command(function: Callable[[], Any]) -> None:
-    """Call ``function``; a UserError becomes one message on stderr and exit status 2, Ctrl-C status 130.
+    """Call ``function``; a UserError, and what the system refuses, becomes one message on stderr and exit status 2.
+
+    Ctrl-C ends it with status 130, output that nobody reads any more (``| head``) with 141, without a word.
 
     A scheduler's stop signal ends it with one message too and 128 + the signal's number (143 for SIGTERM); a SLURM job
     is queued again.
@@ -49,12 +53,14 @@ def run_command(function: Callable[[], Any]) -> None:
     Args:
         function: the command; its return value is ignored.
     """
-    setup_logging()
     try:
-        with stoppable():
+        with standard_streams(), stoppable():
+            setup_logging()
             function()
     except UserError as error:
         _end_with(error)
+    except OSError as error:
+        _end_with(explain_os_error(error))
     except RuntimeError as error:
         # torch reports a loader process that died wherever the program happens to be.
         explained = explain_dead_worker(error)
@@ -70,7 +76,8 @@ def _end_with(error: UserError) -> NoReturn:
     """One message on stderr and exit status 2; the first process speaks first."""
     if process_rank() > 0:
         time.sleep(_FIRST_SPEAKS_S)
-    sys.stderr.write(f"\nerror\n{error}\n")
+    with suppress(OSError):  # nobody may be there to be told
+        sys.stderr.write(f"\nerror\n{error}\n")
     sys.exit(UserError.exit_status)
 
 
@@ -136,6 +143,7 @@ def _explained(error: Exception, cfg: DictConfig, config_name: str, memory_knobs
 
 
 def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory_knobs: MemoryKnobs) -> None:
+    refuse_code(sys.argv[1:], CONFIG_DIR)
     # Hydra would otherwise print its own report and exit with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *quote_paths(sys.argv[1:])]

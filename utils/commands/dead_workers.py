@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess as Process
 
@@ -53,6 +55,23 @@ def explain_dead_worker(error: BaseException, workers: Sequence[Process] = ()) -
     code = dead[0].exitcode or 0 if dead else 0
     number = details.group(1).strip() if details is not None else str(dead[0].pid)
     return _message(number, signal.strsignal(-code) if code < 0 else None)
+
+
+def no_batch(waited_s: float) -> UserError:
+    """The message for loader processes that live and bring nothing, with what shared memory has to do with it."""
+    cause = "the files or their disk are slow or hang"
+    with suppress(OSError):
+        place = os.statvfs("/dev/shm")  # noqa: S108 # where torch lets the system put batches
+        free, size = (blocks * place.f_frsize / 2**20 for blocks in (place.f_bavail, place.f_blocks))
+        cause += f", or a batch did not fit into shared memory: {free:.0f} of {size:.0f} MiB are free in /dev/shm"
+    return UserError(
+        expected="a batch of the loader processes",
+        got=f"none in {waited_s:.0f} s; {cause}",
+        where="hardware.loader_timeout_s",
+        fix="give the machine or container more shared memory, lower hardware.num_workers.train or "
+        "hardware.prefetch_factor, or set hardware.num_workers.train=0 to see where it hangs; for slow disks set a "
+        "longer hardware.loader_timeout_s; then the same command goes on from the last checkpoint",
+    )
 
 
 def _message(number: str, cause: str | None) -> UserError:

@@ -1,4 +1,4 @@
-"""One run a folder: a lock that ends with its process, and a message that says who holds it."""
+"""One command a folder: a lock that ends with its process, and a message that says who holds it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,19 +23,25 @@ _LETTING_GO_S = 2.0
 
 
 class RunLock:
-    """Holds a folder for one run, from ``with`` to its end or to the end of the process, however that came about.
+    """Holds a folder for one command, from ``with`` to its end or to the end of the process, however that came about.
 
-    The lock is ``flock`` on a file of the folder, so a dead process blocks nobody; the file itself stays, with host,
-    process id and time of its last holder. Forked children (loader processes) give up their share of it, so that they
-    do not hold it longer than their parent. Where the file system knows no locks (some NFS servers), a holder that
-    lives on the same host is refused by its process id, others are warned of.
+    The lock is ``flock`` on a file of the folder, so a dead process blocks nobody; the file says host, process id and
+    time of its holder, and stays only when that was killed. Forked children (loader processes) give up their share of
+    it, so that they do not hold it longer than their parent. Where the file system knows no locks (some NFS servers), a
+    holder that lives on the same host is refused by its process id and start, others are warned of.
 
     Args:
-        folder: of the run; it is made if it is missing.
+        folder: of the command; it is made if it is missing.
+        key: what the user sets to the folder, for messages.
+        name: of the file, where a command holds less than the whole folder.
+
+    Attributes:
+        left_behind: the last holder was killed, and may have left unfinished work.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        self.path = Path(folder) / LOCK
+    def __init__(self, folder: Path | str, key: str = "output.dir", name: str = LOCK) -> None:
+        self.path, self.key = Path(folder) / name, key
+        self.left_behind = self._made = False
         self._descriptor: int | None = None
 
     def __enter__(self) -> RunLock:
@@ -44,24 +51,46 @@ class RunLock:
             UserError: another process holds it, or the folder cannot be written to.
         """
         try:
+            self._made = not self.path.parent.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._take()
+            self._sign()
         except OSError as error:
-            raise folder_error(self.path.parent, error) from error
-        _register(self)
+            self._close()
+            why = OSError(f"{self.path.name} in it is a link") if self.path.is_symlink() else error
+            raise folder_error(self.path.parent, why, self.key) from error
+        _held.append(self)
+        return self
+
+    def _take(self) -> None:
+        """Open the file and lock it, again if its last holder removed it in between."""
+        while True:
+            self.left_behind = self.path.exists()
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            self._try_lock(self._descriptor)
+            if self._is_ours():
+                return
+            self._close()
+
+    def _is_ours(self) -> bool:
+        assert self._descriptor is not None, "the file is open"
         try:
-            self._lock(self._descriptor)
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _try_lock(self, descriptor: int) -> None:
+        try:
+            self._lock(descriptor)
         except OSError as error:
             holder = _read(self.path)
-            if holder.get("host") == socket.gethostname() and _alive(holder.get("pid")):
+            if holder.get("host") == socket.gethostname() and _alive(holder):
                 self._refuse(holder)
             log.warning(
                 "%s: the file system knows no locks (%s); see to it that no second run uses this folder",
                 self.path.parent,
                 error.strerror,
             )
-        self._sign()
-        return self
 
     def _lock(self, descriptor: int) -> None:
         """Lock the file, also when a killed holder's child, forked in that moment, is still about to let it go."""
@@ -73,30 +102,34 @@ class RunLock:
             except BlockingIOError:
                 holder = _read(self.path)
                 here = holder.get("host") == socket.gethostname() and holder.get("pid") != os.getpid()
-                if not here or _alive(holder.get("pid")) or time.monotonic() > end:
+                if not here or _alive(holder) or time.monotonic() > end:
                     self._refuse(holder)
             time.sleep(0.02)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the lock back; the file stays."""
+        """Give the lock back and remove the file, which nobody can have locked meanwhile; a folder of no use, too."""
         if self._descriptor is not None:
-            try:
-                os.ftruncate(self._descriptor, 0)
-            except OSError as failure:  # the folder is gone: nobody is left to be told
-                log.debug("%s: %s", self.path, failure)
+            with suppress(OSError):  # the folder is gone: nobody is left to be told
+                if self._is_ours():
+                    self.path.unlink()
+                if self._made:
+                    self.path.parent.rmdir()  # fails where there is anything in it
             self._close()
+            _held.remove(self)
 
     def _close(self) -> None:
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            with suppress(OSError):
+                os.close(self._descriptor)
             self._descriptor = None
 
     def _sign(self) -> None:
         assert self._descriptor is not None, "the file is open"
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        text = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since})
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "start": start_of(os.getpid()), "since": since}
+        text = json.dumps(holder)
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
 
@@ -108,17 +141,19 @@ class RunLock:
         raise UserError(
             expected="a folder that no other run is using",
             got=who,
-            where=f"output.dir={self.path.parent}",
-            fix="wait for it or stop it, or start this run in a folder of its own: output.dir=FOLDER",
+            where=f"{self.key}={self.path.parent}",
+            fix="wait for it or stop it, or start this run in a folder of its own: "
+            f"{self.key}={'FOLDER' if self.path.name == LOCK else 'FILE'}; "
+            f"if that process is no more (another host went down), remove {self.path}",
         )
 
 
-def folder_error(folder: Path, error: OSError | None) -> UserError:
+def folder_error(folder: Path, error: OSError | None, key: str = "output.dir") -> UserError:
     """What to tell the user when a folder cannot be written to, or is not the one it was (``error`` None)."""
     return UserError(
         expected="a folder to write to",
         got="another folder than the one the run began in" if error is None else str(error.strerror or error),
-        where=f"output.dir={folder}",
+        where=f"{key}={folder}",
         fix="bring the disk or mount back, make room or give write permission, and start the same command again",
     )
 
@@ -131,9 +166,25 @@ def _read(path: Path) -> dict[str, Any]:
     return holder if isinstance(holder, dict) else {}
 
 
-def _alive(pid: Any) -> bool:
+def start_of(pid: int) -> str | None:
+    """When a process of this host started: its boot, and clock ticks since then; None where the system does not say.
+
+    Two processes that had the same id differ in it.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path(f'/proc/{pid}/stat').read_text(encoding='utf-8').rpartition(')')[2].split()[19]}"
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _alive(holder: dict[str, Any]) -> bool:
+    """Whether the very process that signed the file lives on this host."""
+    pid, start = holder.get("pid"), holder.get("start")
     if not isinstance(pid, int) or pid == os.getpid():
         return False
+    if start is not None and start_of(pid) not in (start, None):
+        return False  # its id was given to another one
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -146,12 +197,9 @@ def _alive(pid: Any) -> bool:
 _held: list[RunLock] = []
 
 
-def _register(lock: RunLock) -> None:
-    if not _held:
-        os.register_at_fork(after_in_child=_forget_all)
-    _held.append(lock)
-
-
 def _forget_all() -> None:
     for lock in _held:
         lock._close()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -54,6 +55,38 @@ def raise_on_stop() -> Iterator[None]:
         for signum, handler in before.items():
             # None: set by a library in C, which Python cannot put back.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+
+
+_noted: list[tuple[int, float]] = []
+"""Stop signals that are to be answered at the next good moment, and when they came."""
+
+_LONGEST_ANSWER_S = 10.0
+
+
+def note_stop(signum: int) -> None:
+    """Remember a stop signal that will be answered at the next good moment, if that comes."""
+    _noted.append((signum, time.monotonic()))
+
+
+def forget_stops() -> None:
+    """The signals were answered."""
+    _noted.clear()
+
+
+def leave_if_asked(waiting_for: str) -> None:
+    """Called while something is waited for that may never come: a stop signal is answered here if it has to be.
+
+    Raises:
+        CommandStopped: a signal has waited for seconds already.
+    """
+    if _noted and time.monotonic() - _noted[0][1] > _LONGEST_ANSWER_S:
+        signum = _noted[0][0]
+        raise CommandStopped(
+            f"stopped by {signal.Signals(signum).name} while waiting for {waiting_for}. The same command goes on from "
+            "the newest checkpoint.",
+            128 + signum,
+            requeue=signum != signal.SIGINT,
+        )
 
 
 def ignore_stop() -> None:

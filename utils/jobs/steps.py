@@ -1,4 +1,7 @@
-"""Runs dependent commands, several at a time, each skipped when its result is already there."""
+"""Runs dependent commands, several at a time, each skipped when its result is already there.
+
+None outlives this program: another start of it would meet what they hold.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.children import end_with_this_process
 from utils.errors import UserError
 from utils.jobs.slurm import without_slurm
 
@@ -115,7 +119,12 @@ def _start(step: Step, log_dir: Path, threads: int | None) -> _Running:
         handle.write((" ".join(step.command) + "\n").encode())
         handle.flush()
         process = subprocess.Popen(
-            step.command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+            step.command,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            preexec_fn=end_with_this_process(),
         )
     return _Running(step, process, time.monotonic(), log_file)
 

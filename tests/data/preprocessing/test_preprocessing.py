@@ -150,7 +150,7 @@ def test_the_same_call_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatc
     monkeypatch.setattr(job_module, "preprocess_recording", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         preprocess_dataset(raw, tmp_path / "parts", config())
-    stale = tmp_path / "parts" / "train" / f".s9.tmp-{2**22 + 1}"
+    stale = tmp_path / "parts" / "train" / f".s9.tmp-leod-{2**22 + 1}"
     stale.mkdir(parents=True)
     assert [path.name for path in list_sequences(tmp_path / "parts" / "train")] == ["s0", "s1"]
     report = preprocess_dataset(raw, tmp_path / "parts", config())
