@@ -206,7 +206,6 @@ def write_sequence(
         clock_us: see ``plan``.
     """
     representation = cfg.representation.build()
-    source = sources.files[0].name if sources.files else ""
     (height, width), frame_hw = cfg.sensor_hw, cfg.frame_hw
     with SequenceWriter(
         out_dir,
@@ -215,7 +214,7 @@ def write_sequence(
         *frame_hw,
         representation.dtype,
         cfg.downsample_by_factor_2,
-        finish=lambda root: write_record(root, source, settings, counts, sources.sums()),
+        finish=lambda root: write_record(root, sources.name, settings, counts, sources.sums()),
     ) as writer:
         for end in plan.ends_us.tolist():
             events = recording.read(clock_us + end - cfg.dt_us, clock_us + end)

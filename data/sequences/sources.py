@@ -23,6 +23,7 @@ class Sources:
     """
 
     def __init__(self, *files: Path) -> None:
+        self.name = files[0].name if files else ""
         self.files = {name: path for each in files for name, path in _files(each)}
         self._states = {name: _state(path) for name, path in self.files.items()}
 

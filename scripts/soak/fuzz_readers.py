@@ -30,7 +30,7 @@ from scripts.soak.mutations import mutate
 from scripts.soak.readers import READERS
 from scripts.soak.readers.reader import Reader
 from scripts.soak.runs import end
-from scripts.tables import table
+from utils.tables import table
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.progress import track

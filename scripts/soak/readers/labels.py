@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.events.bbox import write_bbox_npy
+from data.events.bbox import read_bbox_npy, write_bbox_npy
 from data.importers.pedro import read_yolo_boxes
 from data.preprocessing.raw_boxes import read_raw_boxes
 from data.sequences.layout import SequencePaths
@@ -60,8 +60,12 @@ def _read_views(path: Path) -> None:
     sequence.finish()
 
 
+def _read_raw(path: Path) -> None:
+    read_raw_boxes(path, read_bbox_npy)
+
+
 READERS = (
-    Reader("labels/bbox.npy", in_folder("a.npy", lambda path: write_bbox_npy(path, sample_boxes())), read_raw_boxes),
+    Reader("labels/bbox.npy", in_folder("a.npy", lambda path: write_bbox_npy(path, sample_boxes())), _read_raw),
     Reader(
         "labels/yolo.txt",
         in_folder("a.txt", lambda path: write_text(path, "0 0.5 0.5 0.2 0.2\n1 0.25 0.5 0.1 0.3\n")),

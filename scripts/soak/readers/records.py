@@ -32,7 +32,7 @@ def _config() -> PreprocessConfig:
 def _record(folder: Path) -> Path:
     root = write_sequence(folder).root
     counts = SequenceCounts("a", 300, FRAMES, 3, 6, 7, dropped={"too small": 1})
-    write_record(root, "a.dat", _config().settings(), counts)
+    write_record(root, "a.dat", _config().settings(), counts, {})
     return root / RECORD_FILE
 
 
