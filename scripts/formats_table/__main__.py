@@ -33,9 +33,9 @@ from data.events.types import Events
 from scripts.arguments import make_parser
 from scripts.benchmark.measure import write_section
 from scripts.formats_table.writers import HEIGHT, WIDTH
-from utils.tables import table
 from utils.commands.cli import run_command
 from utils.errors import UserError
+from utils.tables import table
 
 HERE = Path(__file__).resolve().parent
 VERSIONS = {

@@ -30,10 +30,10 @@ from scripts.soak.mutations import mutate
 from scripts.soak.readers import READERS
 from scripts.soak.readers.reader import Reader
 from scripts.soak.runs import end
-from utils.tables import table
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.progress import track
+from utils.tables import table
 
 _HARD = 4
 """After so many time limits the process itself is ended: what does not come back to Python cannot be told to stop."""

@@ -37,7 +37,7 @@ DAMAGED = [
     ("preprocessing.json", older_settings, ("[1]",)),
     (MANIFEST, read_settings, ('{"complete": false}', '{"settings": null}')),
     (MANIFEST, lambda f: read_settings(f, VIEWS), ('{"settings": {"hflip": 1, "nms_threshold": 0.4}}',)),
-    (MANIFEST, lambda f: prepare_dataset(f / "train", f / "none", {"a": 1}), ('{"settings": []}',)),
+    (MANIFEST, lambda f: prepare_dataset(f / "train", f / "none" / "train", {"a": 1}), ('{"settings": []}',)),
     ("batch_size.json", lambda f: read_batch_size(f / "batch_size.json"), ('{"train": true}', '{"train": 0}')),
     (SETTINGS, lambda f: check_settings(f, {"seed": 0}), ('{"self_training": 3}',)),
     (SETTINGS, lambda f: as_begun(f, {"self_training": {"model": None}}), ('{"self_training": [1]}',)),

@@ -79,7 +79,7 @@ READERS = (
     Reader(
         "labels/manifest.json",
         json_file(MANIFEST, {"settings": SETTINGS, "complete": False}),
-        lambda path: prepare_dataset(path.parent / "train", path.parent / "source", SETTINGS),
+        lambda path: prepare_dataset(path.parent / "train", path.parent / "source" / "train", SETTINGS),
     ),
     Reader("frames/frames.h5", _part("h5"), _read_sequence),
     Reader("frames/times.npy", _part("frame_timestamps"), _read_sequence),

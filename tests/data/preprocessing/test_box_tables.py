@@ -11,6 +11,8 @@ import pytest
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import preprocess_dataset
 from data.sequences.account import OTHER_CLASS
+from data.sequences.record import read_record
+from data.sequences.sources import MADE_FROM
 from tests.helpers.recordings.raw_recordings import boxes_at, config, content, every_ms, make_raw
 from utils.errors import UserError
 
@@ -35,7 +37,17 @@ def with_tables(root: Path, *names: str) -> Path:
 def test_a_table_gives_the_dataset_of_the_array(tmp_path: Path) -> None:
     preprocess_dataset(make_raw(tmp_path / "array", splits=("train",)), tmp_path / "of_array", settings())
     preprocess_dataset(with_tables(tmp_path / "table", "Car"), tmp_path / "of_table", settings())
-    assert content(tmp_path / "of_table") == content(tmp_path / "of_array")
+    table, array = content(tmp_path / "of_table"), content(tmp_path / "of_array")
+    assert table.keys() == array.keys()
+    differ = {str(name) for name in table if table[name] != array[name]}
+    # The records say of which files the sequences were made, the manifest holds the records' checksums.
+    assert differ == {"manifest.json", "train/s0/sequence.json", "train/s1/sequence.json"}
+    for name in ("s0", "s1"):
+        of_table, of_array = (read_record(tmp_path / folder / "train" / name) for folder in ("of_table", "of_array"))
+        assert of_table and of_array
+        assert of_table.pop(MADE_FROM).keys() == {f"{name}_td.dat", f"{name}_bbox.csv"}
+        assert of_array.pop(MADE_FROM).keys() == {f"{name}_td.dat", f"{name}_bbox.npy"}
+        assert of_table == of_array
 
 
 def test_boxes_left_out_are_in_the_account(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from data.events.bbox import write_bbox_npy
 from data.preprocessing import job as job_module
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.folder import exclusive
+from data.preprocessing.layouts import base
 from data.preprocessing.recordings import find_recordings
 from data.sequences.record import read_record
 from tests.helpers.recordings.raw_recordings import boxes_at, config, content, every_ms, make_raw
@@ -127,14 +128,14 @@ def test_a_recording_that_is_still_being_copied(raw: Path, tmp_path: Path, monke
 
 
 def test_one_bad_recording_never_stops_the_others(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = job_module.open_recording
+    real = base.open_recording
 
     def fails_for_one(path: Path, *more: Any) -> Any:
         if path.name.startswith("s0"):
             raise KeyError("a reader's own trouble")
         return real(path, *more)
 
-    monkeypatch.setattr(job_module, "open_recording", fails_for_one)
+    monkeypatch.setattr(base, "open_recording", fails_for_one)
     with pytest.raises(UserError, match='KeyError: "a reader\'s own trouble"'):
         preprocess_dataset(raw, tmp_path / "out", config())
     assert (tmp_path / "out" / "train" / "s1").is_dir()
