@@ -44,7 +44,8 @@ def test_a_table_gives_the_dataset_of_the_array(tmp_path: Path) -> None:
     assert differ == {"manifest.json", "train/s0/sequence.json", "train/s1/sequence.json"}
     for name in ("s0", "s1"):
         of_table, of_array = (read_record(tmp_path / folder / "train" / name) for folder in ("of_table", "of_array"))
-        assert of_table and of_array
+        assert of_table
+        assert of_array
         assert of_table.pop(MADE_FROM).keys() == {f"{name}_td.dat", f"{name}_bbox.csv"}
         assert of_array.pop(MADE_FROM).keys() == {f"{name}_td.dat", f"{name}_bbox.npy"}
         assert of_table == of_array
