@@ -21,7 +21,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -40,29 +39,25 @@ from utils.progress import track
 _HARD = 4
 """After so many time limits the process itself is ended: what does not come back to Python cannot be told to stop."""
 _SHOWN = 20
+READ, MESSAGE, TRACEBACK, TOO_LONG = "read", "message", "traceback", "too long"
+OUTCOMES: tuple[str, ...] = (READ, MESSAGE, TRACEBACK, TOO_LONG)
 
 
-@dataclass
 class Tally:
     """What became of the mutants of a reader.
 
     Attributes:
-        read: were read, perhaps with a warning or with something left out.
-        refused: were answered with a message.
-        tracebacks: ended with any other error, or ended the process.
-        hangs: took too long.
-        troubles: these, each with the number of the mutant.
+        counts: read (perhaps with something left out), message, traceback (or the end of the process) and too long.
+        troubles: what the last two were, each with the number of the mutant.
     """
 
-    read: int = 0
-    refused: int = 0
-    tracebacks: int = 0
-    hangs: int = 0
-    troubles: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(OUTCOMES, 0)
+        self.troubles: list[str] = []
 
-    def note(self, kind: str, trouble: str) -> None:
+    def note(self, outcome: str, trouble: str) -> None:
         """Count a mutant."""
-        setattr(self, kind, getattr(self, kind) + 1)
+        self.counts[outcome] += 1
         self.troubles += [trouble] if trouble else []
 
 
@@ -118,7 +113,7 @@ def _in_a_child(answer: Callable[[int], tuple[str, str]], numbers: Iterable[int]
         yield from (tuple(json.loads(line)) for line in pipe)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status:
-        yield "tracebacks", f"the process ended: {signal.strsignal(-status) if status < 0 else f'status {status}'}"
+        yield TRACEBACK, f"the process ended: {signal.strsignal(-status) if status < 0 else f'status {status}'}"
 
 
 def _copy(sound: Path, folder: Path) -> Path:
@@ -128,19 +123,19 @@ def _copy(sound: Path, folder: Path) -> Path:
 
 
 def _meet(reader: Reader, path: Path, limit_s: float) -> tuple[str, str]:
-    """What becomes of a mutant: a field of ``Tally``, and what to tell of it."""
+    """What becomes of a mutant, and what to tell of it."""
     try:
         with _limited(limit_s):
             reader.read(path)
     except UserError:
-        return "refused", ""
+        return MESSAGE, ""
     except TooLong:
-        return "hangs", f"more than {limit_s:g} s"
+        return TOO_LONG, f"more than {limit_s:g} s"
     except Exception as error:  # this is what is looked for
         last = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())[:120]
-        return "tracebacks", f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno})"
-    return "read", ""
+        return TRACEBACK, f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno})"
+    return READ, ""
 
 
 @contextmanager
@@ -186,12 +181,11 @@ def chosen(patterns: list[str]) -> list[Reader]:
 
 def report(tallies: dict[str, Tally]) -> str:
     """The counts, and the first troubles of each reader, as Markdown."""
-    counts = {name: [t.read, t.refused, t.tracebacks, t.hangs] for name, t in tallies.items()}
+    counts = {name: list(tally.counts.values()) for name, tally in tallies.items()}
     counts["all"] = [sum(column) for column in zip(*counts.values(), strict=True)]
     rows = [(name, sum(each), *each) for name, each in counts.items()]
-    heads = ("reader", "mutants", "read", "message", "traceback", "too long")
     troubles = [f"- {trouble}" for tally in tallies.values() for trouble in tally.troubles[:_SHOWN]]
-    return "\n".join([*table(heads, rows, right=range(1, 6)), "", *troubles, ""])
+    return "\n".join([*table(("reader", "mutants", *OUTCOMES), rows, right=range(1, 6)), "", *troubles, ""])
 
 
 def arguments() -> argparse.Namespace:
