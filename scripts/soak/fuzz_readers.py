@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import fnmatch
+import json
 import logging
+import os
 import random
 import shutil
 import signal
@@ -17,9 +19,8 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -38,23 +39,26 @@ from utils.tables import table
 _HARD = 4
 """After so many time limits the process itself is ended: what does not come back to Python cannot be told to stop."""
 _SHOWN = 20
+READ, MESSAGE, TRACEBACK, TOO_LONG = "read", "message", "traceback", "too long"
+OUTCOMES: tuple[str, ...] = (READ, MESSAGE, TRACEBACK, TOO_LONG)
 
 
-@dataclass
 class Tally:
     """What became of the mutants of a reader.
 
     Attributes:
-        read: were read, perhaps with a warning or with something left out.
-        refused: were answered with a message.
-        troubles: tracebacks and what took too long, each with the number of the mutant.
+        counts: read (perhaps with something left out), message, traceback (or the end of the process) and too long.
+        troubles: what the last two were, each with the number of the mutant.
     """
 
-    read: int = 0
-    refused: int = 0
-    tracebacks: int = 0
-    hangs: int = 0
-    troubles: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(OUTCOMES, 0)
+        self.troubles: list[str] = []
+
+    def note(self, outcome: str, trouble: str) -> None:
+        """Count a mutant."""
+        self.counts[outcome] += 1
+        self.troubles += [trouble] if trouble else []
 
 
 class TooLong(BaseException):
@@ -62,7 +66,7 @@ class TooLong(BaseException):
 
 
 def fuzz(reader: Reader, mutants: int, seed: int, limit_s: float) -> Tally:
-    """Let a reader read mutants of its file.
+    """Let a reader read mutants of its file, in a process of its own, which a library may end.
 
     Args:
         reader: the reader; it must be able to read the sound file.
@@ -70,19 +74,46 @@ def fuzz(reader: Reader, mutants: int, seed: int, limit_s: float) -> Tally:
         seed: of the edits; a mutant depends on it, the reader and its own number only.
         limit_s: seconds for each.
     """
-    tally = Tally()
+    tally, number = Tally(), 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         sound, folder = Path(name, "sound"), Path(name, "mutant")
         sound.mkdir()
         file = reader.write(sound).relative_to(sound)
         data = (sound / file).read_bytes()
         reader.read(_copy(sound, folder) / file)
-        for number in range(mutants):
+
+        def answer(which: int) -> tuple[str, str]:
             path = _copy(sound, folder) / file
             path.unlink()
-            path.write_bytes(mutate(data, random.Random(f"{seed} {reader.name} {number}")))
-            _meet(reader, path, limit_s, tally, number)
+            path.write_bytes(mutate(data, random.Random(f"{seed} {reader.name} {which}")))
+            return _meet(reader, path, limit_s)
+
+        while number < mutants:
+            for kind, text in _in_a_child(answer, range(number, mutants)):
+                tally.note(kind, text and f"{reader.name}, mutant {number}: {text}")
+                number += 1
     return tally
+
+
+def _in_a_child(answer: Callable[[int], tuple[str, str]], numbers: Iterable[int]) -> Iterator[tuple[str, str]]:
+    """Answers of a forked process, up to the one at which it ends early, which counts as a traceback."""
+    there, here = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with os.fdopen(here, "w") as pipe:
+                for number in numbers:
+                    pipe.write(json.dumps(answer(number)) + "\n")
+                    pipe.flush()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(here)
+    with os.fdopen(there) as pipe:
+        yield from (tuple(json.loads(line)) for line in pipe)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        yield TRACEBACK, f"the process ended: {signal.strsignal(-status) if status < 0 else f'status {status}'}"
 
 
 def _copy(sound: Path, folder: Path) -> Path:
@@ -91,23 +122,20 @@ def _copy(sound: Path, folder: Path) -> Path:
     return folder
 
 
-def _meet(reader: Reader, path: Path, limit_s: float, tally: Tally, number: int) -> None:
+def _meet(reader: Reader, path: Path, limit_s: float) -> tuple[str, str]:
+    """What becomes of a mutant, and what to tell of it."""
     try:
         with _limited(limit_s):
             reader.read(path)
-        tally.read += 1
     except UserError:
-        tally.refused += 1
+        return MESSAGE, ""
     except TooLong:
-        tally.hangs += 1
-        tally.troubles.append(f"{reader.name}, mutant {number}: more than {limit_s:g} s")
+        return TOO_LONG, f"more than {limit_s:g} s"
     except Exception as error:  # this is what is looked for
         last = traceback.extract_tb(error.__traceback__)[-1]
-        tally.tracebacks += 1
         text = " ".join(str(error).split())[:120]
-        tally.troubles.append(
-            f"{reader.name}, mutant {number}: {type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno})"
-        )
+        return TRACEBACK, f"{type(error).__name__}: {text} ({Path(last.filename).name}:{last.lineno})"
+    return READ, ""
 
 
 @contextmanager
@@ -153,12 +181,11 @@ def chosen(patterns: list[str]) -> list[Reader]:
 
 def report(tallies: dict[str, Tally]) -> str:
     """The counts, and the first troubles of each reader, as Markdown."""
-    counts = {name: [t.read, t.refused, t.tracebacks, t.hangs] for name, t in tallies.items()}
+    counts = {name: list(tally.counts.values()) for name, tally in tallies.items()}
     counts["all"] = [sum(column) for column in zip(*counts.values(), strict=True)]
     rows = [(name, sum(each), *each) for name, each in counts.items()]
-    heads = ("reader", "mutants", "read", "message", "traceback", "too long")
     troubles = [f"- {trouble}" for tally in tallies.values() for trouble in tally.troubles[:_SHOWN]]
-    return "\n".join([*table(heads, rows, right=range(1, 6)), "", *troubles, ""])
+    return "\n".join([*table(("reader", "mutants", *OUTCOMES), rows, right=range(1, 6)), "", *troubles, ""])
 
 
 def arguments() -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from data.events.formats.dat import write_dat
@@ -48,6 +49,13 @@ def _csv(path: Path) -> None:
     path.write_text("\n".join(["t,x,y,p", *lines, ""]))
 
 
+def _v2e(path: Path) -> None:
+    events = _events()
+    with h5py.File(path, "w") as file:
+        rows = np.stack([events.t, events.x, events.y, events.p], axis=1)
+        file.create_dataset("events", data=rows.astype(np.uint32), compression="gzip")
+
+
 def _aedat4(path: Path) -> None:
     path.write_bytes(aedat4_bytes([(0, _events())], [(0, "EVTS", *HW)]))
 
@@ -68,6 +76,7 @@ READERS = tuple(
         ("evt3", ".raw", lambda path: write_evt(path, _events(), *HW, "EVT3")),
         ("hdf5", ".h5", lambda path: write_hdf5(path, _events(), *HW)),
         ("dsec", ".h5", lambda path: write_hdf5(path, _events(), *HW, layout="dsec")),
+        ("v2e", ".h5", _v2e),
         ("aedat4", ".aedat4", _aedat4),
         ("npz", ".npz", _npz),
         ("npy", ".npy", _records),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -35,8 +37,14 @@ def test_tracebacks_and_hangs_are_found(monkeypatch: pytest.MonkeyPatch, capsys:
         if path.read_bytes() != (path.parent.parent / "sound" / "a.json").read_bytes():
             raise KeyError("a")
 
-    assert fuzz(Reader("json/a", WRITE, careless), 3, 0, 1.0).tracebacks == 3
-    assert fuzz(Reader("json/a", WRITE, endless), 2, 0, 0.02).hangs == 2
+    def deadly(path: Path) -> None:
+        if path.read_bytes() != (path.parent.parent / "sound" / "a.json").read_bytes():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert fuzz(Reader("json/a", WRITE, careless), 3, 0, 1.0).counts["traceback"] == 3
+    killed = fuzz(Reader("json/a", WRITE, deadly), 2, 0, 1.0)
+    assert killed.troubles == [f"json/a, mutant {number}: the process ended: Killed" for number in (0, 1)]
+    assert fuzz(Reader("json/a", WRITE, endless), 2, 0, 0.02).counts["too long"] == 2
     monkeypatch.setattr(fuzz_readers, "READERS", (Reader("json/careless", WRITE, careless),))
     assert call(fuzz_readers.main, "fuzz_readers.py", "--mutants", "2") == 1
     assert "json/careless, mutant 0: KeyError: 'a' (test_fuzz_readers.py:" in capsys.readouterr().out
