@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 _TOLD = {
     "training.learning_rate": "lr",
@@ -54,8 +55,8 @@ def run_name(root: str, plain: str) -> str:
 
 def _has_values(folder: Path, values: Mapping[str, Any]) -> bool:
     """Whether the run in a folder was begun with these values."""
-    file = folder / "config.yaml"
-    if not file.is_file():
+    try:
+        config = OmegaConf.load(folder / "config.yaml")
+    except (OSError, YAMLError):
         return False
-    config = OmegaConf.load(file)
     return all(OmegaConf.select(config, key) == value for key, value in values.items())
