@@ -14,7 +14,7 @@ from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.checks import check_class_ids, check_frame_size
 from modules.label_runs import SUMMARY, label, retrack
-from modules.labelling.dataset import check_target
+from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, check_target
 from modules.processes.shared_work import run_in_processes
 from modules.training.settings import run_settings
 from modules.training.trainer import build_trainer, set_seed_and_threads
@@ -40,7 +40,8 @@ def reserve(config: dict[str, Any]) -> AbstractContextManager[object]:
     """
     save_dir = Path(config["save_dir"])
     check_target(save_dir, Path(config["dataset"]["path"]) / "train")
-    return RunLock(save_dir.parent, "save_dir") if process_rank() == 0 else nullcontext()
+    views = (KEPT_VIEWS_DIR, f"{save_dir.name}/{VIEWS_DIR}")
+    return RunLock(save_dir.parent, "save_dir", inside=views) if process_rank() == 0 else nullcontext()
 
 
 @hydra_entry("predict")

@@ -29,6 +29,10 @@ from utils.settings import plain
 from utils.thresholds import check_thresholds
 
 log = logging.getLogger(__name__)
+
+WRITTEN = ("logs/version_0/metrics.csv", "pictures")
+"""What a run writes to in its folder, beside files that appear whole."""
+
 register_resolvers()
 
 
@@ -72,7 +76,7 @@ def main(cfg: DictConfig) -> None:
         log.info("%s says that this run is done; nothing to do", folder / DONE)
         return
     parts = build_parts(run)
-    with RunLock(folder) if process_rank() == 0 else nullcontext():
+    with RunLock(folder, inside=WRITTEN) if process_rank() == 0 else nullcontext():
         finished = False
         while not finished:
             settled = settle(run)
