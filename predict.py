@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.found import check_dataset_folder
-from modules.labelling.dataset import check_target
+from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, check_target
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
@@ -33,7 +33,8 @@ def reserve(config: dict[str, Any]) -> AbstractContextManager[object]:
     """
     save_dir = Path(config["save_dir"])
     check_target(save_dir, Path(config["dataset"]["path"]) / "train")
-    return RunLock(save_dir.parent, "save_dir") if process_rank() == 0 else nullcontext()
+    views = (KEPT_VIEWS_DIR, f"{save_dir.name}/{VIEWS_DIR}")
+    return RunLock(save_dir.parent, "save_dir", inside=views) if process_rank() == 0 else nullcontext()
 
 
 @hydra_entry("predict")

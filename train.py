@@ -25,6 +25,10 @@ if TYPE_CHECKING:  # torch and Lightning are loaded when they are needed: mistak
     from modules.training.settings import RunSettings
 
 log = logging.getLogger(__name__)
+
+WRITTEN = ("logs/version_0/metrics.csv", "pictures")
+"""What a run writes to in its folder, beside files that appear whole."""
+
 register_resolvers()
 
 
@@ -86,7 +90,7 @@ def main(cfg: DictConfig) -> None:
         return
     check_finished(config)
     parts = build_parts(run)
-    with RunLock(folder) if process_rank() == 0 else nullcontext():
+    with RunLock(folder, inside=WRITTEN) if process_rank() == 0 else nullcontext():
         finished = False
         while not finished:
             settled = settle(run)

@@ -98,7 +98,7 @@ def main(cfg: DictConfig) -> None:
     plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model, search_overrides())
     check_commands(plan.steps, root)
     machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results
-    with RunLock(root, "root"):
+    with RunLock(root, "root", inside=("logs", "evaluation")):
         check_settings(root, {key: value for key, value in settings.items() if key not in machine})
         if cfg.cluster is not None:
             submit(settings["cluster"], settings["slurm"], plan)

@@ -78,7 +78,7 @@ def make_dataset(raw_path: Path | str, config: WorldConfig, seed: int, num_worke
     """
     raw_path = Path(raw_path)
     _check_options(seed, num_workers)
-    with RunLock(raw_path, "raw_path"):
+    with RunLock(raw_path, "raw_path", inside=SPLITS):
         _claim(raw_path, config, seed)
         for split in SPLITS:
             remove_temporaries(raw_path / split)  # of killed runs

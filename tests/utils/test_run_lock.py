@@ -97,6 +97,23 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+def test_links_that_lead_out_of_the_folder(tmp_path: Path) -> None:
+    run, precious = tmp_path / "run", tmp_path / "precious"
+    run.mkdir()
+    precious.mkdir()
+    (run / "logs").symlink_to(precious)
+    (run / "old").mkdir()
+    (run / "pictures").symlink_to("old")
+    with RunLock(run, inside=("pictures", "new")):
+        pass
+    with (
+        pytest.raises(UserError, match=r"metrics\.csv is, or lies behind, a link to"),
+        RunLock(run, inside=("logs/version_0/metrics.csv",)),
+    ):
+        pass
+    assert not list(precious.iterdir())
+
+
 def test_a_process_id_that_was_given_to_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", no_locks)
     holder = {"host": socket.gethostname(), "pid": os.getppid(), "start": start_of(os.getppid()), "since": "2020"}

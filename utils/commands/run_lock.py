@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,13 +35,16 @@ class RunLock:
         folder: of the command; it is made if it is missing.
         key: what the user sets to the folder, for messages.
         name: of the file, where a command holds less than the whole folder.
+        inside: files and folders of it that the command will write to; no link may lead them elsewhere.
 
     Attributes:
         left_behind: the last holder was killed, and may have left unfinished work.
     """
 
-    def __init__(self, folder: Path | str, key: str = "output.dir", name: str = LOCK) -> None:
-        self.path, self.key = Path(folder) / name, key
+    def __init__(
+        self, folder: Path | str, key: str = "output.dir", name: str = LOCK, inside: Iterable[str] = ()
+    ) -> None:
+        self.path, self.key, self.inside = Path(folder) / name, key, tuple(inside)
         self.left_behind = self._made = False
         self._descriptor: int | None = None
 
@@ -48,8 +52,9 @@ class RunLock:
         """Take the lock.
 
         Raises:
-            UserError: another process holds it, or the folder cannot be written to.
+            UserError: another process holds it, the folder cannot be written to, or a link leads out of it.
         """
+        _refuse_leaving(self.path.parent, self.inside, self.key)
         try:
             self._made = not self.path.parent.exists()
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +151,18 @@ class RunLock:
             f"{self.key}={'FOLDER' if self.path.name == LOCK else 'FILE'}; "
             f"if that process is no more (another host went down), remove {self.path}",
         )
+
+
+def _refuse_leaving(folder: Path, names: Iterable[str], key: str) -> None:
+    for name in names:
+        real = (folder / name).resolve()
+        if not real.is_relative_to(folder.resolve()):
+            raise UserError(
+                expected="files of this run in its own folder",
+                got=f"{name} is, or lies behind, a link to {real}",
+                where=f"{key}={folder}",
+                fix="remove the link, or give another folder",
+            )
 
 
 def folder_error(folder: Path, error: OSError | None, key: str = "output.dir") -> UserError:

@@ -89,9 +89,9 @@ def test_a_second_run_in_the_folder_is_refused(
 ) -> None:
     with RunLock(tmp_path):
         message = failure(capsys, "train.py", *start, f"output.dir={tmp_path}")
+        assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
     assert "no other run is using" in message
     assert "output.dir=FOLDER" in message
-    assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
 
 
 def train_on_a_disk_that_fills_up(arguments: tuple[str, ...]) -> int:
