@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from data.importers.pedro import import_samples
+from data.preprocessing.shards import Shard
 from scripts.preprocess_dataset import build_config
 from utils.commands.cli import hydra_entry
 from utils.settings import plain
@@ -30,6 +31,7 @@ def command(cfg: DictConfig) -> None:
         pool=bool(cfg.pool),
         num_workers=cfg.hardware.num_workers,
         refresh=bool(cfg.refresh),
+        shard=Shard.parse(cfg.shard),
     )
 
 

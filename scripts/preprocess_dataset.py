@@ -16,6 +16,7 @@ from data.inspection.verify import verify_dataset
 from data.preprocessing.classes import class_ids
 from data.preprocessing.config import PreprocessConfig, RepresentationConfig, names_by_split
 from data.preprocessing.dataset import preprocess_dataset
+from data.preprocessing.shards import Shard
 from utils.commands.cli import hydra_entry
 from utils.settings import plain, settings_of
 
@@ -60,6 +61,7 @@ def command(cfg: DictConfig) -> None:
         num_workers=num_workers,
         splits=list(cfg.splits),
         refresh=bool(cfg.refresh),
+        shard=Shard.parse(cfg.shard),
     )
 
 

@@ -27,6 +27,7 @@ from data.preprocessing.manifest import check_settings
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS
 from data.preprocessing.sequence import NO_LABEL, count_repairs, write_sequence
+from data.preprocessing.shards import Shard
 from data.preprocessing.stale import refuse_stale
 from data.preprocessing.timing import WindowPlan
 from data.sequences.layout import StoredLabels
@@ -155,6 +156,7 @@ def import_samples(
     pool: bool = False,
     num_workers: int | None = 0,
     refresh: bool = False,
+    shard: Shard | None = None,
 ) -> dict[str, list[SequenceCounts]]:
     """Import ``<raw_path>/numpy/<split>/*.npy`` with ``<raw_path>/yolo/<split>/*.txt`` into ``out_path``.
 
@@ -170,6 +172,7 @@ def import_samples(
         pool: put all samples into train and link val and test to it, to see whether a detector learns them by heart.
         num_workers: processes.
         refresh: import samples again whose events or boxes have changed since.
+        shard: import a share of the samples, without manifest and links.
 
     Raises:
         UserError: nothing to import, a damaged or changed file, or other parameters than before.
@@ -185,7 +188,8 @@ def import_samples(
     settings = {**cfg.settings(), "num_windows": num_windows, "sample_ms": sample_ms, "pool": pool}
     samples = find_samples(raw_path, out_path, cfg, settings)
     refuse_links(out_path, (sample.split for sample in samples))
-    with exclusive(out_path):
+    samples = samples if shard is None else shard.of(samples)
+    with exclusive(out_path) if shard is None else shard.hold(out_path, [sample.out_dir for sample in samples]):
         check_settings(out_path, settings)
         refuse_stale(((sample.out_dir, (sample.events, sample.boxes)) for sample in samples), refresh)
         results = run_jobs(import_sample, samples, num_workers)
@@ -193,8 +197,9 @@ def import_samples(
             (sample.split, counts)
             for sample, counts in track(results, total=len(samples), desc="importing", unit="sample")
         ]
-        link_missing_splits(out_path)
-        return finish(outcomes, out_path, settings, str(raw_path))
+        if shard is None:
+            link_missing_splits(out_path)
+        return finish(outcomes, out_path, settings, str(raw_path), shard)
 
 
 def find_samples(raw_path: Path | str, out_path: Path, cfg: PreprocessConfig, settings: dict[str, Any]) -> list[Sample]:

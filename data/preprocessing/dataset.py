@@ -13,6 +13,7 @@ from data.preprocessing.job import Failure, Outcome, finished, run_job
 from data.preprocessing.manifest import MANIFEST, check_settings, write_manifest
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS, Job, check_classes, find_recordings
+from data.preprocessing.shards import Shard
 from data.preprocessing.stale import refuse_stale
 from data.sequences.account import account_of, account_table, loss_warning
 from data.sequences.record import SequenceCounts
@@ -31,6 +32,7 @@ def preprocess_dataset(
     num_workers: int | None = 0,
     splits: Sequence[str] = SPLITS,
     refresh: bool = False,
+    shard: Shard | None = None,
 ) -> dict[str, list[SequenceCounts]]:
     """Preprocess the recordings of a raw folder, with their boxes, into ``<out_path>/<split>/<name>``.
 
@@ -46,6 +48,7 @@ def preprocess_dataset(
         num_workers: processes; 0 and 1 stay in this one; None: one per core.
         splits: which of train, val, test; those that ``raw_path`` lacks are left out.
         refresh: make finished sequences again whose recording or boxes have changed since.
+        shard: make a share of the sequences and no manifest.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
@@ -56,12 +59,14 @@ def preprocess_dataset(
     """
     jobs, out_path = find_recordings(raw_path, out_path, cfg, splits), Path(out_path)
     jobs.sort(key=lambda job: (-job.num_bytes, job.split, job.out_dir.name))  # the longest first
-    size = sum(job.num_bytes for job in jobs)
+    mine = jobs if shard is None else shard.of(jobs)
+    size = sum(job.num_bytes for job in mine)
     results: list[tuple[Job, Outcome]] = []
     refuse_links(out_path, (job.split for job in jobs))
-    with exclusive(out_path):
+    with exclusive(out_path) if shard is None else shard.hold(out_path, [job.out_dir for job in mine]):
         check_settings(out_path, cfg.settings())
         check_classes(jobs, cfg)
+        jobs = mine
         refuse_stale(((job.out_dir, (job.recording, job.boxes)) for job in jobs), refresh)
         bar = track(
             _run(jobs, num_workers),
@@ -74,7 +79,8 @@ def preprocess_dataset(
             if isinstance(outcome, Failure):
                 log.error("%s/%s: %s", job.split, outcome.name, outcome.reason)
             results.append((job, outcome))
-        return finish([(job.split, outcome) for job, outcome in results], out_path, cfg.settings(), str(raw_path))
+        outcomes = [(job.split, outcome) for job, outcome in results]
+        return finish(outcomes, out_path, cfg.settings(), str(raw_path), shard)
 
 
 def _run(jobs: list[Job], num_workers: int | None) -> Iterator[tuple[Job, Outcome]]:
@@ -89,15 +95,20 @@ def _run(jobs: list[Job], num_workers: int | None) -> Iterator[tuple[Job, Outcom
 
 
 def finish(
-    outcomes: Sequence[tuple[str, Outcome]], out_path: Path, settings: dict[str, Any], source: str
+    outcomes: Sequence[tuple[str, Outcome]],
+    out_path: Path,
+    settings: dict[str, Any],
+    source: str,
+    shard: Shard | None = None,
 ) -> dict[str, list[SequenceCounts]]:
-    """Write the manifest and sum up.
+    """Write the manifest, if this is all of the dataset, and sum up.
 
     Args:
         outcomes: split and outcome of every recording.
         out_path: the dataset's folder, held by this run.
         settings: of this run.
         source: where the recordings are, for messages.
+        shard: the share that was made, if it was one.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
@@ -116,14 +127,23 @@ def finish(
     log_account(report)
     left_out = {split: [row for row in report[split] if row.skipped] for split in present}
     reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
-    try:
-        write_manifest(out_path, settings, left_out, reasons)
-    except OSError as error:
-        raise cannot_write(error, out_path) from error
+    if shard is None:
+        try:
+            write_manifest(out_path, settings, left_out, reasons)
+        except OSError as error:
+            raise cannot_write(error, out_path) from error
     rows = [row for split in present for row in report[split]]
     failures = {f"{split}/{name}": failure for split in present for name, failure in failed[split].items()}
     if failures:
         raise _bad_recordings(failures, sum(row.skipped is None for row in rows))
+    if shard is not None:
+        log.info(
+            "share %d of %d is done; after all of them the same command without shard=... writes %s",
+            shard.number,
+            shard.count,
+            MANIFEST,
+        )
+        return report
     _raise_if_nothing(rows, source)
     if (out_path / MANIFEST).exists():
         log.info("%s: settings, counts and checksums of everything", out_path / MANIFEST)

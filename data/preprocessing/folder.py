@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.preprocessing.manifest import settings_of_folder
 from data.preprocessing.recordings import SPLITS
+from data.preprocessing.shards import refuse_shards
 from utils.atomic import remove, temporaries
 from utils.commands.run_lock import RunLock
 from utils.commands.system_errors import errno_of
@@ -30,6 +31,7 @@ def exclusive(out_path: Path) -> Iterator[None]:
     splits = [out_path / split for split in SPLITS]
     there = [split for split in splits if split.exists()]
     with RunLock(out_path, "dataset.path") as lock:
+        refuse_shards(out_path)
         known = lock.left_behind or _is_dataset(out_path)
         others = [] if known else unfinished(out_path)
         try:

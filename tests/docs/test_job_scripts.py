@@ -12,7 +12,12 @@ import pytest
 from tests.helpers.commands import REPOSITORY, run
 
 SCRIPTS = sorted((REPOSITORY / "scripts" / "slurm").iterdir())
-PROGRAMS = {"train": "train.py", "predict": "predict.py", "self_train": "scripts/self_train.py"}
+PROGRAMS = {
+    "train": "train.py",
+    "predict": "predict.py",
+    "self_train": "scripts/self_train.py",
+    "preprocess": "scripts/preprocess_dataset.py",
+}
 
 
 def shown() -> list[str]:

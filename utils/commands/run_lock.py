@@ -124,6 +124,23 @@ class RunLock:
             self._close()
             _held.remove(self)
 
+    def refuse_held(self) -> None:
+        """Look whether another process holds the folder, without taking it.
+
+        Raises:
+            UserError: one does.
+        """
+        with suppress(FileNotFoundError):
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._refuse(_read(self.path))
+            except OSError:  # no locks here: ``_try_lock`` says so
+                if _alive(_read(self.path)):
+                    self._refuse(_read(self.path))
+            self._close()
+
     def _close(self) -> None:
         if self._descriptor is not None:
             with suppress(OSError):
