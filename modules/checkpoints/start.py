@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from modules.checkpoints.files import load_checkpoint_file
 from modules.checkpoints.scratch import checkpoint_folder, copy_checkpoints
 from modules.checkpoints.search import find_newest
@@ -19,10 +21,10 @@ from utils.json_files import read_json, wrong_kind
 DONE = "done.json"
 """Exists in the folder of a finished run."""
 
-_SCHEDULE = {"use": bool, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
+_SCHEDULE = {"use": object, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
 _TRAINING = {"learning_rate": float, "weight_decay": float, "lr_scheduler": _SCHEDULE, "optimizer?": {}}
 RESUME_KIND = {
-    "state_dict": {},
+    "state_dict": {...: Tensor},
     "optimizer_states": [{}],
     "lr_schedulers": [{}],
     "global_step": int,
