@@ -26,7 +26,7 @@ from data.supervision.split_files import (
 from utils.commands.cli import hydra_entry
 from utils.commands.run_lock import RunLock
 from utils.errors import UserError
-from utils.settings import plain
+from utils.settings import number, plain, whole
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -47,8 +47,8 @@ def make_split(frames: list[LabelledFrames], dataset: Mapping[str, Any], offset:
             fix="add dataset.ratio=0.01, or choose a dataset with a share in its name, e.g. dataset=gen1x0.01_ss",
         )
     if semi is not None:
-        return semi_split([f.name for f in frames], float(semi), offset)
-    return weak_split(frames, float(weak), int(dataset["sequence_length"]), offset)
+        return semi_split([f.name for f in frames], number(semi, "dataset.train_ratio", most=1), offset)
+    return weak_split(frames, number(weak, "dataset.ratio", most=1), int(dataset["sequence_length"]), offset)
 
 
 def describe(split: Split, frames: list[LabelledFrames]) -> str:
@@ -94,7 +94,7 @@ def main(cfg: DictConfig) -> None:
     frames = read_labelled_frames(
         Path(dataset["path"]) / "train", dataset["representation"]["name"], bool(dataset["downsample_by_factor_2"])
     )
-    split = make_split(frames, dataset, int(cfg.offset))
+    split = make_split(frames, dataset, whole(cfg.offset, "offset", 0))
     log.info("%s", describe(split, frames))
     if cfg.compare is not None:
         compare(split, Path(cfg.compare))

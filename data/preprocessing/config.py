@@ -13,6 +13,7 @@ from data.preprocessing.classes import ClassIds, class_ids
 from data.representations.base import Representation
 from data.representations.factory import make_representation
 from utils.errors import UserError
+from utils.settings import whole
 
 SPLITS = ("train", "val", "test")
 LABEL_TIMES = ("rvt", "nearest")
@@ -42,6 +43,8 @@ class RepresentationConfig:
         Raises:
             UserError: a value is unknown or out of range.
         """
+        if self.count_cutoff is not None:
+            whole(self.count_cutoff, "dataset.representation.count_cutoff")
         representation = make_representation(self.kind, self.bins, self.count_cutoff, self.dt_ms)
         if self.name is not None:
             representation.name = self.name

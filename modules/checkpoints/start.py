@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from modules.checkpoints.files import load_checkpoint_file
 from modules.checkpoints.names import DONE
 from modules.checkpoints.scratch import checkpoint_folder, copy_checkpoints
@@ -20,10 +22,10 @@ from utils.json_files import read_json, wrong_kind
 
 log = logging.getLogger(__name__)
 
-_SCHEDULE = {"use": bool, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
+_SCHEDULE = {"use": object, **dict.fromkeys(("total_steps", "pct_start", "div_factor", "final_div_factor"), float)}
 _TRAINING = {"learning_rate": float, "weight_decay": float, "lr_scheduler": _SCHEDULE, "optimizer?": {}}
 RESUME_KIND = {
-    "state_dict": {},
+    "state_dict": {...: Tensor},
     "optimizer_states": [{}],
     "lr_schedulers": [{}],
     "global_step": int,

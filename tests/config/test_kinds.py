@@ -17,7 +17,9 @@ USUAL = {
     "validation": {"val_check_interval": 0, "limit_val_batches": 1.0},
     "switch": True,
     "name": "a",
-    "classes": ["car"],
+    "words": ["car"],
+    "numbers": [1, 2.5],
+    "dataset": {"classes": ["car"]},
     "anything": None,
     "training": {"precision": 16},
     "threads": 1,
@@ -28,7 +30,14 @@ USUAL = {
     "given",
     [
         {"anything": [1], "switch": 0, "name": 5, "threads": None, "validation": {"limit_val_batches": 3}},
-        {"validation": "${other}", "classes": [], "training": {"precision": "bf16"}, "switch": "${tta.enable}"},
+        {
+            "validation": "${other}",
+            "words": [],
+            "numbers": [0.5],
+            "dataset": {"classes": [1]},
+            "training": {"precision": "bf16"},
+            "switch": "${tta.enable}",
+        },
     ],
 )
 def test_what_agrees(given: dict[str, object]) -> None:
@@ -47,7 +56,10 @@ def test_what_agrees(given: dict[str, object]) -> None:
         ({"switch": None}, "switch", "switch=true"),
         ({"name": {"a": 1}}, "name", "name=VALUE"),
         ({"name": None}, "name", "name=VALUE"),
-        ({"classes": "car"}, "classes", "classes=[car]"),
+        ({"words": "car"}, "words", "words=[car]"),
+        ({"words": [1]}, "words", "words=[car]"),
+        ({"words": [None]}, "words", "words=[car]"),
+        ({"numbers": [1, "a"]}, "numbers", "numbers=[1,2.5]"),
     ],
 )
 def test_what_does_not(given: dict[str, object], key: str, fix: str) -> None:

@@ -89,7 +89,7 @@ def test_views_that_contradict_themselves(tmp_path: Path) -> None:
     sequence = EventSeqData(tmp_path / "a", (64, 80))
     sequence.set_ground_truth(3, np.zeros(2, dtype=BBOX_DTYPE))
     sound = sequence.state()
-    np.savez(tmp_path / "a.npz", **sound)
+    np.savez(tmp_path / "a.npz", **sound)  # pyright: ignore[reportArgumentType]
     EventSeqData(tmp_path / "a", (64, 80)).add_state(read_views(tmp_path / "a.npz"))
     for name, value in (("gt_counts", np.array([1])), ("counts", np.array([2])), ("rows", np.zeros((0, 3)))):
         np.savez(tmp_path / "a.npz", **{**sound, name: value})

@@ -75,7 +75,15 @@ def _agrees(before: Any, value: Any, key: str) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if isinstance(before, str):
         return "${" in before or not isinstance(value, Mapping | list)
+    if isinstance(before, list) and isinstance(value, list):
+        like = before[0] if before else "a word"
+        return key.endswith(".classes") or all(_agrees(like, each, key) and _is_word(like, each) for each in value)
     return isinstance(value, type(before))
+
+
+def _is_word(like: Any, value: Any) -> bool:
+    """What stands in a list of words must be a word: numbers would be taken for positions or names."""
+    return isinstance(value, str) or not isinstance(like, str)
 
 
 def _in_words(before: Any, key: str) -> tuple[str, str]:
@@ -87,7 +95,8 @@ def _in_words(before: Any, key: str) -> tuple[str, str]:
     if isinstance(before, str):
         return "a value", f"set {key}=VALUE, or leave it out"
     if isinstance(before, list):
-        return "a list", f"give a list, e.g. {key}=[{','.join(map(str, before))}]"
+        kind = "numbers" if before and not isinstance(before[0], str) else "words"
+        return f"a list of {kind}", f"give a list, e.g. {key}=[{','.join(map(str, before))}]"
     names = [str(name) for name in before]
     example = f"set one of them, e.g. {key}.{names[0]}=..., or" if names else f"give {key}={{NAME:VALUE}}, or"
     return f"keys below it: {', '.join(names)}" if names else "a mapping", f"{example} leave {key} out"
