@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 LOCK = ".run.lock"
 _LETTING_GO_S = 2.0
+_SIGNING_S = 0.2
 
 
 class RunLock:
@@ -98,8 +99,11 @@ class RunLock:
             )
 
     def _lock(self, descriptor: int) -> None:
-        """Lock the file, also when a killed holder's child, forked in that moment, is still about to let it go."""
-        end = time.monotonic() + _LETTING_GO_S
+        """Lock the file, also when a killed holder's child, forked in that moment, is still about to let it go.
+
+        A holder that has not signed the file yet, or has just removed it, is given a moment, too.
+        """
+        began = time.monotonic()
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,7 +111,8 @@ class RunLock:
             except BlockingIOError:
                 holder = _read(self.path)
                 here = holder.get("host") == socket.gethostname() and holder.get("pid") != os.getpid()
-                if not here or _alive(holder) or time.monotonic() > end:
+                patience = _LETTING_GO_S if here and not _alive(holder) else 0.0 if holder else _SIGNING_S
+                if time.monotonic() - began >= patience:
                     self._refuse(holder)
             time.sleep(0.02)
 
