@@ -6,7 +6,7 @@ read to its end.
 
 from __future__ import annotations
 
-from scripts.soak.readers import events, labels, records, weights
+from scripts.soak.readers import boxes, events, labels, records, weights
 
-READERS = (*events.READERS, *labels.READERS, *records.READERS, *weights.READERS)
+READERS = (*boxes.READERS, *events.READERS, *labels.READERS, *records.READERS, *weights.READERS)
 """All of them."""
