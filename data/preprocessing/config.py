@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -73,7 +73,7 @@ def names_by_split(value: Any) -> dict[str, tuple[str, ...]]:
     """
     lists = value if isinstance(value, Mapping) else {"": value}
     for split, names in lists.items():
-        if split not in SPLITS or not isinstance(names, list | tuple):
+        if split not in SPLITS or not isinstance(names, Sequence) or isinstance(names, str):
             raise UserError(
                 expected=f"lists of names, each for one of {', '.join(SPLITS)}",
                 got=f"{split}: {names!r}" if split else repr(names),
