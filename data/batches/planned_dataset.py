@@ -100,7 +100,7 @@ class PlannedDataset(Dataset[Batch]):
         return out
 
     # Inputs.
-    def _room(self, spec: BatchSpec) -> Inputs | None:
+    def _room(self, spec: BatchSpec) -> Any:
         """Memory of a batch, of the size of its first lane that can be read; None if there is none."""
         for lane in () if self.only_load_labels else spec.lanes:
             if lane.is_padding:
@@ -174,7 +174,7 @@ class PlannedDataset(Dataset[Batch]):
         state = self._state(part, lane.reverse)
         return self.payload.read(sequence.reader, part.start, part.stop, lane.reverse, state, place)
 
-    def _inputs(self, parts: Sequence[Any], room: Inputs | None) -> Inputs:
+    def _inputs(self, parts: Sequence[Any], room: Any) -> Inputs:
         """Inputs of the lanes; without any size if they are to be left away."""
         all_padding = not self.only_load_labels and all(part is None for part in parts)
         return self.payload.stacked(parts, self.length, self._empty() if all_padding else None, room)

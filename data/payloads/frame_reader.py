@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,7 +163,7 @@ class FrameReader:
         self,
         start: int,
         stop: int,
-        outs: Sequence[Frame],
+        outs: Frame,
         move: Callable[[Frame, Frame], None] | None = None,
         threads: int = 1,
     ) -> None:
@@ -172,7 +172,7 @@ class FrameReader:
         Args:
             start: first frame.
             stop: the one after the last.
-            outs: of each frame [C, H, W], of the file's type; one piece of memory if nothing moves.
+            outs: [n, C, H, W] of the file's type; each frame is one piece of memory if nothing moves.
             move: puts a frame (the first) into its place (the second).
             threads: that share the work.
 
