@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from data.augmentation.state import AugmentationState
 from data.labels.box_ops import zoom_window_hw
+from utils.scratch import scratch
 
 Frames = npt.NDArray[Any]
+Move = Callable[[Frames, Frames], None]
 _OUTSIDE = -1
 
 
@@ -50,9 +54,21 @@ def _rotation_map(height: int, width: int, angle_deg: float) -> npt.NDArray[np.i
 
 def apply_to_frames(frames: Frames, state: AugmentationState) -> Frames:
     """Augmented copy (or the same array if nothing changes) of frames [..., H, W], any integer type."""
-    if state.is_identity:
+    move = mover(state, frames.shape[-2:])
+    if move is None:
         return frames
-    height, width = frames.shape[-2:]
+    out = np.empty(frames.shape, dtype=frames.dtype)
+    # Frame by frame, so that the pixels in between stay in the processor's cache.
+    for source, target in zip(frames, out, strict=True) if frames.ndim > 3 else ((frames, out),):
+        move(source, target)
+    return out
+
+
+def mover(state: AugmentationState, size_hw: tuple[int, ...]) -> Move | None:
+    """What puts the pixels of a frame [..., H, W] into those of another; None if nothing changes."""
+    if state.is_identity:
+        return None
+    height, width = size_hw
     window_hw = zoom_window_hw((height, width), state.factor)
     rows = _zoom_axis(height, window_hw[0], state.x0y0[1], state)
     columns = _zoom_axis(width, window_hw[1], state.x0y0[0], state)
@@ -60,38 +76,59 @@ def apply_to_frames(frames: Frames, state: AugmentationState) -> Frames:
         rows = _crop_axis(rows, state.crop.x0y0[1], state.crop.size_hw[0], state.crop.to_x0y0[1])
         columns = _crop_axis(columns, state.crop.x0y0[0], state.crop.size_hw[1], state.crop.to_x0y0[0])
     if state.angle_deg == 0.0:
-        return _gather_separable(frames, rows, columns, state.hflip)
+        return _separable(rows, columns, state.hflip)
     turned = _rotation_map(height, width, state.angle_deg)
     source = np.where((rows[:, None] < 0) | (columns[None, :] < 0), _OUTSIDE, turned[rows][:, columns])
     if state.hflip:
         source = np.where(source < 0, _OUTSIDE, source - 2 * (source % width) + width - 1)
-    flat = frames.reshape(-1, height * width)
-    out = np.take(flat, np.maximum(source, 0).ravel(), axis=1)
-    out[:, source.ravel() < 0] = 0
-    return out.reshape(frames.shape)
+    picked, outside = np.maximum(source, 0), source < 0
+
+    def turn(frame: Frames, out: Frames) -> None:
+        out[...] = np.take(frame.reshape(*frame.shape[:-2], height * width), picked, axis=-1)
+        out[..., outside] = 0
+
+    return turn
 
 
-def _gather_separable(
-    frames: Frames, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], hflip: bool
-) -> Frames:
-    height, width = frames.shape[-2:]
+def same(frame: Frames, out: Frames) -> None:
+    """Put a frame into another as it is."""
+    out[...] = frame
+
+
+def _mirror(frame: Frames, out: Frames) -> None:
+    out[...] = torch.from_numpy(frame).flip(-1).numpy()  # by whole registers, where NumPy goes pixel by pixel
+
+
+def _separable(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], hflip: bool) -> Move:
+    height, width = len(rows), len(columns)
     if np.array_equal(rows, np.arange(height)) and np.array_equal(columns, np.arange(width)):
-        return frames[..., ::-1] if hflip else frames
+        return _mirror if hflip else same
     (in_y,), (in_x,) = np.nonzero(rows >= 0), np.nonzero(columns >= 0)
-    out = np.zeros(frames.shape, dtype=frames.dtype)
     if len(in_y) == 0 or len(in_x) == 0:
-        return out
+        return lambda frame, out: out.fill(0)
     rows, columns = rows[in_y], columns[in_x]
     if hflip:
         columns = width - 1 - columns
     top, bottom = int(rows.min()), int(rows.max()) + 1
-    # Frame by frame, so that the pixels in between stay in the processor's cache.
-    for source, target in zip(frames, out, strict=True) if frames.ndim > 3 else ((frames, out),):
-        picked = np.take(np.take(source[..., top:bottom, :], columns, axis=-1), rows - top, axis=-2)
-        target[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
-    return out
+    filled = len(in_y) == height and len(in_x) == width
+
+    def pick(frame: Frames, out: Frames) -> None:
+        if not filled:
+            out[...] = 0
+        # The fewer pixels are looked up one by one, the better: whole rows are then copied as they are.
+        lead, dtype = frame.shape[:-2], frame.dtype
+        wide = scratch("wide", (*lead, bottom - top, len(columns)), dtype)
+        np.take(frame[..., top:bottom, :], columns, axis=-1, out=wide, mode="clip")
+        if filled and out.flags.c_contiguous:
+            np.take(wide, rows - top, axis=-2, out=out, mode="clip")
+            return
+        picked = scratch("picked", (*lead, len(rows), len(columns)), dtype)
+        np.take(wide, rows - top, axis=-2, out=picked, mode="clip")
+        out[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
+
+    return pick
 
 
 def reverse_time(frames: Frames) -> Frames:
-    """Frames [L, C, H, W] in reversed time order, each with reversed channels (bins and polarity; LEOD)."""
+    """View of frames [L, C, H, W] in reversed time order, each with reversed channels (bins and polarity; LEOD)."""
     return frames[::-1, ::-1]

@@ -72,12 +72,14 @@ class PlannedDataset(Dataset[Batch]):
         self.skip_unreadable = skip_unreadable
 
     def __getitem__(self, spec: BatchSpec) -> Batch:
-        read = [self._read_lane(lane) for lane in spec.lanes]
+        room = self._room(spec)
+        places = [None if room is None else self.payload.place(room, index) for index in range(len(spec.lanes))]
+        read = [self._read_lane(lane, place) for lane, place in zip(spec.lanes, places, strict=True)]
         lanes = [lane for lane, _, _ in read]
         samples = [self._labels(lane) for lane in lanes]
         ev_idx = torch.from_numpy(np.stack([self._ev_idx(lane) for lane in lanes], axis=1))
         return {
-            "inputs": self._inputs([part for _, part, _ in read]),
+            "inputs": self._inputs([part for _, part, _ in read], room),
             "labels": BatchedLabels.from_lanes([s.usable for s in samples], self.length, self.frame_hw),
             "skipped_labels": BatchedLabels.from_lanes([s.hidden for s in samples], self.length, self.frame_hw),
             "is_first": torch.tensor([lane.is_first for lane in lanes]),
@@ -98,15 +100,29 @@ class PlannedDataset(Dataset[Batch]):
         return out
 
     # Inputs.
-    def _read_lane(self, lane: LaneSpec) -> tuple[LaneSpec, Any, list[tuple[str, int, int]]]:
+    def _room(self, spec: BatchSpec) -> Any:
+        """Memory of a batch, of the size of its first lane that can be read; None if there is none."""
+        for lane in () if self.only_load_labels else spec.lanes:
+            if lane.is_padding:
+                continue
+            try:
+                like = self.payload.empty(self.sequences[lane.sequence].reader)
+            except UnreadableFrames:  # told, or left out, when it is read
+                continue
+            return self.payload.room(self.length, len(spec.lanes), like)
+        return None
+
+    def _read_lane(self, lane: LaneSpec, place: Any) -> tuple[LaneSpec, Any, list[tuple[str, int, int]]]:
         """Augmented part of the payload for a lane, None for padding; and the lane as it could be read.
+
+        What needs no further change lies in ``place`` already.
 
         The third is what could not be read: file, first frame, last + 1.
         """
         if lane.is_padding or self.only_load_labels:
             return lane, None, []
         try:
-            read = self._geometry(lane, lane, lane.reverse)
+            read = self._read(lane, lane, place)
         except UnreadableFrames as error:
             if not self.skip_unreadable:
                 raise
@@ -114,7 +130,7 @@ class PlannedDataset(Dataset[Batch]):
         failures = []
         if lane.partner is not None:
             try:
-                other = self._geometry(lane, lane.partner, lane.reverse)
+                other = self._read(lane, lane.partner)
                 read = self.payload.mixed(read, other, lane.partner.position, self._config(lane).max_count)
             except UnreadableFrames as error:
                 if not self.skip_unreadable:
@@ -125,9 +141,6 @@ class PlannedDataset(Dataset[Batch]):
 
     def _config(self, lane: LaneSpec) -> AugmentationConfig:
         return AugmentationConfig() if lane.augment is None else self.augmentation[lane.augment.kind]
-
-    def _geometry(self, lane: LaneSpec, part: LaneSpec | PartnerSpec, reverse: bool) -> Any:
-        return self.payload.moved(self._read(part, reverse), self._state(part, lane.reverse))
 
     def _intensity(self, lane: LaneSpec, read: Any) -> Any:
         config = self._config(lane)
@@ -148,10 +161,9 @@ class PlannedDataset(Dataset[Batch]):
             target = self.sequences[part.sequence].latest_rows(spec.start, spec.stop, reverse, self.tflip_offset)
         return sample_state(config, np.random.default_rng(spec.entropy), self.frame_hw, target)
 
-    def _read(self, part: LaneSpec | PartnerSpec, reverse: bool) -> Any:
+    def _read(self, lane: LaneSpec, part: LaneSpec | PartnerSpec, place: Any = None) -> Any:
         sequence = self.sequences[part.sequence]
-        read = sequence.reader.read(part.start, part.stop)
-        height, width = self.payload.size_hw(read)
+        height, width = self.payload.size_hw(self.payload.empty(sequence.reader))
         if (height, width) != self.frame_hw:
             raise UserError(
                 expected=f"frames of {self.frame_hw[0]} x {self.frame_hw[1]} pixels",
@@ -159,12 +171,13 @@ class PlannedDataset(Dataset[Batch]):
                 where=str(sequence.paths.h5),
                 fix="set dataset.sensor_hw and dataset.downsample_by_factor_2 as the files were made",
             )
-        return self.payload.reversed(read) if reverse else read
+        state = self._state(part, lane.reverse)
+        return self.payload.read(sequence.reader, part.start, part.stop, lane.reverse, state, place)
 
-    def _inputs(self, parts: Sequence[Any]) -> Inputs:
+    def _inputs(self, parts: Sequence[Any], room: Any) -> Inputs:
         """Inputs of the lanes; without any size if they are to be left away."""
         all_padding = not self.only_load_labels and all(part is None for part in parts)
-        return self.payload.stacked(parts, self.length, self._empty() if all_padding else None)
+        return self.payload.stacked(parts, self.length, self._empty() if all_padding else None, room)
 
     def _empty(self) -> Any:
         """No windows, like those of the first sequence that can be read."""

@@ -2,9 +2,9 @@
 
 A part is what was read of one sequence: windows [start, stop), in time order. Frames are the payload there is
 (``data.payloads.frames``). A payload of raw events would hand the events of each window over as they are: its
-parts hold x, y, t, p by window; ``reversed`` turns the order of the windows, mirrors t within them and swaps p;
-``moved`` maps x and y and drops what leaves the view; ``mixed`` joins two streams by t; ``jittered`` drops, doubles
-and adds events; and its inputs mirror x. Sampling, labels and plans know none of this.
+parts hold x, y, t, p by window; ``read`` turns the order of reversed windows, mirrors t within them and swaps p, and
+maps x and y and drops what leaves the view; ``mixed`` joins two streams by t; ``jittered`` drops, doubles and adds
+events; and its inputs mirror x. Sampling, labels and plans know none of this.
 """
 
 from __future__ import annotations
@@ -105,12 +105,27 @@ class Payload(ABC, Generic[Part]):
         """Height and width in pixels."""
 
     @abstractmethod
-    def reversed(self, part: Part) -> Part:
-        """The part as it would look with time running backwards."""
+    def room(self, length: int, lanes: int, like: Part) -> Inputs:
+        """Memory of a batch of L windows in B lanes, of the size and type of ``like``; its contents are undefined."""
 
     @abstractmethod
-    def moved(self, part: Part, state: AugmentationState) -> Part:
-        """Pixels moved, as ``data.augmentation.state.apply_to_labels`` moves boxes."""
+    def place(self, room: Any, lane: int) -> Part:
+        """Where the L windows of a lane go."""
+
+    @abstractmethod
+    def read(
+        self, reader: Any, start: int, stop: int, reverse: bool, state: AugmentationState, out: Part | None = None
+    ) -> Part:
+        """Windows ``start`` to ``stop`` (exclusive) of a store, moved.
+
+        Args:
+            reader: the store.
+            start: first window.
+            stop: the one after the last.
+            reverse: as it would look with time running backwards.
+            state: moves pixels as ``data.augmentation.state.apply_to_labels`` moves boxes.
+            out: the part may lie here, where it fits.
+        """
 
     @abstractmethod
     def mixed(self, part: Part, other: Part, position: int, max_count: int | None) -> Part:
@@ -121,11 +136,12 @@ class Payload(ABC, Generic[Part]):
         """More and fewer events, as ``state`` says; ``rng`` decides over single ones."""
 
     @abstractmethod
-    def stacked(self, parts: Sequence[Part | None], length: int, like: Part | None) -> Inputs:
+    def stacked(self, parts: Sequence[Part | None], length: int, like: Part | None, room: Any = None) -> Inputs:
         """Inputs of a batch from its lanes.
 
         Args:
             parts: of each lane, at most ``length`` windows; None and what is missing becomes empty.
             length: windows L.
             like: gives size and type where all parts are None; without it inputs are of no size.
+            room: memory for them, in which parts may lie in place already; by default it is taken here.
         """

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import hdf5plugin  # noqa: F401  (registers the Blosc filter with HDF5)
 import numpy as np
 import numpy.typing as npt
 
+from data.payloads.chunks import in_stripes, is_direct, raw_chunk, unpack
 from utils.errors import UserError
+from utils.scratch import scratch
+
+Frame = npt.NDArray[Any]
 
 DATASET_NAME = "data"
 MAX_OPEN_FILES = 256
@@ -28,15 +33,29 @@ class UnreadableFrames(UserError):
         self.path = path
 
 
+class _OpenFile(NamedTuple):
+    """An open file.
+
+    Attributes:
+        identity: of the file when it was opened.
+        data: its frames.
+        direct: frames can be unpacked outside HDF5.
+    """
+
+    identity: tuple[int, int]
+    data: h5py.Dataset
+    direct: bool
+
+
 class _OpenFiles:
     """Least recently used open HDF5 files of one process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.RLock()
-        self._files: OrderedDict[str, tuple[tuple[int, int], h5py.Dataset]] = OrderedDict()
+        self._files: OrderedDict[str, _OpenFile] = OrderedDict()
 
-    def get(self, path: Path) -> h5py.Dataset:
+    def get(self, path: Path) -> _OpenFile:
         """The frames of ``path``; a file replaced since it was opened is opened anew."""
         try:
             status = path.stat()
@@ -50,15 +69,16 @@ class _OpenFiles:
             ) from error
         key, identity = str(path), (status.st_ino, status.st_mtime_ns)
         known = self._files.get(key)
-        if known is not None and known[0] != identity:
-            self._files.pop(key)[1].file.close()  # HDF5 would hand out the open file again
+        if known is not None and known.identity != identity:
+            self._files.pop(key).data.file.close()  # HDF5 would hand out the open file again
             known = None
         if known is None:
-            known = self._files[key] = (identity, _open(path))
+            data = _open(path)
+            known = self._files[key] = _OpenFile(identity, data, is_direct(data))
             while len(self._files) > MAX_OPEN_FILES:
-                self._files.popitem(last=False)[1][1].file.close()
+                self._files.popitem(last=False)[1].data.file.close()
         self._files.move_to_end(key)
-        return known[1]
+        return known
 
 
 def _damaged(path: Path, got: str, frames: str = "") -> UnreadableFrames:
@@ -116,7 +136,7 @@ class FrameReader:
         """(T, C, H, W)."""
         files = _current()
         with files.lock:
-            t, c, h, w = files.get(self.path).shape
+            t, c, h, w = files.get(self.path).data.shape
         return t, c, h, w
 
     @property
@@ -124,7 +144,7 @@ class FrameReader:
         """uint8 (stacked histogram), int8 (mixed density) or float16 (voxel grid)."""
         files = _current()
         with files.lock:
-            return files.get(self.path).dtype
+            return files.get(self.path).data.dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -135,9 +155,33 @@ class FrameReader:
         Raises:
             UserError: the range leaves the file, or its data are damaged.
         """
+        frames = np.empty((max(stop - start, 0), *self.shape[1:]), dtype=self.dtype)
+        self.read_into(start, stop, frames)
+        return frames
+
+    def read_into(
+        self,
+        start: int,
+        stop: int,
+        outs: Frame,
+        move: Callable[[Frame, Frame], None] | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Frames ``start`` to ``stop`` (exclusive), each into memory of its own.
+
+        Args:
+            start: first frame.
+            stop: the one after the last.
+            outs: [n, C, H, W] of the file's type; each frame is one piece of memory if nothing moves.
+            move: puts a frame (the first) into its place (the second).
+            threads: that share the work.
+
+        Raises:
+            UserError: the range leaves the file, or its data are damaged.
+        """
         files = _current()
         with files.lock:
-            data = files.get(self.path)
+            _, data, direct = files.get(self.path)
             if not 0 <= start <= stop <= len(data):
                 raise UserError(
                     expected=f"frames {start} to {stop}",
@@ -145,8 +189,30 @@ class FrameReader:
                     where=str(self.path),
                     fix="labels and frames do not belong together: preprocess the sequence again",
                 )
-            try:
-                return data[start:stop]
-            except (OSError, RuntimeError) as error:
-                frames = f", frames {start} to {stop - 1}"
-                raise _damaged(self.path, f"damaged data ({error})", frames) from error
+            chunks = [raw_chunk(data, index) for index in range(start, stop)] if direct else []
+            whole = None if direct else self._by_hdf5(data, start, stop, f", frames {start} to {stop - 1}")
+            shape, dtype = data.shape[1:], data.dtype
+
+        def place(index: int) -> None:
+            frame = outs[index] if move is None else scratch("frame", shape, dtype)
+            chunk = chunks[index] if direct else None
+            if whole is not None:
+                frame = whole[index]
+            elif chunk is None or not unpack(chunk, frame):
+                with files.lock:  # HDF5 knows what else a frame can be, and what is wrong with it
+                    data = files.get(self.path).data
+                    where = f", frames {start} to {stop - 1}"
+                    frame[...] = self._by_hdf5(data, start + index, start + index + 1, where)[0]
+            if move is not None:
+                move(frame, outs[index])
+            elif whole is not None:
+                outs[index][...] = frame
+
+        in_stripes(place, stop - start, threads)
+
+    def _by_hdf5(self, data: h5py.Dataset, start: int, stop: int, frames: str) -> npt.NDArray[Any]:
+        """Frames as HDF5 reads them; ``frames`` is for the message."""
+        try:
+            return data[start:stop]
+        except (OSError, RuntimeError) as error:
+            raise _damaged(self.path, f"damaged data ({error})", frames) from error

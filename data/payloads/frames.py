@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.augmentation.frames import apply_to_frames, reverse_time
+from data.augmentation.frames import mover, reverse_time, same
 from data.augmentation.intensity import IntensityState, jitter, overlay
 from data.augmentation.state import AugmentationState
 from data.payloads.base import Payload
+from data.payloads.buffers import batch_memory
 from data.payloads.frame_reader import FrameReader
 
 Frames = npt.NDArray[Any]
@@ -73,13 +74,37 @@ class FramesPayload(Payload[Frames]):
         """Height and width in pixels."""
         return part.shape[-2], part.shape[-1]
 
-    def reversed(self, part: Frames) -> Frames:
-        """Frames and their channels in reversed order."""
-        return reverse_time(part)
+    def room(self, length: int, lanes: int, like: Frames) -> FrameInputs:
+        """Memory for frames [L, B, C, H, W]."""
+        return FrameInputs(batch_memory((length, lanes, *like.shape[1:]), like.dtype))
 
-    def moved(self, part: Frames, state: AugmentationState) -> Frames:
-        """Pixels moved, nearest neighbour."""
-        return apply_to_frames(part, state)
+    def place(self, room: FrameInputs, lane: int) -> Frames:
+        """Frames [L, C, H, W] of a lane."""
+        return room.data.numpy()[:, lane]
+
+    def read(
+        self,
+        reader: FrameReader,
+        start: int,
+        stop: int,
+        reverse: bool,
+        state: AugmentationState,
+        out: Frames | None = None,
+    ) -> Frames:
+        """Frames, their pixels moved (nearest neighbour); reversed ones with their channels in reversed order.
+
+        As many threads share the work as torch has in this process: one in a loader process.
+        """
+        shape, count = reader.shape[1:], stop - start
+        if out is None or out.shape[1:] != shape or out.dtype != reader.dtype or len(out) < count:
+            out = np.empty((max(count, 0), *shape), dtype=reader.dtype)
+        frames = out[: max(count, 0)]
+        move = mover(state, shape[1:])
+        targets = frames
+        if reverse:
+            targets, move = reverse_time(frames), move or same
+        reader.read_into(start, stop, targets, move, torch.get_num_threads())
+        return frames
 
     def mixed(self, part: Frames, other: Frames, position: int, max_count: int | None) -> Frames:
         """Counts of both added, at most ``max_count``."""
@@ -89,16 +114,22 @@ class FramesPayload(Payload[Frames]):
         """Other counts."""
         return jitter(part, state, rng, max_count)
 
-    def stacked(self, parts: Sequence[Frames | None], length: int, like: Frames | None) -> FrameInputs:
+    def stacked(
+        self,
+        parts: Sequence[Frames | None],
+        length: int,
+        like: Frames | None,
+        room: FrameInputs | None = None,
+    ) -> FrameInputs:
         """Frames of the lanes as [L, B, C, H, W], zeros where padded; [L, B, 0, 0, 0] without any."""
         like = next((part for part in parts if part is not None), like)
         if like is None:
             return FrameInputs(torch.zeros((length, len(parts), 0, 0, 0), dtype=torch.uint8))
-        frames = torch.empty((length, len(parts), *like.shape[1:]), dtype=torch.from_numpy(like[:0].copy()).dtype)
-        target = frames.numpy()
+        room = self.room(length, len(parts), like) if room is None else room
+        target = room.data.numpy()
         for index, part in enumerate(parts):
             count = 0 if part is None else len(part)
-            if part is not None:
+            if part is not None and not np.may_share_memory(part, target):
                 target[:count, index] = part
             target[count:, index] = 0
-        return FrameInputs(frames)
+        return room

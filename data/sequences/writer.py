@@ -121,6 +121,7 @@ class SequenceWriter:
             self._stack.__exit__(kind, error, trace)
             return
         with self._stack:
+            self._frames.close()
             self._check_complete()
 
     def _closed(self, kind: type[BaseException] | None, *_: object) -> None:
