@@ -16,6 +16,7 @@ from data.labels.batched_labels import BatchedLabels
 from models.detection.interface import Detector, Features, FrameBoxes
 from models.registry import spec_of_section
 from models.rnn_states import RNNStates, States, first_dimensions
+from models.transfer import to_device
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.evaluation.streams import StreamingEvaluation
 from modules.evaluation.table import figures_line
@@ -108,7 +109,7 @@ class Module(pl.LightningModule):
             # Every process must touch every parameter: one frame without boxes, weighted zero.
             indices = torch.zeros(1, dtype=torch.int64)
         boxes = boxes_of_frames(labels, indices)
-        losses = self.mdl.losses(self.mdl.select(features, indices.to(self.device)), boxes)
+        losses = self.mdl.losses(self.mdl.select(features, to_device(indices, self.device)), boxes)
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
         lanes = batch["inputs"].lanes
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
