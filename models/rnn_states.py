@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.transfer import to_device
+
 States = Any
 """Any nesting of lists, tuples and dicts of tensors whose first dimension is the lane."""
 
@@ -50,11 +52,15 @@ def first_dimensions(states: States) -> set[int]:
 
 
 def _zero_lanes(lanes: Tensor) -> Callable[[Tensor], Tensor]:
+    moved: dict[torch.device, Tensor] = {}
+
     def zero(state: Tensor) -> Tensor:
-        if lanes.dtype == torch.bool:
-            mask = lanes.to(state.device).view(-1, *(1,) * (state.dim() - 1))
-            return state.masked_fill(mask, 0)
-        return state.index_fill(0, lanes.to(state.device), 0)
+        if state.device not in moved:  # once, not for every state
+            moved[state.device] = to_device(lanes, state.device)
+        own = moved[state.device]
+        if own.dtype == torch.bool:
+            return state.masked_fill(own.view(-1, *(1,) * (state.dim() - 1)), 0)
+        return state.index_fill(0, own, 0)
 
     return zero
 
@@ -91,7 +97,8 @@ class RNNStates:
             self._states.pop(worker_id, None)
             return
         states = self._states.get(worker_id)
-        lanes = torch.as_tensor(indices_or_bool_tensor)
+        given = indices_or_bool_tensor
+        lanes = given if isinstance(given, Tensor) else torch.as_tensor(given)
         if states is None or lanes.numel() == 0:
             return
         self._states[worker_id] = map_states(_zero_lanes(lanes), states)

@@ -16,6 +16,7 @@ from data.labels.batched_labels import BatchedLabels
 from models.detection.interface import Detector, Features, FrameBoxes
 from models.registry import spec_of_section
 from models.rnn_states import RNNStates, States, first_dimensions
+from models.transfer import to_device
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.evaluation.streams import StreamingEvaluation
 from modules.evaluation.table import figures_line
@@ -108,7 +109,7 @@ class Module(pl.LightningModule):
             # Every process must touch every parameter: one frame without boxes, weighted zero.
             indices = torch.zeros(1, dtype=torch.int64)
         boxes = boxes_of_frames(labels, indices)
-        losses = self.mdl.losses(self.mdl.select(features, indices.to(self.device)), boxes)
+        losses = self.mdl.losses(self.mdl.select(features, to_device(indices, self.device)), boxes)
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
         lanes = batch["inputs"].lanes
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
@@ -164,7 +165,8 @@ class Module(pl.LightningModule):
         """Detections [n, 7] of the chosen frames (index t·B + b), thresholded and after NMS."""
         settings = self.config["model"]["postprocess"]
         confidence, nms = float(settings["confidence_threshold"]), float(settings["nms_threshold"])
-        return self.mdl.detections(self.mdl.select(features, indices), confidence, nms)
+        chosen = whole_groups(indices) if _tunes(self.device) else indices
+        return self.mdl.detections(self.mdl.select(features, chosen), confidence, nms)[: len(indices)]
 
     @torch.no_grad()
     def detect_sequence(self, frames: Tensor, states: States, is_first: Tensor) -> tuple[list[list[Tensor]], States]:
@@ -198,6 +200,25 @@ class Module(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": build_scheduler(optimizer, training), "interval": "step", "frequency": 1},
         }
+
+
+GROUP = 8
+"""Frames are detected in multiples of this many where cuDNN tunes itself for every number of them."""
+
+
+def _tunes(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.backends.cudnn.benchmark
+
+
+def whole_groups(indices: Tensor) -> Tensor:
+    """Indices with the last one repeated until there are a multiple of :data:`GROUP`; none stay none.
+
+    Only for detecting: in training batch norms would see the frames that are added.
+
+    >>> whole_groups(torch.tensor([4, 5, 7])).tolist()
+    [4, 5, 7, 7, 7, 7, 7, 7]
+    """
+    return torch.cat([indices, indices[-1:].expand(-len(indices) % GROUP if len(indices) else 0)])
 
 
 def boxes_of_frames(labels: BatchedLabels, indices: Tensor) -> FrameBoxes:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,9 +25,10 @@ from modules.evaluation.views import hflip_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.labelling.finished import check_source
+from modules.labelling.saving import Saver
 from modules.labelling.sequence_boxes import EventSeqData, detections_to_labels
-from modules.labelling.views import read_views
-from utils.atomic import atomic_path, remove_temporaries
+from modules.labelling.views import read_views, write_views
+from utils.atomic import remove_temporaries
 from utils.boxes import FloatArray, Label
 from utils.progress import track
 
@@ -149,11 +151,12 @@ class PseudoLabeler:
         total = len(loader) if hasattr(loader, "__len__") else None  # pyright: ignore[reportArgumentType]
         states: dict[int, Any] = {}
         done = set(finished)
-        for batch in track(loader, total=total, desc=f"label {'backward' if reverse else 'forward'}", unit="batch"):
-            needed = np.array([bool(path) and Path(path).name not in done for path in batch["path"]])
-            if needed.any():
-                self._label_batch(module, batch, states, needed, reverse=reverse)
-                done.update(self._close_ended(batch, needed, reverse=reverse))
+        with Saver() as saver:
+            for batch in track(loader, total=total, desc=f"label {'backward' if reverse else 'forward'}", unit="batch"):
+                needed = np.array([bool(path) and Path(path).name not in done for path in batch["path"]])
+                if needed.any():
+                    self._label_batch(module, batch, states, needed, reverse=reverse)
+                    done.update(self._close_ended(batch, needed, saver, reverse=reverse))
         if self._open:
             raise RuntimeError(f"the stream ended within {len(self._open)} sequences, {min(self._open)} among them")
 
@@ -215,32 +218,30 @@ class PseudoLabeler:
             records = stored.frame(index)
             self._sequence(path).set_ground_truth(frame, records[records["t"] > 0])
 
-    def _close_ended(self, batch: Batch, needed: BoolArray, *, reverse: bool) -> list[str]:
-        """Save, or lay aside for the reversed pass, the sequences whose last chunk this batch held."""
+    def _close_ended(self, batch: Batch, needed: BoolArray, saver: Saver, *, reverse: bool) -> list[str]:
+        """Let the sequences be saved, or laid aside for the reversed pass, whose last chunk this batch held."""
         ended = [batch["path"][lane] for lane in np.flatnonzero(needed & batch["is_last"].cpu().numpy()).tolist()]
         for path in ended:
             sequence = self._open.pop(path)
             self._stored.pop(path, None)
-            waiting = self._views_dir / f"{sequence.path.name}.npz"
-            if self.config.tflip and not reverse:
-                _write_views(waiting, sequence)
-                continue
-            if reverse:
-                sequence.add_state(read_views(waiting))
-            if self.config.keep_views:
-                _write_views(self.save_dir.parent / KEPT_VIEWS_DIR / waiting.name, sequence)
-            sequence.save(self.save_dir, self._paths(path))
-            waiting.unlink(missing_ok=True)
+            saver.later(partial(self._save, path, sequence, reverse=reverse))
         return [Path(path).name for path in ended]
+
+    def _save(self, path: str, sequence: EventSeqData, *, reverse: bool) -> None:
+        """Write a sequence, which nobody else has any more; each file appears whole or not at all."""
+        waiting = self._views_dir / f"{sequence.path.name}.npz"
+        if self.config.tflip and not reverse:
+            write_views(waiting, sequence.state())
+            return
+        if reverse:
+            sequence.add_state(read_views(waiting))
+        if self.config.keep_views:
+            write_views(self.save_dir.parent / KEPT_VIEWS_DIR / waiting.name, sequence.state())
+        sequence.save(self.save_dir, self._paths(path))
+        waiting.unlink(missing_ok=True)
 
     def _paths(self, path: str) -> SequencePaths:
         return SequencePaths(Path(path), self.config.ev_repr_name, self.config.downsampled)
-
-
-def _write_views(path: Path, sequence: EventSeqData) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **sequence.state())  # pyright: ignore[reportArgumentType]
 
 
 def _ground_truth_frames(labels: BatchedLabels) -> BoolArray:

@@ -60,9 +60,13 @@ class GraphedStep:
         for own, given in zip(self.inputs, inputs, strict=True):
             if own.shape != given.shape or own.dtype != given.dtype:
                 raise ValueError(f"the step was recorded for {own.dtype} {tuple(own.shape)}")
-            own.copy_(given, non_blocking=True)
+        torch._foreach_copy_(  # pyright: ignore[reportPrivateImportUsage]
+            self.inputs, list(inputs), non_blocking=True
+        )  # one launch for all of a device
         self.replay()
-        return tuple(output.clone() for output in self.outputs)
+        results = [torch.empty_like(output) for output in self.outputs]
+        torch._foreach_copy_(results, list(self.outputs))  # pyright: ignore[reportPrivateImportUsage]
+        return tuple(results)
 
 
 def graphed(step: Step, *inputs: Tensor) -> Step:

@@ -113,6 +113,17 @@ class Detector(nn.Module, ABC):
         features, states = self.features(self.prepare(frame.unsqueeze(0)), states)
         return self.select(features, torch.arange(len(frame), device=frame.device)), states
 
+    def freeze(self, dtype: torch.dtype) -> bool:
+        """Make the network, on its device and in evaluation mode, ready for detecting alone.
+
+        Args:
+            dtype: in which it is to compute.
+
+        Returns:
+            Whether it computes in this type by itself from now on, without autocast.
+        """
+        return dtype == torch.float32
+
     @property
     def parts(self) -> dict[str, nn.Module]:
         """Parts whose gradients are watched, by the name they are told with."""

@@ -43,6 +43,8 @@ def cudnn_dtype(wanted: torch.dtype) -> torch.dtype:
 
 def one_piece(weights: Sequence[Tensor]) -> list[Tensor]:
     """The same weights as views into one buffer, in cuDNN's order: it would copy them together at every call."""
+    if all(weight.untyped_storage()._cdata == weights[0].untyped_storage()._cdata for weight in weights):
+        return list(weights)  # they are already
     flat = torch.cat([weight.flatten() for weight in weights])
     parts = flat.split([weight.numel() for weight in weights])
     return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]

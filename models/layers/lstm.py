@@ -36,6 +36,7 @@ class ConvLstm(nn.Module):
             self.conv3x3_dws = None
         self.conv1x1 = nn.Conv2d(2 * dim, 4 * dim, 1)
         self.cell_update_dropout = nn.Dropout(cfg.drop_cell_update)
+        self._kept_weights: list[Tensor] | None = None
         if chrono_t_max is not None:
             self._init_chrono(chrono_t_max)
 
@@ -75,8 +76,14 @@ class ConvLstm(nn.Module):
         """Whether the recurrence is an ordinary LSTM per pixel, which torch can run fused."""
         return self.conv3x3_dws is None and (self.cell_update_dropout.p == 0.0 or not self.training)
 
+    def keep_weights(self) -> None:
+        """Order the weights for torch's LSTM now, and not at every call; they must not change any more."""
+        self._kept_weights = cudnn.one_piece([weight.detach() for weight in self._fused_weights()])
+
     def _fused_weights(self) -> list[Tensor]:
         """Weights of torch's LSTM: of inputs and hidden state, and two biases, of which the second is zero."""
+        if self._kept_weights is not None:
+            return self._kept_weights
         weight, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
         assert bias is not None
         weight, bias = (_to_torch_gates(p) for p in (weight, bias))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.arrays import as_indices, load_npz
+from utils.atomic import atomic_path
 from utils.boxes import BBOX_DTYPE, Label
 from utils.errors import UserError
 
 _INDICES = ("frames", "views", "counts", "gt_frames", "gt_counts")
 
 
+def write_views(path: Path, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write what ``EventSeqData.state`` gave, whole or not at all; the folder is made."""
+    path.parent.mkdir(exist_ok=True)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **state)  # pyright: ignore[reportArgumentType]
+
+
 def read_views(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read what ``EventSeqData.state`` gave, from the file that it was written to (``np.savez``).
+    """Read what ``EventSeqData.state`` gave, from the file that it was written to.
 
     Raises:
         UserError: the file is missing, damaged, or its arrays contradict each other.

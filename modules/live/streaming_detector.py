@@ -16,6 +16,7 @@ from data.representations.factory import make_representation
 from models.detection.cuda_graph import GraphedStep, Step
 from models.detection.streaming import StreamingStep
 from models.registry import spec_of_section
+from models.transfer import to_device
 from models.weights import load_tensors, strip_prefix
 from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
@@ -88,7 +89,10 @@ class StreamingDetector:
         self._builder = make_representation(
             self.representation.kind, self.representation.bins, self.representation.count_cutoff, settings["dt_ms"]
         )
-        self.network = StreamingStep(module.mdl.to(self.device), _frame_hw(dataset))
+        network = module.mdl.to(self.device).eval()
+        # On a CPU nothing is folded: numbers stay those of the module to the last bit.
+        self._autocast = self.device.type == "cpu" or not network.freeze(precision)
+        self.network = StreamingStep(network, _frame_hw(dataset))
         self.states = self.network.initial_states()
         postprocessing = config["model"]["postprocess"]
         self.confidence_threshold = float(postprocessing["confidence_threshold"])
@@ -187,13 +191,13 @@ class StreamingDetector:
                 where="a frame given to the detector",
                 fix="give the sensor's size with sensor_hw, and frames made as the checkpoint's dataset says",
             )
-        inputs = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)[None]
+        inputs = to_device(torch.from_numpy(np.ascontiguousarray(frame)), self.device)[None]
         predictions, *states = self._step(inputs, *states)
         (found,) = self.network.detector.boxes(predictions, self.confidence_threshold, self.nms_threshold)
         return found.float().cpu().numpy(), states
 
     def _eager_step(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        enabled = self.precision != torch.float32
+        enabled = self._autocast and self.precision != torch.float32
         with torch.autocast(self.device.type, dtype=self.precision if enabled else None, enabled=enabled):
             return self.network(*inputs)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from modules import detection
 from modules.callbacks.health import mean_and_max
 from modules.optim import build_optimizer
 
@@ -34,3 +37,26 @@ def test_figures_of_large_maps_of_states_are_finite(dtype: torch.dtype) -> None:
 
 def test_figures_of_float64_keep_their_digits() -> None:
     assert mean_and_max({"a": [torch.full((4,), 1 + 2**-20, dtype=torch.float64)]})["a"][0] == 1 + 2**-20
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9])
+def test_detections_are_those_of_the_frames_that_were_asked_for(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    seen: list[int] = []
+
+    class Network:
+        def select(self, features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+            return features[indices]
+
+        def detections(self, features: torch.Tensor, confidence: float, nms: float) -> list[torch.Tensor]:
+            seen.append(len(features))
+            return list(features)
+
+    monkeypatch.setattr(detection, "_tunes", lambda device: True)
+    module = SimpleNamespace(
+        config={"model": {"postprocess": {"confidence_threshold": 0.1, "nms_threshold": 0.45}}},
+        device=torch.device("cpu"),
+        mdl=Network(),
+    )
+    found = detection.Module.detect(module, torch.arange(20), torch.arange(count))  # type: ignore[arg-type]
+    assert [int(number) for number in found] == list(range(count))
+    assert seen == [-(-count // 8) * 8]

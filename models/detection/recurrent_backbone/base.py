@@ -12,6 +12,17 @@ BackboneFeatures = dict[int, Tensor]
 """Features by stage number (1 is the finest): [B, C, h, w] of one step or [L, B, C, h, w] of a sequence."""
 
 
+def frame_dtype(frames: Tensor, weight: Tensor) -> torch.dtype:
+    """What frames are cast to: integers to the weights' type, or at once to that of autocast on a GPU.
+
+    Counts up to 255 are exact in every type, so that it makes no difference to cast them twice.
+    """
+    if frames.is_floating_point():
+        return frames.dtype
+    on_gpu = frames.device.type == "cuda" and torch.is_autocast_enabled("cuda")
+    return torch.get_autocast_dtype("cuda") if on_gpu else weight.dtype
+
+
 class BaseDetector(nn.Module, ABC):
     """A network that carries a state from frame to frame and gives features at several strides.
 

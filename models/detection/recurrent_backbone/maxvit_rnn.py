@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
+from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector, frame_dtype
 from models.detection.recurrent_backbone.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
 from models.detection.recurrent_backbone.maxvit_stage import RNNDetectorStage
 from models.detection.recurrent_backbone.plain import plain_stage
@@ -86,9 +86,7 @@ class RNNDetector(BaseDetector):
         return {index: hidden for index, (hidden, _) in enumerate(new_states, start=1)}, new_states
 
     def _dtype(self, x: Tensor) -> torch.dtype:
-        """What frames are cast to: integers to the weights' type."""
-        weight = self.stages[0].get_parameter("downsample_cf2cl.conv.weight")
-        return x.dtype if x.is_floating_point() else weight.dtype
+        return frame_dtype(x, self.stages[0].get_parameter("downsample_cf2cl.conv.weight"))
 
     def _token_mask(self, pixel_mask: Tensor, steps: int, lanes: int) -> Tensor:
         """Tokens of stage 1 without a single pixel of data: bool [..., H, W] -> [L, B, H/4, W/4]."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector
+from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetector, frame_dtype
 from models.detection.recurrent_backbone.config import STAGE_STRIDES
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_maps import TIMM_ERRORS, maps_of_stages, refuse
@@ -90,7 +90,7 @@ class TimmRnnDetector(BaseDetector):
         """
         if token_mask is not None:
             raise ValueError("a backbone made of a timm network takes no token mask")
-        dtype = x.dtype if x.is_floating_point() else self.stages[0].get_parameter("proj.weight").dtype
+        dtype = frame_dtype(x, self.stages[0].get_parameter("proj.weight"))
         maps = self.extractor(x.flatten(0, 1).to(dtype, memory_format=torch.channels_last))
         features: BackboneFeatures = {}
         states: list[Any] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from models.detection.interface import Detector, FrameBoxes, count_in_words
@@ -13,11 +14,13 @@ from models.detection.recurrent_backbone.maxvit_rnn import RNNDetector
 from models.detection.recurrent_backbone.timm_config import TimmBackboneConfig
 from models.detection.recurrent_backbone.timm_rnn import TimmRnnDetector
 from models.detection.rnndet.config import DetectorConfig
+from models.detection.rnndet.frozen import freeze
 from models.detection.yolox.head import YOLOXHead
 from models.detection.yolox.pafpn import YOLOPAFPN
 from models.detection.yolox.postprocess import postprocess
 from models.detection.yolox.targets import padded_targets
 from models.rnn_states import States
+from models.transfer import to_device
 from utils.padding import pad_bottom_right, padding_mask
 
 
@@ -97,12 +100,14 @@ class YoloXDetector(Detector):
         return predictions, losses, states
 
     def prepare(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Pad and cast frames uint8 or int8 [..., C, H, W].
+        """Pad frames [..., C, H, W].
 
         Returns:
-            float32 [..., C, H', W'] and the token mask [1, H', W'] (None unless the model masks padding).
+            [..., C, H', W'], integers as they are, which the backbone casts once, and others in float32; and the token
+            mask [1, H', W'] (None unless the model masks padding).
         """
-        return self._padded(inputs).float(), self._padding_mask(inputs)
+        padded = self._padded(inputs)
+        return padded.float() if padded.is_floating_point() else padded, self._padding_mask(inputs)
 
     def features(self, inputs: tuple[Tensor, Tensor | None], states: States) -> tuple[BackboneFeatures, States]:
         """Backbone features of a sequence by stage [L, B, C, h, w], and the states after it."""
@@ -116,7 +121,7 @@ class YoloXDetector(Detector):
     def losses(self, features: BackboneFeatures, boxes: FrameBoxes) -> dict[str, Tensor]:
         """Losses of the YOLOX head, see :func:`models.detection.yolox.losses.detection_losses`."""
         device = next(iter(features.values())).device
-        _, losses = self.forward_detect(features, padded_targets(boxes).to(device, non_blocking=True))
+        _, losses = self.forward_detect(features, to_device(padded_targets(boxes), device))
         assert losses is not None, "the head returns losses when it gets targets"
         return losses
 
@@ -133,6 +138,12 @@ class YoloXDetector(Detector):
         if not frame.is_floating_point():
             frame = frame.to(next(self.parameters()).dtype)
         return self.forward_backbone(self._padded(frame), states, self._padding_mask(frame))
+
+    def freeze(self, dtype: torch.dtype) -> bool:
+        """Fold norms and factors, order weights; networks of timm keep float32 weights, and autocast."""
+        alone = isinstance(self.backbone, RNNDetector)
+        freeze(self, dtype if alone else None)
+        return alone or dtype == torch.float32
 
     def _padded(self, frames: Tensor) -> Tensor:
         return pad_bottom_right(frames, self.cfg.backbone.in_res_hw)

@@ -32,10 +32,22 @@ def split_targets(targets: Tensor, cfg: HeadConfig) -> Boxes:
     class_id = torch.where(known, class_id, 0)
     valid = real & known
     if cfg.ignore_bbox_thresh is not None:
-        threshold = targets.new_tensor(cfg.ignore_bbox_thresh)[class_id]
+        threshold = class_thresholds(class_id, cfg.ignore_bbox_thresh, targets.dtype)
         objectness, class_conf = targets[..., Target.OBJECTNESS], targets[..., Target.CLASS_CONFIDENCE]
         valid = valid & (objectness >= threshold) & (class_conf >= threshold)
     return Boxes(box, class_id, valid, real & ~valid)
+
+
+def class_thresholds(class_id: Tensor, thresholds: tuple[float, ...], dtype: torch.dtype) -> Tensor:
+    """The threshold of each box's class, without a copy from the host.
+
+    >>> class_thresholds(torch.tensor([1, 0]), (0.5, 0.25), torch.float32)
+    tensor([0.2500, 0.5000])
+    """
+    chosen = torch.full_like(class_id, thresholds[0], dtype=dtype)
+    for number, threshold in enumerate(thresholds[1:], 1):
+        chosen = chosen.masked_fill(class_id == number, threshold)
+    return chosen
 
 
 def box_iou(pred: Tensor, target: Tensor) -> Tensor:

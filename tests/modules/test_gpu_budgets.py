@@ -1,0 +1,165 @@
+"""How much a GPU is asked to do: operations of a step and of a frame, and copies that the host waits for.
+
+Counted on a GPU that is not there (``tests/models/test_fake_cuda.py``). A number on the host cannot be had there, so a
+step that runs at all waits for none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._dispatch.python import enable_python_dispatcher
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from data.payloads.frames import FrameInputs
+from models.detection.interface import FrameBoxes
+from models.detection.rnndet import detector
+from models.detection.rnndet.detector import YoloXDetector
+from models.detection.rnndet.frozen import freeze
+from models.detection.streaming import StreamingStep
+from models.layers import cudnn
+from modules import detection
+from tests.models.conftest import tiny_config
+
+VIEWS = {"view", "_unsafe_view", "slice", "select", "unsqueeze", "squeeze", "permute", "transpose", "t", "expand"}
+VIEWS |= {"detach", "alias", "unbind", "split", "split_with_sizes", "as_strided", "_reshape_alias"}
+VIEWS |= {"device", "empty", "empty_like", "new_empty"}
+"""Operations that launch nothing."""
+
+NORM = {"_native_batch_norm_legit": 1, "_native_batch_norm_legit_no_training": 3}
+"""Batch norms, with the ``new_zeros`` that only their stand-in for other devices makes."""
+
+
+class Count(TorchDispatchMode):
+    """Counts operations on tensors, and copies from the host that it waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: Counter[str] = Counter()
+        self.blocking = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func._schema.name.split("::")[1]
+        if name not in VIEWS and isinstance(result, Tensor | tuple | list):
+            self.operations[name] += 1
+        source = args[-1] if name == "copy_" else args[0] if args else None
+        if isinstance(source, Tensor) and isinstance(result, Tensor) and name in ("_to_copy", "copy_"):
+            crosses = source.device.type == "cpu" and result.device.type == "cuda"
+            self.blocking += crosses and not (kwargs or {}).get("non_blocking", False)
+        return result
+
+    @property
+    def total(self) -> int:
+        """Operations on the device."""
+        artefacts = sum(zeros * self.operations[name] for name, zeros in NORM.items())
+        return self.operations.total() - artefacts
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A GPU that is not there; recurrence and attention are one operation each, as they are on one."""
+
+    def lstm(x: Tensor, states: list[Tensor], weights: list[Tensor]) -> tuple[Tensor, ...]:
+        return torch.sigmoid(x), *(torch.empty_like(state) for state in states)
+
+    def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return torch.sigmoid(value)
+
+    monkeypatch.setattr(cudnn, "lstm", lstm)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    with FakeTensorMode(), enable_python_dispatcher(), torch.device("cuda"):
+        yield
+
+
+@contextmanager
+def half() -> Iterator[None]:
+    """Autocast to float16, which without a GPU switches itself off."""
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()
+        torch.set_autocast_enabled("cuda", False)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_frame_takes_few_operations() -> None:
+    network = YoloXDetector(tiny_config()).eval()
+    assert network.freeze(torch.float16)
+    step = StreamingStep(network, (60, 90))
+    inputs = [step.zero_frame(1), *step.initial_states()]
+    with torch.no_grad():
+        step(*inputs)  # anchors are kept
+        with Count() as count:
+            predictions, *states = step(*inputs)
+    assert (predictions.dtype, {state.dtype for state in states}) == (torch.float32, {torch.float16})
+    assert count.total <= 250, count.operations
+
+
+def test_a_frozen_network_gives_the_same_numbers() -> None:
+    torch.manual_seed(0)
+    network = YoloXDetector(tiny_config()).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.get_buffer("running_mean").normal_(std=0.1)
+            module.get_buffer("running_var").uniform_(0.5, 1.5)
+    step = StreamingStep(network, (60, 90))
+    frames = torch.randint(0, 9, (2, 1, 20, 60, 90), dtype=torch.uint8)
+
+    def two_frames() -> list[tuple[Tensor, ...]]:
+        with torch.inference_mode():
+            first = step(frames[0], *step.initial_states())
+            return [first, step(frames[1], *first[1:])]
+
+    before = two_frames()
+    freeze(network, None)
+    for old, new in zip(before, two_frames(), strict=True):
+        torch.testing.assert_close(new, old, atol=1e-5, rtol=1e-5)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+
+
+def training_step(monkeypatch: pytest.MonkeyPatch, **head: Any) -> Callable[[], Count]:
+    """A training step of the detector, with three labelled frames; each call gives its counts."""
+    network = YoloXDetector(tiny_config(**head))
+    host = torch.device("cpu")
+    boxes = FrameBoxes(torch.zeros(0, 8, device=host), torch.zeros(0, device=host), 3, (60, 90))
+    monkeypatch.setattr(detection, "boxes_of_frames", lambda labels, indices: boxes)
+    monkeypatch.setattr(detector, "padded_targets", lambda boxes: torch.ones(3, 2, 7, device=host))
+    module = detection.Module.__new__(detection.Module)
+    torch.nn.Module.__init__(module)
+    module.mdl, module.train_states = network, detection.RNNStates()
+    module._device = torch.device("cuda", 0)
+    monkeypatch.setattr(detection.Module, "log", lambda *_, **__: None)
+    monkeypatch.setattr(detection.Module, "log_dict", lambda *_, **__: None)
+    labels = SimpleNamespace(labelled_indices=lambda: torch.arange(3, device=host))
+    batch = {
+        "worker_id": 0,
+        "is_first": torch.zeros(2, dtype=torch.bool, device=host),
+        "inputs": FrameInputs(torch.zeros((5, 2, 20, 60, 90), dtype=torch.uint8)),
+        "labels": labels,
+    }
+
+    def step() -> Count:
+        with half(), Count() as count:
+            loss = module.training_step(batch, 0)
+        assert loss.requires_grad
+        return count
+
+    return step
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_training_step_waits_for_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = training_step(monkeypatch, ignore_bbox_thresh=(0.7, 0.3))
+    counts = [step() for _ in range(2)][1]
+    assert counts.blocking == 0
+    assert counts.total <= 760, counts.operations
