@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from utils.pictures.plots import Plot, svg
+from utils.tables import table
 
 _STYLE = """
 :root{color-scheme:light}
@@ -66,6 +67,18 @@ class Section:
     blocks: Sequence[Block]
 
 
+def table_text(sections: Iterable[Section]) -> str:
+    """Titles and tables of sections in Markdown; plots are left out."""
+    lines: list[str] = []
+    for section in sections:
+        tables = [block for block in section.blocks if isinstance(block, Table)]
+        said = [block for block in section.blocks if isinstance(block, str)] if not tables else []
+        found = [table(each.heads, [[_said(cell) for cell in row] for row in each.rows]) for each in tables]
+        for block in [*([text] for text in said), *found]:
+            lines += [f"{section.title}:", "", *block, ""]
+    return "\n".join(lines)
+
+
 def plots_of(sections: Iterable[Section]) -> list[Plot]:
     """All plots, in order."""
     return [block for section in sections for block in section.blocks if isinstance(block, Plot)]
@@ -122,6 +135,12 @@ def _cell(cell: object) -> str:
     if isinstance(cell, Link):
         return f'<td class="c"><a href="{escape(cell.href, quote=True)}">{escape(cell.text)}</a></td>'
     if isinstance(cell, float):
-        return f'<td class="n">{cell:.6g}</td>'
-    number = isinstance(cell, int) and not isinstance(cell, bool)
-    return f'<td class="{"n" if number else "c"}">{escape("–" if cell is None else str(cell))}</td>'
+        return f'<td class="n">{_said(cell)}</td>'
+    number = cell is None or (isinstance(cell, int) and not isinstance(cell, bool))
+    return f'<td class="{"n" if number else "c"}">{escape(_said(cell))}</td>'
+
+
+def _said(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    return "–" if cell is None else str(cell)

@@ -33,6 +33,8 @@ MATTER = (
 )  # fmt: skip
 """Settings that are told first."""
 
+_OF_TRAINING = ("training.", "batch_size.train", "reproduce.")
+
 
 def kind_of(folder: Path) -> str:
     """What a folder holds: evaluation, quality, rounds, labelling or training.
@@ -75,7 +77,7 @@ def sections_of(folder: Path) -> tuple[str, list[Section]]:
         "rounds": lambda: rounds_sections(folder),
         "training": lambda: training_sections(folder, classes),
     }
-    return kind, [_about(config, read_record(folder)), *make[kind]()]
+    return kind, [_about(kind, config, read_record(folder)), *make[kind]()]
 
 
 def write_report(folder: Path | str) -> Path:
@@ -145,9 +147,10 @@ def _said(error: Exception) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
-def _about(config: Mapping[str, Any], record: Mapping[str, Any]) -> Section:
+def _about(kind: str, config: Mapping[str, Any], record: Mapping[str, Any]) -> Section:
     flat = flattened(config)
-    blocks: list[Block] = [mapping_table({key: str(flat[key]) for key in MATTER if flat.get(key) not in (None, [])})]
+    matter = [key for key in MATTER if kind == "training" or not key.startswith(_OF_TRAINING)]
+    blocks: list[Block] = [mapping_table({key: str(flat[key]) for key in matter if flat.get(key) not in (None, [])})]
     told = {key: record[key] for key in ("command", "commit") if record.get(key)}
     told |= {f"data: {key}": value for key, value in record.get("data", {}).items()}
     if told:
