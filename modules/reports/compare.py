@@ -71,10 +71,13 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def differing_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Settings that are not the same in all runs, by run; where the files of a run are is no difference."""
+    """Settings that are not the same in all runs that have them, by run.
+
+    Where the files of a run are is no difference.
+    """
     keys = dict.fromkeys(key for own in settings.values() for key in own if not key.startswith(_PLACES))
-    told = {key: [str(own.get(key, "–")) for own in settings.values()] for key in keys}
-    differing = [key for key, values in told.items() if len(set(values)) > 1]
+    told = {key: {str(own[key]) for own in settings.values() if key in own} for key in keys}
+    differing = [key for key, values in told.items() if len(values) > 1]
     return {name: {key: str(own.get(key, "–")) for key in differing} for name, own in settings.items()}
 
 

@@ -23,7 +23,8 @@ svg,img{width:100%;height:auto;display:block}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:3px 10px;border-bottom:1px solid #e8ebf0;text-align:left;vertical-align:top}
 th{background:#f0f2f6;white-space:nowrap}
-td.n{text-align:right;white-space:nowrap}td.c{min-width:5rem;overflow-wrap:anywhere}
+td:first-child,th:first-child{position:sticky;left:0;background:#fff}th:first-child{background:#f0f2f6}
+td.n{text-align:right;white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
 p{margin:.4em 0}summary{cursor:pointer}
 """
 

@@ -42,7 +42,9 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
     blocks: list[Block] = []
     done = folder / DONE
     if done.is_file():
-        blocks.append(mapping_table(json.loads(done.read_text(encoding="utf-8")), ("figure", "value")))
+        told = json.loads(done.read_text(encoding="utf-8"))
+        shares = {name: f"{100 * value:.2f} %" for name, value in told.items() if isinstance(value, float)}
+        blocks.append(mapping_table({**told, **shares}, ("figure", "value")))
     else:
         blocks.append("This run has not ended.")
     best = logs.get("val/AP")

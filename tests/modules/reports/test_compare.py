@@ -48,8 +48,8 @@ def test_all_kinds(runs):
 
 
 def test_settings_that_differ():
-    settings = {"a": {"x": 1, "y": 2, "output.dir": "a"}, "b": {"x": 1, "y": 3, "z": 4, "output.dir": "b"}}
-    assert differing_settings(settings) == {"a": {"y": "2", "z": "–"}, "b": {"y": "3", "z": "4"}}
+    settings = {"a": {"x": 1, "y": 2, "output.dir": "a"}, "b": {"x": 1, "y": 3, "z": 4, "output.dir": "b"}, "c": {}}
+    assert differing_settings(settings) == {"a": {"y": "2"}, "b": {"y": "3"}, "c": {"y": "–"}}
 
 
 def test_command(runs, tmp_path, capsys):
@@ -65,6 +65,6 @@ def test_command(runs, tmp_path, capsys):
 def test_rounds_of_other_settings_are_compared_as_any_runs(runs, capsys):
     other = runs[-1].with_name("other")
     other.mkdir()
-    (other / "summary.json").write_text(json.dumps({**ROUNDS, "settings": {"seed": 3, "rounds": 2}}))
+    (other / "summary.json").write_text(json.dumps({**ROUNDS, "settings": {"seed": 4, "control": 2}}))
     assert call(compare_runs.main, "compare_runs.py", str(runs[-1]), str(other)) == 0
-    assert "| rounds | – | 2 |" in capsys.readouterr().out
+    assert "| control | 1 | 2 |" in capsys.readouterr().out

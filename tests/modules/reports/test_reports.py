@@ -26,7 +26,7 @@ ARMS = {
     for name, value in (("baseline", 0.1), ("round1", 0.25))
 }
 ROUNDS = {
-    "settings": {"seed": 3}, "splits": ["val"], "arms": ARMS, "pseudo_labels": {"round1": QUALITY},
+    "settings": {"seed": 3, "control": 1}, "splits": ["val"], "arms": ARMS, "pseudo_labels": {"round1": QUALITY},
     "decisions": {"round2": {"stop": True, "precision": 0.1, "precision_before": 0.2}}, "seconds": {"baseline": 1.5},
 }  # fmt: skip
 
