@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,16 @@ def reserve(config: dict[str, Any]) -> AbstractContextManager[object]:
 @hydra_entry("predict")
 def main(cfg: DictConfig) -> None:
     """Label every training sequence; finished ones are kept when the command is started again."""
+    began = time.monotonic()
     check_thresholds(plain(cfg))
     if cfg.model.only_load_labels:
         from modules.label_runs import retrack
+        from modules.reports.write import leave_report
 
         if process_rank() == 0:
             with reserve(plain(cfg)):
                 retrack(plain(cfg))
+                leave_report(Path(cfg.save_dir).parent, "predict", plain(cfg), time.monotonic() - began)
         return
     if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
         raise UserError(
@@ -61,6 +65,7 @@ def main(cfg: DictConfig) -> None:
     from modules.data.checks import check_class_ids, check_frame_size
     from modules.label_runs import SUMMARY, label
     from modules.processes.shared_work import run_in_processes
+    from modules.reports.write import leave_report
     from modules.training.settings import run_settings
     from modules.training.trainer import build_trainer, set_seed_and_threads
     from modules.utils.fetch import fetch_data_module, fetch_model_module
@@ -82,6 +87,7 @@ def main(cfg: DictConfig) -> None:
         )
         if trainer.is_global_zero:
             write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
+            leave_report(Path(config["save_dir"]).parent, "predict", config, time.monotonic() - began)
     if trainer.is_global_zero:
         if not summary["pseudo"]:
             log.warning(

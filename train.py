@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,27 +59,20 @@ def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
     from modules.training.trainer import build_trainer
 
     start = begin(run, module)
-    if start.finished:
-        return
-    trainer = build_trainer(run, training=True)
-    trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
-    finish(run, trainer)
+    if not start.finished:
+        trainer = build_trainer(run, training=True)
+        trainer.fit(module, datamodule=data_module, ckpt_path=start.checkpoint)
+        finish(run, trainer)
 
 
-def memory_knobs(cfg: DictConfig) -> list[str]:
-    """What saves memory with the model of a configuration."""
-    from models.registry import memory_knobs
-
-    return memory_knobs(plain(cfg)["model"])
-
-
-@hydra_entry("train", memory_knobs)
+@hydra_entry("train", lambda cfg: import_module("models.registry").memory_knobs(plain(cfg)["model"]))
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
-    config = plain(cfg)
+    config, began = plain(cfg), time.monotonic()
     if not (Path(config["output"]["dir"]) / DONE).is_file():  # a finished run needs none
         check_dataset_folder(config)
     from modules.labelling.finished import check_finished
+    from modules.reports.write import leave_report
     from modules.training.batch_size import fits_memory, settle
     from modules.training.settings import run_settings
     from modules.training.start import was_done
@@ -98,6 +93,7 @@ def main(cfg: DictConfig) -> None:
                 run, parts = settled, build_parts(settled)
                 cfg.batch_size.train = run.training.batch_size  # for the message if memory runs out
             finished = fits_memory(folder, run.training, lambda: train(run, *parts))  # noqa: B023 - called at once
+        leave_report(folder, "train", run.config, time.monotonic() - began)
 
 
 if __name__ == "__main__":

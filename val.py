@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 
 from omegaconf import DictConfig
@@ -22,6 +23,7 @@ register_resolvers()
 @hydra_entry("val")
 def main(cfg: DictConfig) -> None:
     """Print AP overall and per class on the val or test split."""
+    began = time.monotonic()
     if cfg.checkpoint is None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
@@ -45,6 +47,7 @@ def main(cfg: DictConfig) -> None:
     check_data(data_module, "test" if test else "val", list(cfg.dataset.classes))
     trainer = build_trainer(run, training=False)
     evaluate = trainer.test if test else trainer.validate
+    module.evaluation.collector.keep = bool(cfg.logging.report)
     (results, *_) = evaluate(module, datamodule=data_module, verbose=False)
     prefix = "test/" if test else "val/"
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
@@ -54,9 +57,20 @@ def main(cfg: DictConfig) -> None:
         least = run.config["model"]["postprocess"]["confidence_threshold"]
         title = f"{cfg.dataset.name}, {split} split, detections from confidence {float(least):g}"
         print(task_of(run.config).table(figures, list(cfg.dataset.classes), title, counted))  # noqa: T201
+        result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}
         if cfg.save_json is not None:
-            result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}
             write_json(cfg.save_json, result)
+        from modules.reports.evaluation import keep_evaluation
+        from modules.reports.write import folder_beside, leave_report
+
+        evaluation, dataset = module.evaluation, run.config["dataset"]
+        leave_report(
+            folder_beside(cfg.save_json, run.folder.dir / f"evaluation_{split}"),
+            "val",
+            run.config,
+            time.monotonic() - began,
+            lambda at: keep_evaluation(at, result, evaluation.collector.kept, evaluation.evaluator, dataset),
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -20,7 +21,7 @@ register_resolvers()
 @hydra_entry("val_dst")
 def main(cfg: DictConfig) -> None:
     """Print precision, recall and AP per class; write JSON and a picture if asked for."""
-    config = plain(cfg)
+    config, began = plain(cfg), time.monotonic()
     check_thresholds(config)
     dataset = config["dataset"]
     pseudo = Path(dataset["path"]) / "train"
@@ -60,6 +61,11 @@ def main(cfg: DictConfig) -> None:
         if steps is not None:
             picture = Path(cfg.save_picture)
             steps.save_picture(picture.with_stem(f"{picture.stem}_steps"))
+    from modules.reports.labels import keep_quality
+    from modules.reports.write import folder_beside, leave_report
+
+    folder = folder_beside(cfg.save_json, Path(config["output"]["dir"]) / "label_quality")
+    leave_report(folder, "val_dst", config, time.monotonic() - began, lambda at: keep_quality(at, report))
 
 
 if __name__ == "__main__":

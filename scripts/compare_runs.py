@@ -1,4 +1,7 @@
-"""Table of several self-training experiments that differ by seed: ``python scripts/compare_runs.py --help``."""
+"""Runs side by side, of any kinds: figures, differing settings, curves: ``python scripts/compare_runs.py --help``.
+
+Self-training experiments that differ by seed alone get tables with mean and spread over the seeds.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,7 @@ def load(roots: Sequence[Path]) -> list[Summary]:
                 fix="give the root folder of the experiment, after it has ended",
             )
         summaries.append(load_json(path))
-    free = {"seed", "root", "parallel", "threads", "dataset_path", "cluster", "slurm"}
-    settings = [{key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
-    differing = sorted({key for other in settings for key in other if other[key] != settings[0].get(key)})
+    differing = differing_keys(summaries)
     if differing:
         raise UserError(
             expected="experiments that differ by seed only",
@@ -48,6 +49,13 @@ def load(roots: Sequence[Path]) -> list[Summary]:
             fix="compare runs of the same settings",
         )
     return summaries
+
+
+def differing_keys(summaries: Sequence[Summary]) -> list[str]:
+    """Settings of experiments that differ, beside their seed and what changes no result."""
+    free = {"seed", "root", "parallel", "threads", "dataset_path", "cluster", "slurm", "report"}
+    settings = [{key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
+    return sorted({key for other in settings for key in other if other[key] != settings[0].get(key)})
 
 
 def _of_all(summaries: Sequence[Summary], key: str) -> dict[str, list[Any]]:
@@ -92,12 +100,22 @@ def _labels(summaries: Sequence[Summary]) -> list[str]:
 
 
 def main() -> None:
-    """Compare experiments and print or write the tables."""
-    parser = argparse.ArgumentParser(description="Compare self-training experiments that differ by seed.")
-    parser.add_argument("roots", nargs="+", type=Path, metavar="ROOT", help="root folders of scripts/self_train.py")
+    """Compare runs; print the tables or write them, and a page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="trainings, evaluations, rounds, ...")
     parser.add_argument("--output", type=Path, metavar="FILE.md", help="write the tables here instead of printing")
+    parser.add_argument("--html", type=Path, metavar="FILE.html", help="write a page with tables and curves, too")
     arguments = parser.parse_args()
-    text = markdown(load(arguments.roots))
+    from modules.reports.compare import compare
+    from modules.reports.page import render, table_text
+    from modules.reports.write import kind_of
+
+    rounds = all(kind_of(folder) == "rounds" for folder in arguments.folders)
+    by_seed = rounds and not differing_keys([load_json(folder / "summary.json") for folder in arguments.folders])
+    sections = compare(arguments.folders) if arguments.html is not None or not by_seed else []
+    text = markdown(load(arguments.folders)) if by_seed else table_text(sections)
+    if arguments.html is not None:
+        write_text(arguments.html, render("Runs side by side", sections))
     if arguments.output is None:
         print(text)
     else:

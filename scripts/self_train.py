@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,14 +91,21 @@ def search_overrides() -> list[str]:
 @hydra_entry("self_train")
 def main(cfg: DictConfig) -> None:
     """Run what is missing of the rounds, then print the table and write it with ``summary.json`` and a picture."""
-    model = model_overrides()
+    model, began = model_overrides(), time.monotonic()
     settings = plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "model"]))
     settings |= {"model": model} if model else {}
     root = Path(settings["root"])
     settings = as_begun(root, settings)
     plan = build_plan(experiment_settings(settings), Path(__file__).resolve().parents[1], model, search_overrides())
     check_commands(plan.steps, root)
-    machine = {"parallel", "threads", "root", "cluster", "slurm"}  # these change speed or place, never results
+    machine = {
+        "report",
+        "parallel",
+        "threads",
+        "root",
+        "cluster",
+        "slurm",
+    }  # these change speed or place, never results
     with RunLock(root, "root", inside=("logs", "evaluation")):
         check_settings(root, {key: value for key, value in settings.items() if key not in machine})
         if cfg.cluster is not None:
@@ -110,6 +118,9 @@ def main(cfg: DictConfig) -> None:
         write_text(root / "summary.txt", f"{text.strip()}\n")
         save_picture(summary, root / "summary.png")
         print(text)
+        from modules.reports.write import leave_report
+
+        leave_report(root, "self_train", settings, time.monotonic() - began)
         log.info("summary: %s", root / SUMMARY)
 
 

@@ -22,11 +22,17 @@ BoxArray = npt.NDArray[Any]
 
 @dataclass
 class DetectionCollector:
-    """Detections and labels by (sequence, frame), until an evaluation is due."""
+    """Detections and labels by (sequence, frame), until an evaluation is due.
+
+    With ``keep``, the frames of the last evaluation stay in ``kept`` on the first process, for its report: labels and
+    merged detections of each.
+    """
 
     views: dict[FrameKey, list[FloatArray]] = field(default_factory=dict)
     labels: dict[FrameKey, BoxArray] = field(default_factory=dict)
     times: dict[FrameKey, int] = field(default_factory=dict)
+    keep: bool = False
+    kept: list[tuple[FrameKey, tuple[BoxArray, BoxArray]]] = field(default_factory=list)
 
     def add_detections(self, key: FrameKey, detections: Tensor, mirrored_in: int | None = None) -> None:
         """Add one view of a frame, [n, 7]; ``mirrored_in`` gives the width of a frame that was mirrored."""
@@ -67,6 +73,7 @@ class DetectionCollector:
             for key in sorted(frames):
                 evaluator.add([frames[key][0]], [frames[key][1]])
             figures = evaluator.compute()
+            self.kept = sorted(frames.items(), key=lambda item: item[0]) if self.keep else []
             evaluator.reset()
         return share_figures(figures, names)
 

@@ -20,6 +20,7 @@ SMALL = (
     "batch_size.eval=2",
     "hardware.num_workers.train=0",
     "logging.progress_bar=false",
+    "logging.report=false",
 )
 """Overrides that make every command small enough for a test on a CPU."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -15,6 +16,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _LOOK: dict[Any, Any] = {
     "axes.axisbelow": True, "axes.grid": True, "axes.spines.right": False, "axes.spines.top": False,
     "figure.facecolor": "white", "font.size": 10, "grid.alpha": 0.3, "legend.fontsize": 8, "legend.framealpha": 0.8,
+    "svg.fonttype": "none", "svg.hashsalt": "chart",
 }  # fmt: skip
 
 
@@ -26,8 +28,9 @@ def chart(
     columns: int = 1,
     share_y: Literal["none", "row"] = "none",
     title: str = "",
+    kind: Literal["png", "svg"] = "png",
 ) -> Iterator[Any]:
-    """Yield the axes of a new figure, an array [rows, columns]; once they are drawn on, the figure is saved as PNG.
+    """Yield the axes of a new figure, an array [rows, columns]; once they are drawn on, the figure is saved.
 
     Args:
         target: a path, or an open file.
@@ -36,9 +39,11 @@ def chart(
         columns: of axes.
         share_y: whether the axes of a row have one scale.
         title: above all axes.
+        kind: of the picture.
     """
     import matplotlib as mpl  # slow to import, and only needed where something is drawn
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.rcsetup import cycler
 
@@ -49,12 +54,16 @@ def chart(
         if title:
             figure.suptitle(title, fontsize=11)
         yield figure.subplots(rows, columns, squeeze=False, sharey=share_y)
-        canvas, plain = FigureCanvasAgg(figure), {"Software": None}  # no version, so that the bytes tell the data alone
+        # no version and no date, so that the bytes tell the data alone
+        if kind == "png":
+            save = partial(FigureCanvasAgg(figure).print_png, metadata={"Software": None})
+        else:
+            save = partial(FigureCanvasSVG(figure).print_svg, metadata={"Date": None, "Creator": None})
         if isinstance(target, Path | str):
             with atomic_path(target) as temporary:
-                canvas.print_png(str(temporary), metadata=plain)
+                save(str(temporary))
         else:
-            canvas.print_png(target, metadata=plain)
+            save(target)
 
 
 def draw_bars(

@@ -27,7 +27,8 @@ from utils.jobs.steps import Step
 ROUNDS = (
     "experiment_name=synthetic/demo", "rounds=2", "supervised.steps=40", "supervised.learning_rate=0.005",
     "self_training.steps=4", "control=false", "oracle=false", "evaluation.splits=[val]",
-    "overrides=['dataset.sequence_length=4','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false']",
+    "overrides=['dataset.sequence_length=4','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false',"
+    "'logging.report=false']",
     "labelling.overrides=['model.pseudo_label.obj_thresh=0.005','model.pseudo_label.cls_thresh=0.005']",
 )  # fmt: skip
 WEAK = ("labels.train_ratio=null", "labels.ratio=0.25")

@@ -1,0 +1,159 @@
+"""Reports of labelling, of the quality of pseudo labels, and of rounds of self-training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modules.reports.evaluation import calibration_plot, shown_metrics
+from modules.reports.matches import IOU
+from modules.reports.page import Block, Link, Section, Table, mapping_table
+from modules.reports.rates import calibration
+from utils.atomic import atomic_path, write_json
+from utils.evaluation.coco import METRICS
+from utils.json_files import read_json
+from utils.pictures.plots import bars, steps
+
+QUALITY, BOXES, SUMMARY = "label_quality.json", "boxes.npz", "summary.json"
+
+_EDGES = np.linspace(0, 1, 41)
+_RATES = ("precision", "recall", "f1")
+
+
+def keep_quality(folder: Path, report: Any) -> None:
+    """Keep the figures of a ``QualityReport``, and scores and overlap of its boxes."""
+    write_json(folder / QUALITY, {"classes": list(report.classes), **report.figures})
+    with atomic_path(folder / BOXES) as temporary, temporary.open("wb") as handle:
+        names = ("objectness", "class_confidence", "best_iou")
+        np.savez_compressed(handle, **{name: getattr(report, name).astype(np.float32) for name in names})
+
+
+def quality_sections(folder: Path) -> list[Section]:
+    """How good pseudo labels are."""
+    figures = read(folder / QUALITY)
+    sections = [*_quality(figures), Section("Prophesee protocol", [_protocol(figures)])]
+    if (folder / BOXES).is_file():
+        with np.load(folder / BOXES, allow_pickle=False) as file:
+            boxes = {name: file[name] for name in file.files}
+        right = boxes["best_iou"] >= IOU
+        if len(right):
+            sections.append(Section("Scores", _scores(boxes, right)))
+    return sections
+
+
+def _quality(figures: Mapping[str, Any]) -> list[Section]:
+    rows = figures["one_to_one"]
+    heights = {rate: [100 * row[f"{rate}_50"] for row in rows.values()] for rate in _RATES}
+    counts = [f"{figures[name]} {word}" for name, word in (("boxes", "pseudo boxes"), ("labels", "hidden labels"))]
+    sections = [
+        Section(
+            "Pseudo labels against the hidden labels",
+            [
+                f"{counts[0]} on {figures['frames']} frames with {counts[1]}.",
+                Table(
+                    _heads("class"), [(name, row["labels"], row["boxes"], *_cells(row)) for name, row in rows.items()]
+                ),
+                bars("IoU 0.5, one box to one label", list(rows), heights, "per cent"),
+            ],
+        )
+    ]
+    if figures.get("steps"):
+        found = {name: each["one_to_one"]["all"] for name, each in figures["steps"].items()}
+        heights = {rate: [100 * row[f"{rate}_50"] for row in found.values()] for rate in _RATES}
+        table = Table(
+            _heads("after"), [(name, row["labels"], row["boxes"], *_cells(row)) for name, row in found.items()]
+        )
+        sections.append(
+            Section("Steps of labelling", [bars("after each step, IoU 0.5", list(found), heights, "per cent"), table])
+        )
+    return sections
+
+
+def _heads(first: str) -> Sequence[str]:
+    return (first, "labels", "boxes", *(f"{rate}, IoU {iou}" for iou in ("0.25", "0.5", "0.75") for rate in _RATES))
+
+
+def _cells(row: Mapping[str, float]) -> list[float]:
+    return [round(100 * row[f"{rate}_{iou}"], 1) for iou in (25, 50, 75) for rate in _RATES]
+
+
+def _protocol(figures: Mapping[str, Any]) -> Table:
+    names = ["", *figures["classes"]]
+    return Table(("class", *METRICS), [(name or "all", *shown_metrics(figures["prophesee"], name)) for name in names])
+
+
+def _scores(boxes: Mapping[str, Any], right: Any) -> list[Block]:
+    even = (np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    names = ("objectness", "class_confidence")
+    counts = {
+        f"{name.replace('_', ' ')}, {word}": np.histogram(boxes[name][own], _EDGES)[0].astype(float)
+        for name in names
+        for word, own in (("right", right), ("wrong", ~right))
+    }
+    lines = {name.replace("_", " "): calibration(boxes[name], right)[:2] for name in names}
+    return [
+        "A box is right here if it overlaps a hidden label of its class by half.",
+        steps("scores of pseudo boxes", _EDGES, counts, "score", logarithmic=True),
+        calibration_plot({**lines, "as said": even}),
+    ]
+
+
+def labelling_sections(folder: Path) -> list[Section]:
+    """What labelling wrote."""
+    counts = read(folder / SUMMARY)
+    numbers = {name: value for name, value in counts.items() if isinstance(value, int) and value}
+    boxes = {name: value for name, value in numbers.items() if name not in ("sequences", "frames")}
+    plot = bars("boxes of each kind", list(boxes), {"boxes": list(boxes.values())}, "boxes")
+    shown = {name: value if isinstance(value, int | float) else len(value) for name, value in counts.items()}
+    return [Section("Labels written", [mapping_table(shown, ("what", "number")), *([plot] if boxes else [])])]
+
+
+def rounds_sections(folder: Path) -> list[Section]:
+    """What rounds of self-training brought: detectors, and the labels of each round before and after each step."""
+    summary = read(folder / SUMMARY)
+    splits, arms = summary["splits"], summary["arms"]
+    metrics = ("AP", "AP_50", "product_AP")
+    rows = [
+        (name, arm["meaning"], arm["steps"], *(_percent(arm[split].get(m)) for split in splits for m in metrics))
+        for name, arm in arms.items()
+    ]
+    heads = ("detector", "trained on", "steps", *(f"{metric} {split}" for split in splits for metric in metrics))
+    heights = {split: [100 * arm[split]["AP"] for arm in arms.values()] for split in splits}
+    gains = [(name, *_gain(arms, name, splits)) for name in arms if name.startswith("round")]
+    before = ("round", *(f"AP {split} {word}" for split in splits for word in ("before", "after", "gain")))
+    blocks: list[Block] = [Table(heads, rows), bars("AP of the detectors", list(arms), heights, "per cent")]
+    sections = [Section("Detectors", blocks)]
+    if gains:
+        sections.append(Section("Each round, before and after", [Table(before, gains)]))
+    for name, quality in summary["pseudo_labels"].items():
+        sections += [Section(f"{name}: {section.title}", section.blocks) for section in _quality(quality)]
+    decided = [(name, str(value["stop"]), _percent(value["precision_before"]), _percent(value["precision"]))
+               for name, value in summary.get("decisions", {}).items()]  # fmt: skip
+    if decided:
+        sections.append(Section("Decisions", [Table(("round", "stopped", "precision before", "precision"), decided)]))
+    if summary.get("seconds"):
+        sections.append(Section("Time", [mapping_table(summary["seconds"], ("step", "seconds"))]))
+    pages = sorted(
+        path.relative_to(folder) for at in ("*", "evaluation/*") for path in folder.glob(f"{at}/report.html")
+    )
+    links = [(Link(path.as_posix(), str(path.parent)),) for path in pages]
+    return [*sections, Section("Reports of the steps", [Table(("report",), links)])] if links else sections
+
+
+def _gain(arms: Mapping[str, Any], name: str, splits: Sequence[str]) -> list[float | None]:
+    number = int(name.removeprefix("round"))
+    teacher = "baseline" if number == 1 else f"round{number - 1}"
+    pairs = [(arms[teacher][split]["AP"], arms[name][split]["AP"]) for split in splits] if teacher in arms else []
+    return [_percent(value) for was, now in pairs for value in (was, now, now - was)]
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 2)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON object that a command has written."""
+    return read_json(path, {}, expected="what a command wrote", fix="run the command again")

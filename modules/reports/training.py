@@ -1,0 +1,104 @@
+"""The report of a training: losses, learning rate, AP, speed and health over its steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modules.checkpoints.names import CHANGES, DONE
+from modules.reports.log_columns import Columns, read_columns
+from modules.reports.page import Block, Section, Table, mapping_table
+from utils.evaluation.coco import METRICS
+from utils.pictures.plots import Plot, curves
+
+LOGS = Path("logs", "version_0")
+_NO_CSV = "No CSV log in this folder: the figures went to another logger (logging.logger), or the run has not begun."
+
+
+def read_logs(folder: Path) -> Columns:
+    """Everything that a training logged, speeds too."""
+    return {**read_columns(folder / LOGS / "metrics.csv"), **read_columns(folder / LOGS / "perf.csv")}
+
+
+def training_sections(folder: Path, classes: Sequence[str]) -> list[Section]:
+    """What a training's folder tells beside its settings.
+
+    Args:
+        folder: of the run.
+        classes: names of the classes.
+    """
+    logs = read_logs(folder)
+    sections = [Section("Result", _result(folder, logs))]
+    if not logs:
+        return [*sections, Section("Curves", [_NO_CSV])]
+    return [*sections, *(section for section in _curves(logs, classes) if section.blocks)]
+
+
+def _result(folder: Path, logs: Columns) -> list[Block]:
+    blocks: list[Block] = []
+    done = folder / DONE
+    if done.is_file():
+        told = json.loads(done.read_text(encoding="utf-8"))
+        shares = {name: f"{100 * value:.2f} %" for name, value in told.items() if isinstance(value, float)}
+        blocks.append(mapping_table({**told, **shares}, ("figure", "value")))
+    else:
+        blocks.append("This run has not ended.")
+    best = logs.get("val/AP")
+    if best is not None:
+        at = int(best[1].argmax())
+        blocks.append(f"Best quick AP {100 * best[1][at]:.2f} % at step {best[0][at]:.0f}.")
+    if (folder / CHANGES).is_file():
+        changes = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
+        rows = [(e["from_step"], key, str(was), str(now)) for e in changes for key, (was, now) in e["changed"].items()]
+        blocks.append(Table(("from step", "setting", "was", "is"), rows))
+    return blocks
+
+
+def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
+    def plot(title: str, ylabel: str, chosen: Callable[[str], str | None], scale: float = 1, **more: Any) -> list[Plot]:
+        # −1 says that there is no label of that size
+        named = {chosen(name): (x, scale * np.where(y < 0, np.nan, y)) for name, (x, y) in logs.items()}
+        series = {name: xy for name, xy in named.items() if name is not None}
+        return [curves(title, series, "optimiser step", ylabel, **more)] if series else []
+
+    ap = {"val/AP": "all"} | {f"val/AP_{name}": name for name in classes}
+    ap_50 = {"val/AP_50": "all"} | {f"val/AP_50_{name}": name for name in classes}
+    sizes = {f"val/{metric}": metric for metric in METRICS}
+    return [
+        Section("Loss", plot("loss and its parts", "loss", _loss) + plot("targets of a batch", "count", _count)),
+        Section("Learning rate", plot("learning rate", "rate", lambda n: n if n.startswith("lr-") else None)),
+        Section(
+            "Validation",
+            plot("AP by class", "per cent", ap.get, 100)
+            + plot("AP_50 by class", "per cent", ap_50.get, 100)
+            + plot("AP by overlap and size", "per cent", sizes.get, 100),
+        ),
+        Section(
+            "Throughput",
+            plot("frames a second", "frames/s", lambda n: "" if n == "perf/frames_per_s" else None)
+            + plot("share of time waiting for data", "per cent", lambda n: "" if n == "perf/data_wait" else None, 100),
+        ),
+        Section(
+            "Health",
+            plot("gradients, largest", "largest value", _ending("health/grad_", "_max"), logarithmic=True)
+            + plot("gradients, mean", "mean of values", _ending("health/grad_", "_mean"), logarithmic=True)
+            + plot("cell states, largest", "largest value", _ending("health/c_", "_max"), logarithmic=True)
+            + plot("hidden states, mean", "mean of values", _ending("health/h_", "_mean"), logarithmic=True),
+        ),
+    ]
+
+
+def _loss(name: str) -> str | None:
+    return name.removeprefix("train/") if name.startswith("train/") and name.endswith("loss") else None
+
+
+def _count(name: str) -> str | None:
+    return name.removeprefix("train/") if name.startswith("train/num_") else None
+
+
+def _ending(start: str, end: str) -> Callable[[str], str | None]:
+    return lambda name: name[len(start) : -len(end)] if name.startswith(start) and name.endswith(end) else None

@@ -1,0 +1,70 @@
+"""Runs of all kinds side by side."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from modules.reports.compare import compare, differing_settings
+from modules.reports.page import render, table_text
+from scripts import compare_runs
+from tests.helpers.commands import call
+from tests.modules.reports.test_reports import QUALITY, ROUNDS, headings, stands_alone
+from utils.errors import UserError
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two trainings, an evaluation, the quality of labels, a labelling, and rounds."""
+    for name, rate, loss in (("a", 0.1, 3), ("b", 0.2, 4)):
+        logs = tmp_path / name / "run" / "logs" / "version_0"
+        logs.mkdir(parents=True)
+        (tmp_path / name / "run" / "config.yaml").write_text(f"training: {{learning_rate: {rate}, max_steps: 4}}\n")
+        (tmp_path / name / "run" / "done.json").write_text('{"steps": 4}')
+        (logs / "metrics.csv").write_text(f"step,train/loss,val/AP\n1,{loss},\n2,{loss - 1},0.25\n")
+        (logs / "perf.csv").write_text("step,perf/frames_per_s\n1,10\n")
+    figures = {"figures": {"AP": 0.5, "AP_car": -1.0}, "labels": {"car": 1}, "classes": ["car"], "score": "class"}
+    kinds = {"evaluation": figures, "label_quality": QUALITY, "summary": {"frames": 7, "missing": []}, "rounds": ROUNDS}
+    for name, value in kinds.items():
+        (tmp_path / name).mkdir()
+        file = "summary" if name == "rounds" else name
+        (tmp_path / name / f"{file}.json").write_text(json.dumps(value))
+    return [tmp_path / name for name in ("a/run", "b/run", *kinds)]
+
+
+def test_all_kinds(runs):
+    sections = compare(runs)
+    text = table_text(sections)
+    assert "| figure | a/run | b/run | tmp" not in text
+    assert "| best quick AP | 25 | 25 | – | – | – | – |" in text
+    assert "| training.learning_rate | 0.1 | 0.2 | – | – | – | – |" in text
+    assert "training.max_steps" not in table_text(compare(runs[:2]))
+    page = render("all", sections)
+    assert stands_alone(page)
+    assert headings(page) == ["Figures", "Differing settings", "Curves"]
+    captions = ["train/loss", "val/AP", "perf/frames_per_s", "AP by class", "AP of the detectors on val"]
+    assert all(f"<figcaption>{caption}</figcaption>" in page for caption in captions)
+
+
+def test_settings_that_differ():
+    settings = {"a": {"x": 1, "y": 2, "output.dir": "a"}, "b": {"x": 1, "y": 3, "z": 4, "output.dir": "b"}, "c": {}}
+    assert differing_settings(settings) == {"a": {"y": "2"}, "b": {"y": "3"}, "c": {"y": "–"}}
+
+
+def test_command(runs, tmp_path, capsys):
+    page, tables = tmp_path / "page.html", tmp_path / "tables.md"
+    arguments = (*map(str, runs[:2]), "--html", str(page), "--output", str(tables))
+    assert call(compare_runs.main, "compare_runs.py", *arguments) == 0
+    assert "a/run" in page.read_text(encoding="utf-8")
+    assert "| last loss | 2 | 3 |" in tables.read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="none of their files"):
+        call(compare_runs.main, "compare_runs.py", str(tmp_path))
+
+
+def test_rounds_of_other_settings_are_compared_as_any_runs(runs, capsys):
+    other = runs[-1].with_name("other")
+    other.mkdir()
+    (other / "summary.json").write_text(json.dumps({**ROUNDS, "settings": {"seed": 4, "control": 2}}))
+    assert call(compare_runs.main, "compare_runs.py", str(runs[-1]), str(other)) == 0
+    assert "| control | 1 | 2 |" in capsys.readouterr().out

@@ -1,0 +1,47 @@
+"""What commands leave: a training and an evaluation with all sections of their reports."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.helpers.commands import SMALL, run
+from tests.helpers.made_once import MadeOnce
+from tests.modules.reports.test_reports import headings, stands_alone
+
+QUICK = (
+    "logging.report=true", "logging.log_every_n_steps=1", "logging.health.every_n_steps=1", "training.max_steps=2",
+    "validation.val_check_interval=2",
+)  # fmt: skip
+
+
+def test_training(tmp_path, made_once: MadeOnce):
+    folder = tmp_path / "run"
+    assert run("train.py", *SMALL, *QUICK, f"dataset.path={made_once.dataset()}", f"output.dir={folder}") == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert stands_alone(page)
+    assert headings(page)[:6] == ["What was run", "Result", "Loss", "Learning rate", "Validation", "Throughput"]
+    assert headings(page)[6:] == ["Health"]
+    record = json.loads((folder / "run.json").read_text())
+    assert record["command"] == "train"
+    assert record["starts"][0]["seconds"] > 0
+    with Image.open(folder / "results.png") as picture:
+        assert picture.size[0] == 1680
+
+
+def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture[str]):
+    what = (f"dataset.path={made_once.dataset()}", f"checkpoint={made_once.teacher()}")
+    assert run("val.py", *SMALL, *what, "logging.report=true", f"save_json={tmp_path / 'val.json'}") == 0
+    page = (tmp_path / "val" / "report.html").read_text(encoding="utf-8")
+    assert stands_alone(page)
+    expected = ["What was run", "Average precision", "Precision and recall", "Confusion", "Scores", "Sizes"]
+    assert headings(page)[:6] == expected
+    assert headings(page)[6:] == ["Best and worst frames"]
+    assert page.count("data:image/jpeg") >= 1
+    before = (tmp_path / "val" / "results.png").read_bytes()
+    assert run("scripts/reports/__main__.py", str(tmp_path / "val")) == 0
+    assert capsys.readouterr().out.strip().endswith("report.html")
+    assert (tmp_path / "val" / "results.png").read_bytes() == before
+    assert (tmp_path / "val" / "report.html").read_text(encoding="utf-8") == page

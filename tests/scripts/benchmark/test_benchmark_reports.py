@@ -1,0 +1,16 @@
+"""Reports of made-up logs weigh little, however long the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.helpers.commands import run
+
+
+def test_a_row_for_each_report(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    options = ("--steps", "2000", "--every", "10", "--detections", "2000", "--markdown", str(page))
+    assert run("scripts/benchmark/reports.py", *options) == 0
+    rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| ")][1:]
+    assert [row[1].strip() for row in rows] == ["training, 2000 steps, 403 rows of log", "2000 detections"]
+    assert all(float(row[4]) < 1 for row in rows)
