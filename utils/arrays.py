@@ -1,8 +1,9 @@
-"""NumPy files that users give us: read without pickle, and whatever is wrong with their bytes is one kind of error."""
+"""Arrays: NumPy files of users, read without pickle and with one kind of error; memory for what is in between."""
 
 from __future__ import annotations
 
 import struct
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ ARRAY_ERRORS = (
 )
 """What NumPy raises for files that are not, or no longer, what it wrote."""
 
+_of_thread = threading.local()
 _FIX = "restore the file, or preprocess the sequence again"
 
 
@@ -104,3 +106,12 @@ def _load(path: Path | str, fix: str) -> Any:
 
 def _unreadable(path: Path | str, got: str, fix: str) -> UserError:
     return UserError(expected="a readable NumPy file", got=got, where=str(path), fix=fix)
+
+
+def scratch(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """An array with undefined contents, the same again when this thread asks for the same use and form of it."""
+    array: npt.NDArray[Any] | None = getattr(_of_thread, use, None)
+    if array is None or array.shape != shape or array.dtype != dtype:
+        array = np.empty(shape, dtype=dtype)
+        setattr(_of_thread, use, array)
+    return array

@@ -12,7 +12,7 @@ import torch
 
 from data.augmentation.state import AugmentationState
 from data.labels.box_ops import zoom_window_hw
-from utils.scratch import scratch
+from utils.arrays import scratch
 
 Frames = npt.NDArray[Any]
 Move = Callable[[Frames, Frames], None]

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.payloads.chunks import in_stripes, is_direct, raw_chunk, unpack
+from utils.arrays import scratch
 from utils.errors import UserError
-from utils.scratch import scratch
 
 Frame = npt.NDArray[Any]
 

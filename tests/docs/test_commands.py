@@ -20,6 +20,7 @@ ARGPARSE = (
     "scripts/drawings/house.py",
     "scripts/formats_table/",
     "scripts/benchmark/",
+    "scripts/reports/",
     "scripts/soak/",
 )
 

@@ -25,6 +25,7 @@ MOST_POINTS = 600
 
 _SIZE = (5.6, 3.5)
 _MOST_IN_LEGEND = 12
+_MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,14 @@ def curves(
 
     def draw(axis: Any) -> None:
         for name, (x, y) in series.items():
-            x, y = thinned(x, y)
-            axis.plot(x, y, "-" if len(x) > 1 else "o", linewidth=1.2, label=name)
+            if len(x) > MOST_POINTS and not unit_square:  # noise is paler than its mean
+                (line,) = axis.plot(*means(x, y), linewidth=1.4, label=name)
+                axis.plot(*thinned(x, y), linewidth=0.6, alpha=0.3, color=line.get_color(), zorder=1)
+            else:
+                few, values = thinned(x, y)
+                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name)
+        if any(x.max(initial=0) >= _MANY for x, _ in series.values()):
+            axis.xaxis.set_major_formatter(_short_number)
         for name, (x, y) in (marks or {}).items():
             axis.plot([x], [y], "k.", markersize=7)
             axis.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
@@ -171,6 +178,24 @@ def thinned(x: Values, y: Values, most: int = MOST_POINTS) -> tuple[Values, Valu
     parts = [(start + int(y[start:stop].argmin()), start + int(y[start:stop].argmax())) for start, stop in pairs]
     kept = np.unique(np.array(parts))
     return x[kept], y[kept]
+
+
+def means(x: Values, y: Values, most: int = MOST_POINTS // 4) -> tuple[Values, Values]:
+    """A curve as the means of at most ``most`` stretches of it.
+
+    >>> [each.tolist() for each in means(np.arange(4.0), np.array([1.0, 3.0, np.nan, 5.0]), 2)]
+    [[0.5, 3.0], [2.0, 5.0]]
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    at = np.arange(len(x)) * most // max(len(x), 1)
+    at, x, y = at[known], x[known], y[known]
+    count = np.bincount(at, minlength=1)
+    sums = [np.bincount(at, weights=values, minlength=1)[count > 0] for values in (x, y)]
+    return sums[0] / count[count > 0], sums[1] / count[count > 0]
+
+
+def _short_number(value: float, _: int) -> str:
+    return f"{value / 1000:g}k"
 
 
 def _quoted(text: str) -> str:
