@@ -49,6 +49,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # would let it start threads.
     torch.ones(1, requires_grad=True).sum().backward()
 
+    import cv2
+
+    # Set later, in a process that is forked from one whose threads have worked, it waits for them for ever.
+    cv2.setNumThreads(1)
+
     from hydra._internal.hydra import Hydra
 
     # Asked for its mode, Hydra composes the whole configuration once more, for a key (hydra.mode) that we never set.

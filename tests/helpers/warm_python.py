@@ -11,6 +11,7 @@ import array
 import json
 import logging
 import os
+import select
 import shutil
 import signal
 import socket
@@ -84,9 +85,16 @@ def _serve(listener: socket.socket, executable: str) -> NoReturn:
     while True:
         link, _ = listener.accept()
         if os.fork() == 0:
-            listener.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _answer(link)
+            try:
+                listener.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _answer(link)
+            except BrokenPipeError:
+                pass  # who asked is gone
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)  # or this process would go on with the tests, as a second worker
         link.close()
 
 
@@ -103,6 +111,9 @@ def _answer(link: socket.socket) -> NoReturn:
         link.close()
         _be(*request, files)
     link.sendall(process.to_bytes(4, "big"))
+    ended = os.pidfd_open(process)
+    if ended not in select.select([ended, link], [], [])[0]:  # who asked was killed, and with it goes what it asked for
+        os.kill(process, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     link.sendall(status.to_bytes(4, "big", signed=True))
     os._exit(0)
