@@ -81,21 +81,19 @@ def main(cfg: DictConfig) -> None:
     module.load_weight(config["checkpoint"])
     check_class_ids(data_module, "train", config["dataset"]["classes"])
     check_frame_size(data_module, "train")
+    precision = str(trainer.precision)
     with reserve(config):
-        summary = run_in_processes(
-            trainer, lambda process: label(config, data_module, module, process, str(trainer.precision))
-        )
+        summary = run_in_processes(trainer, lambda process: label(config, data_module, module, process, precision))
         if trainer.is_global_zero:
             write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
+            if not summary["pseudo"]:
+                log.warning(
+                    "no detection became a pseudo label: look at model.postprocess.confidence_threshold=%s and the "
+                    "thresholds of model.pseudo_label, and at the teacher's AP",
+                    config["model"]["postprocess"]["confidence_threshold"],
+                )
+            log.info("pseudo labels in %s (torch %s): %s", config["save_dir"], torch.__version__, summary)
             leave_report(Path(config["save_dir"]).parent, "predict", config, time.monotonic() - began)
-    if trainer.is_global_zero:
-        if not summary["pseudo"]:
-            log.warning(
-                "no detection became a pseudo label: look at model.postprocess.confidence_threshold=%s and the "
-                "thresholds of model.pseudo_label, and at the teacher's AP",
-                config["model"]["postprocess"]["confidence_threshold"],
-            )
-        log.info("pseudo labels in %s (torch %s): %s", config["save_dir"], torch.__version__, summary)
 
 
 if __name__ == "__main__":
