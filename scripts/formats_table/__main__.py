@@ -139,7 +139,7 @@ def make_tables(python: Path, folder: Path) -> str:
         if problem:
             answers.append((file, tool, VERSIONS[tool], f"no: {problem}"))
             continue
-        with np.load(folder / out) as archive:
+        with np.load(folder / out, allow_pickle=False) as archive:
             answers.append((file, tool, VERSIONS[tool], verdict(dict(archive), events)))
     lines = [
         f"{len(events)} events from {events.t[0] / 1e6:.1f} to {events.t[-1] / 1e6:.1f} s, {WIDTH} x {HEIGHT}:",

@@ -144,7 +144,7 @@ def arrays(columns: Columns) -> Iterator[Written]:
 
 def main(events: Path, folder: Path) -> None:
     """Write everything; a program that cannot is named with its error."""
-    with np.load(events) as archive:
+    with np.load(events, allow_pickle=False) as archive:
         columns = dict(archive)
     for program in (faery, expelliarmus, evlib, dv_processing, hdf5, arrays):
         for file, name, tool, write in program(columns):
