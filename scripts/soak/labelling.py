@@ -47,7 +47,8 @@ class Labelling(SoakRun):
     def __init__(self, output: Path, settings: Sequence[str]) -> None:
         self.labels = output / "labels"
         target = f"save_dir={self.labels / 'train'}"
-        super().__init__(output, "predict.py", [*settings, target], self.labels / "summary.json")
+        arguments = [*settings, target, "logging.report=false"]  # a report says when it was made
+        super().__init__(output, "predict.py", arguments, self.labels / "summary.json")
 
     def state(self) -> tuple[int, int]:
         """Sequences that are finished, and half done."""

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slurm
 ROUNDS = (
     "experiment_name=synthetic/demo", "supervised.steps=40", "supervised.learning_rate=0.005",
     "self_training.steps=12", "control=false", "oracle=false", "evaluation.splits=[val]", "labels.train_ratio=0.34",
-    "overrides=['dataset.sequence_length=2','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false']",
+    "overrides=['dataset.sequence_length=2','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false','logging.report=false']",
     "self_training.overrides=['checkpointing.every_n_steps=2']",
     "labelling.overrides=['model.pseudo_label.obj_thresh=0.01','model.pseudo_label.cls_thresh=0.01']",
 )  # fmt: skip

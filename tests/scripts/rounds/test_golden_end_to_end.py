@@ -19,6 +19,7 @@ RECORD = json.loads((GOLDEN / "09_e2e.json").read_text())
 SETTINGS = (
     "dataset=gen1", "+experiment/gen1=tiny", "dataset.sequence_length=8", "batch_size.eval=2", "training.precision=32",
     "hardware.accelerator=cpu", "hardware.threads=1", "hardware.num_workers.eval=0", "logging.progress_bar=false",
+    "logging.report=false",
 )  # fmt: skip
 EVALUATIONS = {
     "test_conf0.1": ("use_test_set=1", "model.postprocess.confidence_threshold=0.1"),

@@ -113,7 +113,12 @@ def test_two_arms(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         "--arms", "control", "tracking", "--steps", "4", "--more-steps", "3", "--create-thresholds", "0.01",
         "--curve", "2", "4", "--ema-decay", "0.5",
     )  # fmt: skip
-    overrides = ("dataset.sequence_length=4", "batch_size.train=2", "logging.progress_bar=false")
+    overrides = (
+        "dataset.sequence_length=4",
+        "batch_size.train=2",
+        "logging.progress_bar=false",
+        "logging.report=false",
+    )
     assert run(PROGRAM, *start, *overrides) == 0, capsys.readouterr().err
     text = capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())

@@ -93,6 +93,7 @@ def test_two_rounds_weak_with_averaged_weights(
         assert f"round2 was {verdict}: {100 * precision:.1f} after 50.0" in text
         assert "after + NMS over the views" in text
         assert (root / "summary.txt").read_text().strip() == text.strip()
+    assert "round1" in (root / "report.html").read_text()
     with Image.open(root / "summary.png") as picture:
         assert min(picture.size) > 300
 

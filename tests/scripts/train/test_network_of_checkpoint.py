@@ -13,7 +13,7 @@ from tests.helpers.made_once import MadeOnce
 
 WITHOUT_MODEL = (
     "dataset=synthetic", "dataset.sequence_length=4", "hardware.accelerator=cpu", "hardware.threads=1",
-    "hardware.num_workers.eval=0", "batch_size.eval=2", "logging.progress_bar=false",
+    "hardware.num_workers.eval=0", "batch_size.eval=2", "logging.progress_bar=false", "logging.report=false",
 )  # fmt: skip
 """As ``SMALL``, without the experiment that says the size of the network (it is not the default one)."""
 
