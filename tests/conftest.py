@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("WANDB_MODE", "disabled")
@@ -15,10 +17,12 @@ from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests.helpers.bad_inputs import PAGE_AND_SOURCES
-from tests.helpers.commands import SMALL, run
+from tests.helpers.commands import REPOSITORY, SMALL, run
 from tests.helpers.slurm.slurm_cluster import missing_programs
 
 if TYPE_CHECKING:  # imported where they are used: the process that gives tests to workers needs none of the libraries
+    from hydra.plugins.config_source import ConfigResult, ConfigSource
+
     from tests.helpers.made_once import MadeOnce
     from tests.helpers.warm_python import WarmPython
 
@@ -58,6 +62,30 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     # Asked for its mode, Hydra composes the whole configuration once more, for a key (hydra.mode) that we never set.
     Hydra.get_mode = lambda *arguments, **more: None
+    _parse_configs_once()
+
+
+def _parse_configs_once() -> None:
+    """Let Hydra keep what it parsed from a file of ours, as long as the file stays: a third of each composition."""
+    from hydra._internal.sources_registry import SourcesRegistry
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # loads the module of the class again, whoever had it
+    files = SourcesRegistry.instance().resolve("file")
+    load = files.load_config
+    kept: dict[tuple[object, ...], bytes] = {}
+
+    def load_config(source: ConfigSource, config_path: str) -> ConfigResult:
+        file = Path(source.path, source._normalize_file_name(config_path)).resolve()
+        if not file.is_relative_to(REPOSITORY / "config"):
+            return load(source, config_path)
+        of = file.stat()
+        key = (source.provider, source.path, config_path, of.st_ino, of.st_size, of.st_mtime_ns)
+        if key not in kept:
+            kept[key] = pickle.dumps(load(source, config_path))
+        return pickle.loads(kept[key])  # who composes changes it
+
+    files.load_config = load_config
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -34,6 +34,7 @@ def test_each_part_gives_rows(part: str, tmp_path: Path) -> None:
     assert all(float(value.replace(",", "")) > 0 for value in values)
 
 
+@pytest.mark.soak
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     short, long = (memory_row(tmp_path, events)["value"] for events in (500_000, 3_000_000))
     assert long - short < 25  # MiB; the longer one's further events alone take 32

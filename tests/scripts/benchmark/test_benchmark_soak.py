@@ -24,7 +24,7 @@ def test_one_kill(
     dataset = made_once.dataset(train=1)
     out = tmp_path / "soak"
     status = call(
-        training.main, "training.py", "--kills", "1", "--steps", "8", "--workers", "0", "--output", str(out),
+        training.main, "training.py", "--kills", "1", "--steps", "4", "--workers", "0", "--output", str(out),
         "--report", str(tmp_path / "table.md"), f"dataset.path={dataset}",
     )  # fmt: skip
     text = capsys.readouterr().out

@@ -27,7 +27,7 @@ def test_one_kill_and_memory(
     dataset = made_once.dataset(train=2)
     start = ("--dataset-path", str(dataset), "--output", str(tmp_path / "soak"))
     status = call(
-        soak_labelling.main, PROGRAM, *start, "--kills", "1", "--sequences", "3", "--memory", "2", "3",
+        soak_labelling.main, PROGRAM, *start, "--kills", "1", "--sequences", "2", "--memory", "2", "3",
         "--report", str(tmp_path / "report.md"), "--picture", str(tmp_path / "memory.png"),
     )  # fmt: skip
     text = capsys.readouterr().out
