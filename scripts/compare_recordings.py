@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data.events.compare import compare
 from data.events.open import open_recording
 from data.events.recording import Recording
-from scripts.arguments import make_parser
+from scripts import make_parser
 from utils.commands.cli import run_command
 
 

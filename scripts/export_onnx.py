@@ -21,7 +21,7 @@ import torch
 from config.compose import compose
 from modules.live.onnx import check_packages, export_onnx, largest_differences
 from modules.live.streaming_detector import StreamingDetector
-from scripts.arguments import count, make_parser
+from scripts import count, make_parser
 from utils.atomic import atomic_path
 from utils.commands.cli import run_command
 from utils.errors import UserError

@@ -23,7 +23,7 @@ from modules.playback.boxes import Detections, FrameDetector, LabelTrack, find_l
 from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
 from modules.playback.sources import EventSource, RecordingSource
 from modules.playback.video import Moment, Overlays, Painter, Sheet, Timeline, moments, plan_time
-from scripts.arguments import at_least_zero, count, make_parser, positive
+from scripts import at_least_zero, count, make_parser, positive
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.pictures.drawing import THEMES

@@ -51,7 +51,7 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     except pickle.UnpicklingError:
         # torch's own text advises to switch its safety off.
         text = str(refused).strip().splitlines()
-        advice = not text or "weights_only" in text[0]
+        advice = not text or "weights_only" in text[0] or not isinstance(refused, (RuntimeError, OSError))
         raise UserError(
             expected="a checkpoint written by torch.save",
             got=f"a file that is none ({type(refused).__name__})" if advice else text[0],

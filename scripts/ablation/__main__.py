@@ -25,10 +25,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts import check_least, make_parser
 from scripts.ablation.report import collect, markdown, save_picture
 from scripts.ablation.settings import AblationSettings, Supervision
 from scripts.ablation.steps import ARMS, AblationBuilder, build_part
-from scripts.arguments import check_least, make_parser
 from scripts.rounds.settings import check_settings
 from scripts.rounds.summary import all_seconds
 from utils.atomic import write_json, write_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from scripts.arguments import check_least, make_parser
+from scripts import check_least, make_parser
 from scripts.benchmark.measure import PRECISIONS, write_section
 from scripts.benchmark.subjects import DEFAULT_OVERRIDES, QUICK_OVERRIDES, Subject
 from utils.commands.cli import run_command

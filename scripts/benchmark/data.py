@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import torch
 
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import Row, device_name, in_words, machine_load
 from utils.tables import table

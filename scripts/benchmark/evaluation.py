@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, Times, alternate
 from utils.boxes import BBOX_DTYPE

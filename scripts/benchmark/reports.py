@@ -23,7 +23,7 @@ from modules.reports.matches import FILE as MATCHES
 from modules.reports.matches import Matches
 from modules.reports.training import LOGS
 from modules.reports.write import write_report
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.benchmark import command
 from utils.atomic import write_json, write_text
 from utils.evaluation.coco import METRICS

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, alternate
 from utils.boxes import Label

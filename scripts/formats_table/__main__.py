@@ -30,7 +30,7 @@ from data.events.formats.evt_write import write_evt
 from data.events.formats.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.events.types import Events
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.benchmark.measure import write_section
 from scripts.formats_table.writers import HEIGHT, WIDTH
 from utils.commands.cli import run_command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.arguments import make_parser
+from scripts import make_parser
 from utils.commands.cli import run_command
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.rounds.stopping import precision
 from utils.atomic import write_json
 from utils.commands.cli import run_command

@@ -26,7 +26,7 @@ from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.arguments import check_least, count, make_parser, positive
+from scripts import check_least, count, make_parser, positive
 from scripts.soak.mutations import mutate
 from scripts.soak.readers import READERS
 from scripts.soak.readers.reader import Reader

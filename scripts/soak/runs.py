@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from scripts.arguments import make_parser
+from scripts import make_parser
 from utils.atomic import write_text
 from utils.errors import UserError
 from utils.jobs.steps import Step, run_steps

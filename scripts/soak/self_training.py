@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.arguments import check_least
+from scripts import check_least
 from scripts.soak.runs import TINY, Kill, SoakRun, build_parser, end, kill_table, make_data, new_folder, soak
 from utils.commands.cli import run_command
 

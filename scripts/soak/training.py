@@ -24,7 +24,7 @@ import torch
 
 from modules.checkpoints.files import LAST, load_checkpoint_file
 from modules.checkpoints.search import find_newest
-from scripts.arguments import check_least
+from scripts import check_least
 from scripts.soak.runs import TINY, Kill, SoakRun, build_parser, end, kill_table, make_data, new_folder, soak
 from utils.commands.cli import run_command
 

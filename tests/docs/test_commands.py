@@ -16,6 +16,7 @@ ARGPARSE = (
     "scripts/compare_recordings.py",
     "scripts/export_onnx.py",
     "scripts/convert_checkpoint.py",
+    "scripts/inspect_checkpoint.py",
     "scripts/ablation/",
     "scripts/drawings/house.py",
     "scripts/formats_table/",

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 
 import pytest
 
-from scripts.arguments import at_least_zero, check_least, count, positive
+from scripts import at_least_zero, check_least, count, positive
 from utils.errors import UserError
 
 
