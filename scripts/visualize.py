@@ -16,9 +16,9 @@ from data.box_files.classes import ClassNames
 from data.box_files.read import BoxContext
 from data.box_files.times import ImageTimes, read_time_table
 from data.events.clocks import check_clocks
-from data.events.open import open_recording
+from data.events.open import is_recording, open_recording
 from data.events.recording import recording_name
-from data.sequences.layout import EV_DIR, list_sequences
+from data.sequences.layout import EV_DIR
 from modules.playback.boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
 from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
 from modules.playback.sources import EventSource, RecordingSource
@@ -108,12 +108,15 @@ def open_source(args: argparse.Namespace) -> tuple[EventSource, FrameDetector | 
 
 def _open_sequence(args: argparse.Namespace, path: Path) -> tuple[EventSource, FrameDetector | None]:
     if not (path / EV_DIR).is_dir():
-        inside = [folder.name for folder in list_sequences(path)][:3]
+        recordings = [file.name for file in sorted(path.iterdir()) if is_recording(file)]
+        inside = (recordings or [entry.name for entry in sorted(path.iterdir())])[:3]
         raise UserError(
             expected=f"a recording, or the folder of one sequence with {EV_DIR}",
             got=f"a folder with {', '.join(inside)}, ..." if inside else "an empty folder",
             where=str(path),
-            fix="give one sequence, for example <dataset>/val/<sequence>",
+            fix=f"give one of its recordings, for example {path / recordings[0]}"
+            if recordings
+            else "give one sequence, for example <dataset>/val/<sequence>",
         )
     source = SequenceSource(sequence_paths(path, find_representation(path, args.representation)))
     if args.dt_ms is not None and abs(args.dt_ms * 1000 - source.dt_us) > 0.02 * source.dt_us:

@@ -146,7 +146,7 @@ class ChunkedRecording(Recording):
                 expected=f"events inside the sensor of {height} rows and {width} columns",
                 got=f"{outside} of {total} events outside it, the first {place}",
                 where=str(self._source.path),
-                fix="give the size of the camera that recorded this (dataset.sensor_hw), or check the file",
+                fix="give the size of the camera that recorded this (--sensor-hw, dataset.sensor_hw), or check it",
             )
         if sums[_BACK] > MOST_BACK * total:
             place = self._first_place(pieces, _BACK, _FIRST_BACK)

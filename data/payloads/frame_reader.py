@@ -97,6 +97,14 @@ def _open(path: Path) -> h5py.Dataset:
     try:
         # Without HDF5's chunk cache: no frame is read twice, and it would hold 8 MB for each open file.
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
+    except PermissionError as error:
+        raise UnreadableFrames(
+            expected="a file of event frames that may be read",
+            got="no permission to read it",
+            where=str(path),
+            fix="the frames may be well: ask who owns them for the permission, e.g. chmod -R a+rX on the dataset",
+            path=str(path),
+        ) from error
     except OSError as error:
         raise _damaged(path, f"a damaged file ({error})") from error
     try:

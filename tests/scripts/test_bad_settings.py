@@ -102,7 +102,12 @@ NOISE = np.random.default_rng(0).bytes(1000)
 
 CASES = [
     case("a typo in a key", training("training.max_step=3"), "did you mean 'training.max_steps'"),
-    case("an unknown dataset", lambda _: command("train.py", "dataset=gen7"), "gen1x0.01_ss", "did you mean"),
+    case("an unknown dataset", lambda _: command("train.py", "dataset=gen7"), "gen1, gen4", "did you mean"),
+    case(
+        "a dataset by the path of its file",
+        lambda _: command("train.py", "dataset=/own/walkway.yaml"),
+        "--config-dir /own",
+    ),
     case("an unknown experiment", lambda _: command("train.py", "+experiment/gen1=huge"), "base, base-deep, small"),
     case("no such dataset folder", training("dataset.path=FOLDER/nowhere"), "dataset.path", "no such folder"),
     case("fewer classes than the labels have", training("dataset.classes=[car]"), "class id 1", "dataset.classes"),

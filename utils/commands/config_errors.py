@@ -6,7 +6,7 @@ import difflib
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,15 @@ def explain(error: Exception, config_name: str) -> UserError:
         )
     unknown_option = re.search(r"Could not find '([^']+)'", text)
     if unknown_option or is_no_file(error):
-        group, _, option = (unknown_option.group(1) if unknown_option else _no_file_given()).rpartition("/")
+        name = unknown_option.group(1) if unknown_option else _no_file_given()
+        path = re.fullmatch(r"(\w+)/(.*/[^/]+)\.ya?ml", name)
+        if path and not (CONFIG_DIR / name).parent.is_dir():
+            return _no_path(path[1], Path(path[2]), where)
+        group, _, option = name.rpartition("/")
         folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
         options = sorted({file.stem for folder in folders for file in folder.glob("[!_]*.yaml")})
         return UserError(
-            expected=f"one of config/{group}/*.yaml: {', '.join(options)}" if options else "a file of config/",
+            expected=f"one of config/{group}/*.yaml: {_in_short(options)}" if options else "a file of config/",
             got=f"'{option}'",
             where=where,
             fix=_nearest(option, options)
@@ -99,6 +103,30 @@ def explain(error: Exception, config_name: str) -> UserError:
         got=" ".join(text.split("\n")[0].split()) or type(error).__name__,
         where=where,
         fix=f"compare with the keys that python {_program()} --cfg job prints",
+    )
+
+
+def _in_short(options: Sequence[str], most: int = 20) -> str:
+    """Names, or if they are many, those that do not begin with another one.
+
+    >>> _in_short(["gen1", "gen1x0.01_ss", "gen4"], most=2)
+    'gen1, gen4 and 1 more that begin like these'
+    """
+    if len(options) <= most:
+        return ", ".join(options)
+    first = [name for name in options if not any(name != other and name.startswith(other) for other in options)]
+    return f"{', '.join(first)} and {len(options) - len(first)} more that begin like these"
+
+
+def _no_path(group: str, file: Path, where: str) -> UserError:
+    """A group was given a file's path, where Hydra wants the name of a file in a folder that is called as the group."""
+    folder = file.parent.parent if file.parent.name == group else file.parent
+    move = "" if file.parent.name == group else f"move the file to {folder / group}/, then "
+    return UserError(
+        expected=f"the name of a file in a folder that is called {group}",
+        got=f"the path {file}.yaml",
+        where=where,
+        fix=f"{move}give the folder above it and the name: --config-dir {folder} {group}={file.name}",
     )
 
 

@@ -17,6 +17,7 @@ from data.payloads.chunks import in_stripes, is_direct
 from data.payloads.frame_reader import DATASET_NAME, FrameReader, UnreadableFrames
 from data.payloads.frame_writer import FrameWriter
 from data.payloads.frames import FramesPayload
+from utils.errors import UserError
 
 FRAMES = np.random.default_rng(0).integers(-4, 5, (7, 2, 6, 8))
 STATES = {
@@ -98,6 +99,17 @@ def test_damage_within_a_chunk_is_told(tmp_path: Path) -> None:
     assert len(reader.read(0, 3)) == 3
     with pytest.raises(UnreadableFrames, match="damaged data"):
         reader.read(2, 5)
+
+
+def test_frames_of_somebody_else_are_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")  # as h5py does; nobody is refused where tests run as root
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    (tmp_path / "frames.h5").touch()
+    with pytest.raises(UserError, match="no permission") as caught:
+        _ = FrameReader(tmp_path / "frames.h5").shape
+    assert "delete" not in caught.value.fix
 
 
 def test_memory_in_use_is_left_alone() -> None:
