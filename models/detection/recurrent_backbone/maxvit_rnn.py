@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetec
 from models.detection.recurrent_backbone.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
 from models.detection.recurrent_backbone.maxvit_stage import RNNDetectorStage
 from models.detection.recurrent_backbone.plain import plain_stage
+from models.half_weights import call_cast
 from models.rnn_states import LstmStates
 
 
@@ -27,6 +30,7 @@ class RNNDetector(BaseDetector):
         super().__init__()
         self.cfg = cfg
         self.plain = cfg.plain_arithmetic
+        self._computes_stages_anew = cfg.use_gradient_checkpointing or cfg.compile.enable
         self.stages = nn.ModuleList(RNNDetectorStage(cfg, index) for index in range(NUM_STAGES))
 
     def get_stage_dims(self, stages: tuple[int, ...]) -> tuple[int, ...]:
@@ -67,7 +71,8 @@ class RNNDetector(BaseDetector):
         states: LstmStates = []
         for index, stage in enumerate(self.stages):
             previous = None if prev_states is None else prev_states[index]
-            x, state = stage(x, previous, token_mask if index == 0 else None)
+            run = stage if self._computes_stages_anew else partial(call_cast, stage)
+            x, state = run(x, previous, token_mask if index == 0 else None)
             states.append(state)
             features[index + 1] = x
         return features, states

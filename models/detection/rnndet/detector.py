@@ -19,6 +19,7 @@ from models.detection.yolox.head import YOLOXHead
 from models.detection.yolox.pafpn import YOLOPAFPN
 from models.detection.yolox.postprocess import postprocess
 from models.detection.yolox.targets import padded_targets
+from models.half_weights import call_cast
 from models.rnn_states import States
 from models.transfer import to_device
 from utils.padding import pad_bottom_right, padding_mask
@@ -73,7 +74,7 @@ class YoloXDetector(Detector):
             predictions [N, A, 5 + classes] (cx, cy, w, h in pixels, objectness, class probabilities) and, when
             targets are given, the losses.
         """
-        return self.yolox_head(self.fpn(features), targets)
+        return call_cast(self.yolox_head, call_cast(self.fpn, features), targets)
 
     def forward(
         self,
