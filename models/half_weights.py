@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.autograd.function import once_differentiable
 
 
-class _CastTogether(torch.autograd.Function):
+class _Cast(torch.autograd.Function):
     """Weights in another type, and their gradients back."""
 
     @staticmethod
@@ -20,7 +20,8 @@ class _CastTogether(torch.autograd.Function):
         return tuple(_cast(weights, dtype))
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> Any:
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         given = [grad for grad in grad_outputs if grad is not None]
         cast = iter(_cast(given, ctx.dtype) if given else [])
         return None, *(None if grad is None else next(cast) for grad in grad_outputs)
@@ -32,27 +33,45 @@ def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
     return cast
 
 
-def pays(device: torch.device) -> bool:
+def pays(part: nn.Module) -> bool:
     """Whether launches are what a step waits for: on a GPU, in autocast."""
-    return device.type == "cuda" and torch.is_autocast_enabled("cuda") and not torch.compiler.is_compiling()
+    if torch.compiler.is_compiling() or not torch.is_autocast_enabled("cuda"):
+        return False
+    return next(part.parameters()).device.type == "cuda"
 
 
-def call_cast(part: nn.Module, *arguments: Any) -> Any:
-    """``part(*arguments)`` in autocast with weights that are cast together; the numbers are the same.
+class CastTogether:
+    """Calls a part of a network, in autocast with weights that are cast together; the numbers are the same.
 
     Args:
         part: weights of its convolutions and linear layers are cast, which autocast would cast; not those of norms. It
             is a part of the network, as its gradients are there together, for DDP to average while others are computed.
-        arguments: of its ``forward``.
     """
-    layers = [(name, layer) for name, layer in part.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    weights = {
-        f"{name}.{key}": weight
-        for name, layer in layers
-        for key, weight in layer.named_parameters(recurse=False)
-        if weight.dtype == torch.float32
-    }
-    if not weights or not pays(next(iter(weights.values())).device):
-        return part(*arguments)
-    cast = _CastTogether.apply(torch.get_autocast_dtype("cuda"), *weights.values())
-    return functional_call(part, dict(zip(weights, cast, strict=True)), arguments)  # type: ignore[arg-type]
+
+    def __init__(self, part: nn.Module) -> None:
+        self._part = part
+        self._layers = [layer for layer in part.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """``part(*arguments)``."""
+        places = self._places() if pays(self._part) else []
+        if not places:
+            return self._part(*arguments)
+        cast = _Cast.apply(torch.get_autocast_dtype("cuda"), *(weight for *_, weight in places))
+        try:
+            # torch.func.functional_call does this too, in more time than a hundred launches take.
+            for (parameters, key, _), weight in zip(places, cast, strict=True):  # type: ignore[arg-type]
+                parameters[key] = weight
+            return self._part(*arguments)
+        finally:
+            for parameters, key, weight in places:
+                parameters[key] = weight
+
+    def _places(self) -> list[tuple[dict[str, Any], str, nn.Parameter]]:
+        """Where weights to be cast lie: a layer's parameters, the name in there, and the weight."""
+        return [
+            (layer._parameters, key, weight)
+            for layer in self._layers
+            for key, weight in layer._parameters.items()
+            if weight is not None and weight.dtype == torch.float32
+        ]
