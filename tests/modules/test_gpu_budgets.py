@@ -23,10 +23,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from data.payloads.frames import FrameInputs
 from models import half_weights, rnn_states
 from models.detection.interface import FrameBoxes
+from models.detection.recurrent_backbone.config import BackboneConfig
 from models.detection.rnndet import detector
 from models.detection.rnndet.detector import YoloXDetector
 from models.detection.rnndet.frozen import freeze
-from models.detection.streaming import StreamingStep
+from models.detection.streaming import StreamingStep, flatten_states
 from models.layers import cudnn
 from modules import detection
 from tests.models.conftest import tiny_config
@@ -114,6 +115,7 @@ def build(size: str) -> YoloXDetector:
     """A detector of a size that is trained, on the tests' small frames."""
     dim, dim_head, depth = SIZES[size]
     cfg = tiny_config(ignore_bbox_thresh=(0.7, 0.3))
+    assert isinstance(cfg.backbone, BackboneConfig)
     attention = replace(cfg.backbone.attention, dim_head=dim_head)
     backbone = replace(cfg.backbone, embed_dim=dim, attention=attention)
     return YoloXDetector(replace(cfg, backbone=backbone, fpn=replace(cfg.fpn, depth=depth)))
@@ -151,10 +153,11 @@ def test_detecting_takes_few_operations(monkeypatch: pytest.MonkeyPatch, size: s
     found: list[Tensor] = []
     monkeypatch.setattr(module.mdl, "boxes", lambda predictions, *_: found.append(predictions) or [])
     module.config = {"model": {"postprocess": {"confidence_threshold": 0.1, "nms_threshold": 0.45}}}
-    frames, states = torch.zeros((2, 2, 20, 60, 90), dtype=torch.uint8), None
-    for _ in range(2):
-        with half(dtype), Count() as count:
-            _, states = module.detect_sequence(frames, states, torch.zeros(2, dtype=torch.bool, device=host))
+    frames, begins = torch.zeros((2, 2, 20, 60, 90), dtype=torch.uint8), torch.zeros(2, dtype=torch.bool, device=host)
+    with half(dtype):
+        _, states = module.detect_sequence(frames, None, begins)
+    with half(dtype), Count() as count:
+        module.detect_sequence(frames, states, begins)
     assert [tuple(predictions.shape) for predictions in found] == [(4, 126, 7)] * 2
     assert count.blocking == 0
     assert count.operations.total() <= BUDGETS["detecting"][size], count.operations
@@ -204,7 +207,9 @@ def test_weights_cast_together_give_the_same_bytes(monkeypatch: pytest.MonkeyPat
         assert torch.equal(old, new)
 
 
-def training_step(monkeypatch: pytest.MonkeyPatch, size: str, dtype: torch.dtype) -> Callable[[], Count]:
+def training_step(
+    monkeypatch: pytest.MonkeyPatch, size: str, dtype: torch.dtype
+) -> tuple[detection.Module, Callable[[], Count]]:
     """A training step of the detector, with three labelled frames; each call gives its counts."""
     module, host = module_of(monkeypatch, build(size)), torch.device("cpu")
     boxes = FrameBoxes(torch.zeros(0, 8, device=host), torch.zeros(0, device=host), 3, (60, 90))
@@ -226,7 +231,7 @@ def training_step(monkeypatch: pytest.MonkeyPatch, size: str, dtype: torch.dtype
         assert loss.requires_grad
         return count
 
-    return step
+    return module, step
 
 
 @pytest.mark.usefixtures("gpu")
@@ -234,7 +239,10 @@ def training_step(monkeypatch: pytest.MonkeyPatch, size: str, dtype: torch.dtype
 def test_a_training_step_takes_few_operations_and_waits_for_no_copy(
     monkeypatch: pytest.MonkeyPatch, size: str, dtype: torch.dtype
 ) -> None:
-    step = training_step(monkeypatch, size, dtype)
+    module, step = training_step(monkeypatch, size, dtype)
     count = [step() for _ in range(2)][1]
     assert count.blocking == 0
     assert count.operations.total() <= BUDGETS["training"][size], count.operations
+    states = flatten_states(module.train_states.get_states(0))
+    kept = {state.untyped_storage()._cdata: state.untyped_storage().nbytes() for state in states}
+    assert sum(kept.values()) == sum(2 * state.numel() for state in states), "what is kept holds on to more"
