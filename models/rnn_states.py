@@ -52,17 +52,24 @@ def first_dimensions(states: States) -> set[int]:
 
 
 def _zero_lanes(lanes: Tensor) -> Callable[[Tensor], Tensor]:
-    moved: dict[torch.device, Tensor] = {}
+    made: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def zero(state: Tensor) -> Tensor:
-        if state.device not in moved:  # once, not for every state
-            moved[state.device] = to_device(lanes, state.device)
-        own = moved[state.device]
+        kind = state.device, state.dtype
+        if kind not in made:  # once, not for every state
+            made[kind] = to_device(lanes, state.device), state.new_zeros(())
+        own, nothing = made[kind]
         if own.dtype == torch.bool:
-            return state.masked_fill(own.view(-1, *(1,) * (state.dim() - 1)), 0)
+            # Unlike masked_fill, this keeps the layout, which layers would restore with a copy.
+            return torch.where(own.view(-1, *(1,) * (state.dim() - 1)), nothing, state)
         return state.index_fill(0, own, 0)
 
     return zero
+
+
+def _marks_none(lanes: Tensor) -> bool:
+    """Whether no lane is to be zeroed, as far as that can be known without waiting for a device."""
+    return lanes.dtype == torch.bool and lanes.device.type == "cpu" and not bool(lanes.any())
 
 
 class RNNStates:
@@ -99,7 +106,7 @@ class RNNStates:
         states = self._states.get(worker_id)
         given = indices_or_bool_tensor
         lanes = given if isinstance(given, Tensor) else torch.as_tensor(given)
-        if states is None or lanes.numel() == 0:
+        if states is None or lanes.numel() == 0 or _marks_none(lanes):
             return
         self._states[worker_id] = map_states(_zero_lanes(lanes), states)
 

@@ -170,9 +170,7 @@ class PseudoLabeler:
         if self.config.hflip:
             inputs, is_first = hflip_lanes(inputs), torch.cat([is_first, is_first])
         worker = int(batch["worker_id"])
-        detections, states[worker] = module.detect_sequence(
-            inputs.data, states.get(worker), is_first.to(module.device, non_blocking=True)
-        )
+        detections, states[worker] = module.detect_sequence(inputs.data, states.get(worker), is_first)
         labelled = _ground_truth_frames(batch["labels"]) & self.config.use_gt  # [L, B]
         wanted = needed & ~batch["is_padded"].cpu().numpy() & ~labelled
         lanes = len(needed)

@@ -58,13 +58,17 @@ class ConvLstm(nn.Module):
         Returns:
             hidden states [L, B, h, w, C] and the state after the last step, [B, C, h, w] each.
         """
+        fused = self.fused and self.is_plain and not torch.compiler.is_compiling() and not _half_on_cpu(x)
+        in_cudnn = (
+            fused and x.device.type == "cuda"
+        )  # where states are cast once, and not if they have the type already
         if state is None:
             hidden = cell = x.new_zeros(x.shape[1:])
         else:
-            hidden, cell = (s.to(x.dtype).permute(0, 2, 3, 1) for s in state)
-        if not (self.fused and self.is_plain) or torch.compiler.is_compiling() or _half_on_cpu(x):
+            hidden, cell = ((s if in_cudnn else s.to(x.dtype)).permute(0, 2, 3, 1) for s in state)
+        if not fused:
             outputs, hidden, cell = self._loop(x, hidden, cell)
-        elif x.device.type == "cuda":
+        elif in_cudnn:
             outputs, hidden, cell = self._fused_cudnn(x, hidden, cell)
         else:
             outputs, hidden, cell = self._fused(x, hidden, cell) if _fuses(x) else self._fused_float32(x, hidden, cell)
@@ -81,13 +85,19 @@ class ConvLstm(nn.Module):
         self._kept_weights = cudnn.one_piece([weight.detach() for weight in self._fused_weights()])
 
     def _fused_weights(self) -> list[Tensor]:
-        """Weights of torch's LSTM: of inputs and hidden state, and two biases, of which the second is zero."""
+        """Weights of torch's LSTM: of inputs and hidden state, and two biases, of which the second is zero.
+
+        They are views into one buffer, in the order in which cuDNN wants them.
+        """
         if self._kept_weights is not None:
             return self._kept_weights
-        weight, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
+        dim, bias = self.dim, self.conv1x1.bias
         assert bias is not None
-        weight, bias = (_to_torch_gates(p) for p in (weight, bias))
-        return [*(w.contiguous() for w in weight.split(self.dim, dim=1)), bias, torch.zeros_like(bias)]
+        of_inputs, of_hidden = self.conv1x1.weight.view(4, dim, 2, dim).unbind(2)
+        rows = [*_to_torch_gates(of_inputs), *_to_torch_gates(of_hidden), *_to_torch_gates(bias.view(4, 1, dim))]
+        whole = torch.cat([*rows, bias.new_zeros(4, dim)])
+        *weights, first, second = whole.split([4 * dim, 4 * dim, 4, 4])
+        return [*weights, first.view(-1), second.view(-1)]
 
     def _fused(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """All steps in torch's LSTM (oneDNN), with pixels as its batch."""
@@ -151,7 +161,7 @@ def _fuses(x: Tensor) -> bool:
     return torch.get_autocast_dtype("cpu") != torch.bfloat16 or torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
-def _to_torch_gates(rows: Tensor) -> Tensor:
-    """Gate rows from forget, input, output, cell input to torch's input, forget, cell input, output."""
-    forget, inp, out, update = rows.chunk(4)
-    return torch.cat((inp, forget, update, out))
+def _to_torch_gates(gates: Tensor) -> tuple[Tensor, ...]:
+    """The rows [4, ...] of forget, input, output, cell input as torch's input, forget, cell input, output."""
+    forget, inp, out, update = gates.unbind(0)
+    return inp, forget, update, out

@@ -8,11 +8,11 @@ from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from modules.processes.host_group import SharedFlags, host_group
 from modules.processes.rank_state import gather_states
 from utils.errors import UserError
 from utils.settings import choice
@@ -90,17 +90,20 @@ class BadLoss(Callback):
 
     Args:
         on_bad_loss: ``stop`` or ``skip``.
+        flags: compared here, once for all callbacks that have flags.
     """
 
-    def __init__(self, on_bad_loss: OnBadLoss = "stop") -> None:
+    def __init__(self, on_bad_loss: OnBadLoss = "stop", flags: SharedFlags | None = None) -> None:
         self.on_bad_loss = on_bad_loss
+        self._flags = flags or SharedFlags()
+        self._flags.watch("bad loss", lambda: self._bad)
         self.skipped = 0
         self._in_a_row = 0
         self._drop = False
         self._verdict = _Verdict()
         self._batch: dict[str, Any] = {}
         self._before: list[Tensor] = []
-        self._group: Any = None
+        self._bad = False
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches were left out; within an accumulation also that its gradients are to be dropped."""
@@ -109,11 +112,6 @@ class BadLoss(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the count back."""
         self.skipped, self._drop = int(state_dict["skipped"]), bool(state_dict["drop"])
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open a process group on the CPU: comparing verdicts does not wait for a GPU."""
-        if trainer.world_size > 1:
-            self._group = dist.new_group(backend="gloo")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -134,8 +132,9 @@ class BadLoss(Callback):
         Raises:
             UserError: the loss is not finite, and that is not to be left out, or leaving it out cannot help.
         """
-        bad = self._verdict.read()
-        if not self._any_process(bad):
+        bad = self._bad = self._verdict.read()
+        self._flags.compare()
+        if not self._flags.largest("bad loss"):
             self._in_a_row = 0
             return
         weights_are_finite = all_finite(pl_module.parameters())
@@ -171,17 +170,10 @@ class BadLoss(Callback):
         if self.skipped:
             log.warning("%d batches were left out because their loss was not finite", self.skipped)
 
-    def _any_process(self, bad: bool) -> bool:
-        if self._group is None:
-            return bad
-        shared = torch.tensor([bad], dtype=torch.int32)
-        dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=self._group)
-        return bool(shared.item())
-
     def _where(self, trainer: pl.Trainer, bad: bool) -> str:
         """The batches concerned, of all processes on the first one; collective."""
         mine = describe_batch(self._batch) if bad else ""
-        parts = gather_states({"where": mine}, trainer.world_size, self._group)
+        parts = gather_states({"where": mine}, trainer.world_size, host_group())
         told = [f"{part['where']}" for part in parts if part["where"]] or [mine or "a batch of another process"]
         epoch, index = self._batch["position"]
         return f"batch {index} of pass {epoch}: " + "; ".join(told)

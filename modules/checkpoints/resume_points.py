@@ -20,11 +20,11 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 from modules.checkpoints.files import BEST, LAST, AtomicCheckpointIO, Retention, keep_copy, step_name
 from modules.logs.csv_log import ContinuedCSVLogger
+from modules.processes.host_group import host_group
 from modules.processes.rank_state import gather_states, random_states, set_random_states
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,6 @@ class ResumePoints(Callback):
         self._log_rows = 0
         self._saved_step = -1
         self._row_to_come: dict[str, float] = {}
-        self._group: Any = None
 
     # What a checkpoint holds.
     def state_dict(self) -> dict[str, Any]:
@@ -109,11 +108,9 @@ class ResumePoints(Callback):
         if trainer.fit_loop._should_accumulate():
             named = pl_module.named_parameters()
             mine["gradients"] = {name: p.grad.detach().cpu() for name, p in named if p.grad is not None}
-        if trainer.world_size > 1 and self._group is None:
-            self._group = dist.new_group(backend="gloo")  # beside NCCL, which sends no host memory
         checkpoint[KEY] = {
             "stage": self.stage,
-            "ranks": gather_states(mine, trainer.world_size, self._group),
+            "ranks": gather_states(mine, trainer.world_size, host_group()),
             "log_rows": sum(logger.flush() for logger in _csv_loggers(trainer)),
             "row_to_come": self._row_to_come,
             "figures": self.figures,

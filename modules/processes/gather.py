@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
+from modules.processes.host_group import host_group
+
 Array = npt.NDArray[Any]
 
 
@@ -41,18 +43,18 @@ def gather_arrays(arrays: Mapping[str, Array]) -> list[dict[str, Array]] | None:
 
 
 def _gather_bytes(data: bytes, rank: int, count: int) -> list[bytearray]:
-    device = _device()
-    size = torch.tensor([len(data)], device=device)
+    group = host_group()
+    size = torch.tensor([len(data)])
     sizes = [torch.zeros_like(size) for _ in range(count)]
-    dist.all_gather(sizes, size)
+    dist.all_gather(sizes, size, group=group)
     lengths = [int(length) for length in sizes]
-    block = torch.zeros(max(lengths), dtype=torch.uint8, device=device)
+    block = torch.zeros(max(lengths), dtype=torch.uint8)
     if data:
-        block[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(device)
+        block[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     blocks = [torch.empty_like(block) for _ in range(count)] if rank == 0 else None
-    dist.gather(block, blocks)
+    dist.gather(block, blocks, group=group)
     found = blocks or []
-    return [bytearray(b[:length].cpu().numpy().tobytes()) for b, length in zip(found, lengths, strict=False)]
+    return [bytearray(b[:length].numpy().tobytes()) for b, length in zip(found, lengths, strict=False)]
 
 
 def share_figures(figures: Mapping[str, float] | None, names: list[str]) -> dict[str, float]:
@@ -71,11 +73,5 @@ def share_figures(figures: Mapping[str, float] | None, names: list[str]) -> dict
         if figures is None
         else torch.tensor([figures[name] for name in names], dtype=torch.float64)
     )
-    values = values.to(_device())
-    dist.broadcast(values, src=0)
+    dist.broadcast(values, src=0, group=host_group())
     return dict(zip(names, values.tolist(), strict=True))
-
-
-def _device() -> torch.device:
-    """Where the backend expects tensors."""
-    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")

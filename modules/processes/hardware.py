@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning.plugins.layer_sync import LayerSync
@@ -21,6 +21,8 @@ from utils.errors import UserError
 from utils.settings import choice, settings_of, whole
 
 _BACKENDS = ("nccl", "gloo")
+MatmulPrecision = Literal["highest", "high", "medium"]
+_MATMUL_PRECISIONS = get_args(MatmulPrecision)
 _COMPRESSIONS: dict[str, Any] = {
     "fp16": default_hooks.fp16_compress_hook,
     "bf16": default_hooks.bf16_compress_hook,
@@ -38,6 +40,7 @@ class DdpSettings:
     """
 
     timeout_s: float
+    sync_batchnorm: bool
     bucket_cap_mb: float
     static_graph: bool
     find_unused_parameters: bool
@@ -65,12 +68,14 @@ class HardwareSettings:
     num_nodes: int
     dist_backend: str
     threads: int | None
+    float32_matmul_precision: MatmulPrecision
     ddp: DdpSettings
 
     def __post_init__(self) -> None:
         if self.accelerator != "cuda":  # what gpu and auto become
             choice(self.accelerator, ("gpu", "cpu", "auto"), "hardware.accelerator")
         choice(self.dist_backend, _BACKENDS, "hardware.dist_backend")
+        choice(self.float32_matmul_precision, _MATMUL_PRECISIONS, "hardware.float32_matmul_precision")
         for name in ("num_processes", "num_nodes"):
             whole(getattr(self, name), f"hardware.{name}")
         if self.threads is not None:
@@ -155,14 +160,15 @@ def trainer_hardware(hardware: HardwareSettings) -> tuple[dict[str, Any], list[L
     per_node = chosen if isinstance(chosen, int) else len(chosen)
     _check_started(per_node, nodes, "hardware.num_processes" if on_cpu else "hardware.gpus")
     several = per_node * nodes > 1
+    synced = several and hardware.ddp.sync_batchnorm
     arguments: dict[str, Any] = {
         "accelerator": hardware.accelerator,
         "devices": chosen,
         "num_nodes": nodes,
         "strategy": ddp_strategy(hardware) if several else "auto",
-        "sync_batchnorm": several and not on_cpu,
+        "sync_batchnorm": synced and not on_cpu,
     }
-    return arguments, [CpuSyncBatchNorm()] if several and on_cpu else []
+    return arguments, [CpuSyncBatchNorm()] if synced and on_cpu else []
 
 
 class Ddp(DDPStrategy):
@@ -200,6 +206,8 @@ def ddp_strategy(hardware: HardwareSettings) -> Strategy:
         ddp_comm_state=state,
         timeout=timedelta(seconds=float(settings.timeout_s)),
         bucket_cap_mb=bucket_cap_mb,
+        # Synced batch norms have the same buffers on all processes: there is nothing to send before each step.
+        broadcast_buffers=not settings.sync_batchnorm,
         static_graph=bool(settings.static_graph),
         find_unused_parameters=bool(settings.find_unused_parameters),
         gradient_as_bucket_view=bool(settings.gradient_as_bucket_view),

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytorch_lightning as pl
 import torch
 
+from modules.processes.host_group import host_barrier
 from modules.processes.launcher import leave_process_group
 
 T = TypeVar("T")
@@ -45,10 +46,10 @@ def run_in_processes(trainer: pl.Trainer, work: Callable[[Process], T]) -> T:
 
     def begin() -> T:
         strategy.setup_environment()
-        process = Process(trainer.global_rank, trainer.world_size, strategy.root_device, strategy.barrier)
+        process = Process(trainer.global_rank, trainer.world_size, strategy.root_device, host_barrier)
         with trainer.precision_plugin.forward_context():
             result = work(process)
-        strategy.barrier()
+        host_barrier()
         return result
 
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from data.labels.batched_labels import BatchedLabels
 from data.labels.object_labels import ObjectLabels
 from data.payloads.frames import FrameInputs
+from models.rnn_states import map_states
 from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.optim import build_optimizer
@@ -90,7 +92,8 @@ def step_fits(config: Mapping[str, Any], device: torch.device, lanes: int) -> bo
     """
     error: BaseException | None = None
     try:
-        _steps({**config, "batch_size": {**config["batch_size"], "train": lanes}}, lanes, device)
+        with tuned_as(config):
+            _steps({**config, "batch_size": {**config["batch_size"], "train": lanes}}, lanes, device)
     except (RuntimeError, MemoryError) as failure:
         if not is_out_of_memory(failure):
             raise
@@ -105,7 +108,11 @@ def step_fits(config: Mapping[str, Any], device: torch.device, lanes: int) -> bo
 
 
 def _steps(config: dict[str, Any], lanes: int, device: torch.device) -> None:
-    """Two steps on empty frames that all carry labels: the second one has the optimiser's state in memory too."""
+    """Two steps on empty frames that all carry labels.
+
+    The second one has in memory all that a run keeps: the optimiser's state, recurrent states of every stream group,
+    and averaged weights.
+    """
     module = Module(config).to(device).train()
     module.log = module.log_dict = lambda *arguments, **more: None  # type: ignore[method-assign] # there is no trainer
     optimizer = build_optimizer(module.mdl.named_parameters(), config["training"])
@@ -114,12 +121,40 @@ def _steps(config: dict[str, Any], lanes: int, device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     dtype = {"16": torch.float16, "bf": torch.bfloat16}.get(str(config["training"]["precision"])[:2])
     enabled = dtype is not None and (device.type == "cuda" or dtype == torch.bfloat16)
+    kept: list[Any] = []
     for _ in range(2):
         with torch.autocast(device.type, dtype=dtype or torch.float32, enabled=enabled):
             loss = module.training_step(batch, 0)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        kept = kept or kept_beside(config, module)
+
+
+def kept_beside(config: dict[str, Any], module: Module) -> list[Any]:
+    """What a run has in memory beside detector and optimiser: states of all other stream groups, averaged weights.
+
+    Args:
+        config: the composed configuration as plain containers.
+        module: after a step of stream group 0.
+    """
+    states = module.train_states.get_states(0)
+    groups = data_module_config(config).stream_groups - 1
+    kept = [map_states(torch.Tensor.clone, states) for _ in range(groups)]
+    if config["training"]["ema_decay"] is not None:
+        kept.append([tensor.detach().clone() for tensor in module.mdl.state_dict().values()])
+    return kept
+
+
+@contextmanager
+def tuned_as(config: Mapping[str, Any]) -> Iterator[None]:
+    """Let cuDNN try kernels, whose workspaces take memory, if the run will."""
+    random, before = config["reproduce"], torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = bool(random["benchmark"]) and not random["deterministic_flag"]
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def empty_batch(settings: dict[str, Any], lanes: int, device: torch.device) -> dict[str, Any]:

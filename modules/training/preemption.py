@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 
+from modules.processes.host_group import SharedFlags, host_barrier, largest_of_all
 from utils.commands.signals import STOP_SIGNALS, CommandStopped, forget_stops, ignore_stop, in_main_thread, note_stop
 from utils.jobs.slurm import current_job
 
@@ -28,13 +27,15 @@ class Preemption(Checkpoint):
 
     Args:
         save: writes the resume point and returns its path; called by all processes, in validation too.
+        flags: somebody else compares them after each backward pass.
     """
 
-    def __init__(self, save: Callable[[pl.Trainer], Path | None]) -> None:
+    def __init__(self, save: Callable[[pl.Trainer], Path | None], flags: SharedFlags | None = None) -> None:
         self.save = save
+        self._flags = flags or SharedFlags()
+        self._flags.watch("signal", lambda: self.signum)
         self.signum = 0
         self._before: dict[int, Any] = {}
-        self._group: Any = None
         self._seen_step = 0
         self._rounds_left = 0
 
@@ -74,9 +75,7 @@ class Preemption(Checkpoint):
 
     # Agreement.
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open a process group on the CPU: comparing flags neither waits for a GPU nor mixes with gradients."""
-        if trainer.world_size > 1:
-            self._group = dist.new_group(backend="gloo")
+        """Begin to count steps."""
         self._seen_step = trainer.global_step
 
     def on_train_batch_end(
@@ -85,12 +84,12 @@ class Preemption(Checkpoint):
         """Stop here if any process was asked to, after whole optimiser steps only."""
         if trainer.global_step != self._seen_step:
             self._seen_step = trainer.global_step
-            self._stop_if_agreed(trainer)
+            self._stop(trainer, self._flags.largest("signal"))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Processes may have different numbers of batches here: the largest says how often all compare flags."""
         batches = sum(int(count) for count in trainer.num_val_batches if count != float("inf"))
-        self._rounds_left = self._largest(batches)
+        (self._rounds_left,) = largest_of_all([batches])
 
     def on_validation_batch_end(
         self,
@@ -112,22 +111,13 @@ class Preemption(Checkpoint):
     def _compare_in_validation(self, trainer: pl.Trainer) -> None:
         if self._rounds_left > 0:
             self._rounds_left -= 1
-            self._stop_if_agreed(trainer)
+            self._stop(trainer, *largest_of_all([self.signum]))
 
-    def _largest(self, value: int) -> int:
-        """The largest of all processes' values."""
-        if self._group is None:
-            return value
-        shared = torch.tensor([value])
-        dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=self._group)
-        return int(shared.item())
-
-    def _stop_if_agreed(self, trainer: pl.Trainer) -> None:
-        signum = self._largest(self.signum)
+    def _stop(self, trainer: pl.Trainer, signum: int) -> None:
         if not signum:
             return
         self.save(trainer)
-        trainer.strategy.barrier("preemption")  # nobody leaves before everything is on disk
+        host_barrier()  # nobody leaves before everything is on disk
         when = f"{'in the validation after' if trainer.validating else 'after'} step {trainer.global_step}"
         raise CommandStopped(
             f"stopped by {signal.Signals(signum).name} {when}; everything is saved, and the same command goes on there",

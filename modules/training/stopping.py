@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-import torch.distributed as dist
 from pytorch_lightning.callbacks import Checkpoint
 
+from modules.processes.gather import world
+from modules.processes.host_group import SharedFlags, largest_of_all
 from utils.commands.signals import CommandStopped
 from utils.errors import UserError
 
@@ -29,38 +29,43 @@ class StopAfter(Checkpoint):
         limit: time from the beginning of training.
         save: writes the resume point and returns its path; called by all processes.
         clock: seconds, from anywhere.
+        flags: somebody else compares them after each backward pass.
     """
 
     def __init__(
-        self, limit: timedelta, save: Callable[[pl.Trainer], Path], clock: Callable[[], float] = time.monotonic
+        self,
+        limit: timedelta,
+        save: Callable[[pl.Trainer], Path],
+        clock: Callable[[], float] = time.monotonic,
+        flags: SharedFlags | None = None,
     ) -> None:
         self.limit, self.save, self.clock = limit, save, clock
+        self._flags = flags or SharedFlags()
+        self._flags.watch("time is over", self._over)
         self._end = float("inf")
         self._seen_step = 0
-        self._group: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._end = self.clock() + self.limit.total_seconds()
         self._seen_step = trainer.global_step
-        if trainer.world_size > 1:
-            self._group = dist.new_group(backend="gloo")  # on the CPU: asking does not wait for a GPU
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
         """Stop when the time is over, after whole optimiser steps only."""
         if trainer.global_step != self._seen_step:
             self._seen_step = trainer.global_step
-            self._stop_if_over(trainer)
+            self._stop(trainer, self._flags.largest("time is over"))
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *arguments: Any, **more: Any) -> None:
         """Stop within validation, which the next start then runs whole; every process has equally many batches."""
-        self._stop_if_over(trainer)
+        self._stop(trainer, *largest_of_all([self._over()]))
 
-    def _stop_if_over(self, trainer: pl.Trainer) -> None:
-        over = torch.tensor([self.clock() >= self._end])
-        if self._group is not None:
-            dist.broadcast(over, src=0, group=self._group)
-        if bool(over.item()):
+    def _over(self) -> int:
+        """Whether the time is over by this process's clock; that of the first process decides."""
+        return int(world()[0] == 0 and self.clock() >= self._end)
+
+    def _stop(self, trainer: pl.Trainer, over: int) -> None:
+        if over:
             path = self.save(trainer)
             raise CommandStopped(
                 f"stopped after training.max_time={self.limit}. "

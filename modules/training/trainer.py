@@ -18,6 +18,7 @@ from modules.checkpoints.resume_points import ResumePoints, save_resume_point
 from modules.checkpoints.scratch import checkpoint_folder
 from modules.logs.loggers import build_logger
 from modules.processes.hardware import resolve_accelerator, trainer_hardware
+from modules.processes.host_group import SharedFlags
 from modules.processes.launcher import leave_process_group
 from modules.training.averaging import AveragedWeights
 from modules.training.preemption import Preemption, cluster_plugins
@@ -41,6 +42,7 @@ def _precision(wanted: str, accelerator: str) -> Any:
 
 def set_seed_and_threads(run: RunSettings) -> None:
     """Seed weights and shuffles, and set torch's CPU threads, as the config says."""
+    torch.set_float32_matmul_precision(run.hardware.float32_matmul_precision)
     if run.hardware.threads is not None:
         torch.set_num_threads(int(run.hardware.threads))
     if run.random.seed_everything is not None:
@@ -68,12 +70,13 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
     points = ResumePoints(folder, run.retention)
     if training:
         callbacks += [points, ConfiguredRates(run.config["training"]), LearningRateMonitor(logging_interval="step")]
-        callbacks += watchers(run, timer)
-        callbacks.append(Preemption(save_resume_point))
+        flags = SharedFlags()
+        callbacks += watchers(run, timer, flags)
+        callbacks.append(Preemption(save_resume_point, flags))
         if settings.ema_decay is not None:
             callbacks.append(AveragedWeights(settings.ema_decay))  # after the resume points
         if settings.max_time is not None:
-            callbacks.append(StopAfter(settings.max_time, save_resume_point))
+            callbacks.append(StopAfter(settings.max_time, save_resume_point, flags=flags))
     display = progress_display(run.logging.bar, in_terminal=sys.stderr.isatty(), training=training)
     callbacks += display
     trainer = pl.Trainer(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
 from modules import detection
 from modules.callbacks.health import mean_and_max
@@ -27,6 +29,26 @@ def test_the_step_runs_on_all_weights_together(device: str, precision: object, f
     assert optimizer.defaults["foreach"] is None, "None lets torch choose, where fused is None too"
     may_clip = not getattr(optimizer, "_step_supports_amp_scaling", False)
     assert may_clip or device == "cpu" or precision == 32, "Lightning clips in mixed precision"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [Tensor.item, Tensor.nonzero, lambda x: bool(x.any()), lambda x: x[x > 0], lambda x: int(x.sum())],
+)
+def test_what_makes_the_host_wait_cannot_run_on_a_gpu_that_is_not_there(ask: Callable[[Tensor], object]) -> None:
+    with FakeTensorMode(), pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
+        ask(torch.ones(1, device="cuda"))
+
+
+def test_clipping_and_the_optimiser_wait_for_nothing() -> None:
+    with FakeTensorMode():
+        weights = [torch.nn.Parameter(torch.zeros(size, device="cuda")) for size in (3, 4)]
+        optimizer = build_optimizer(weights, {**RATES, "precision": 32})
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+    assert {tensor.device.type for state in optimizer.state.values() for tensor in state.values()} == {"cuda"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

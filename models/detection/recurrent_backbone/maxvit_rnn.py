@@ -9,6 +9,7 @@ from models.detection.recurrent_backbone.base import BackboneFeatures, BaseDetec
 from models.detection.recurrent_backbone.config import NUM_STAGES, STAGE_STRIDES, BackboneConfig
 from models.detection.recurrent_backbone.maxvit_stage import RNNDetectorStage
 from models.detection.recurrent_backbone.plain import plain_stage
+from models.half_weights import CastTogether
 from models.rnn_states import LstmStates
 
 
@@ -28,6 +29,8 @@ class RNNDetector(BaseDetector):
         self.cfg = cfg
         self.plain = cfg.plain_arithmetic
         self.stages = nn.ModuleList(RNNDetectorStage(cfg, index) for index in range(NUM_STAGES))
+        anew = cfg.use_gradient_checkpointing or cfg.compile.enable  # with weights from another time
+        self._calls = [stage if anew else CastTogether(stage) for stage in self.stages]
 
     def get_stage_dims(self, stages: tuple[int, ...]) -> tuple[int, ...]:
         """Channels of the given stages (numbers from 1)."""
@@ -65,9 +68,9 @@ class RNNDetector(BaseDetector):
             token_mask = self._token_mask(token_mask, steps, lanes)
         features: BackboneFeatures = {}
         states: LstmStates = []
-        for index, stage in enumerate(self.stages):
+        for index, call in enumerate(self._calls):
             previous = None if prev_states is None else prev_states[index]
-            x, state = stage(x, previous, token_mask if index == 0 else None)
+            x, state = call(x, previous, token_mask if index == 0 else None)
             states.append(state)
             features[index + 1] = x
         return features, states

@@ -19,6 +19,7 @@ from models.detection.yolox.head import YOLOXHead
 from models.detection.yolox.pafpn import YOLOPAFPN
 from models.detection.yolox.postprocess import postprocess
 from models.detection.yolox.targets import padded_targets
+from models.half_weights import CastTogether
 from models.rnn_states import States
 from models.transfer import to_device
 from utils.padding import pad_bottom_right, padding_mask
@@ -47,6 +48,7 @@ class YoloXDetector(Detector):
         dims = self.backbone.get_stage_dims(cfg.fpn.in_stages)
         self.fpn = YOLOPAFPN(cfg.fpn, dims)
         self.yolox_head = YOLOXHead(cfg.head, dims, self.backbone.get_strides(cfg.fpn.in_stages))
+        self._calls = [CastTogether(self.fpn), CastTogether(self.yolox_head)]
 
     def forward_backbone(
         self, x: Tensor, previous_states: Any | None = None, token_mask: Tensor | None = None
@@ -73,7 +75,8 @@ class YoloXDetector(Detector):
             predictions [N, A, 5 + classes] (cx, cy, w, h in pixels, objectness, class probabilities) and, when
             targets are given, the losses.
         """
-        return self.yolox_head(self.fpn(features), targets)
+        pyramid, head = self._calls
+        return head(pyramid(features), targets)
 
     def forward(
         self,
@@ -115,8 +118,8 @@ class YoloXDetector(Detector):
         return self.forward_sequence(frames, states, mask)
 
     def select(self, features: BackboneFeatures, indices: Tensor) -> BackboneFeatures:
-        """Pick frames from features [L, B, C, h, w] by index t·B + b, giving [n, C, h, w]."""
-        return {stage: feature.flatten(0, 1).index_select(0, indices) for stage, feature in features.items()}
+        """Pick frames from features [L, B, C, h, w] by index t·B + b, giving [n, C, h, w] of the pyramid's stages."""
+        return {stage: features[stage].flatten(0, 1).index_select(0, indices) for stage in self.cfg.fpn.in_stages}
 
     def losses(self, features: BackboneFeatures, boxes: FrameBoxes) -> dict[str, Tensor]:
         """Losses of the YOLOX head, see :func:`models.detection.yolox.losses.detection_losses`."""

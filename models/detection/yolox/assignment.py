@@ -118,19 +118,19 @@ def _assign_group(
     candidate = near_valid.any(dim=1)
     ignored = (near & boxes.ignored.unsqueeze(-1)).any(dim=1) & ~candidate
     matchable = near_valid.any(dim=2)
-    allowed = matchable.unsqueeze(-1) & candidate.unsqueeze(1)
+    forbidden = ~(matchable.unsqueeze(-1) & candidate.unsqueeze(1))
 
-    iou = pairwise_iou(boxes.box, pred_boxes).masked_fill(~allowed, 0.0)
+    iou = pairwise_iou(boxes.box, pred_boxes).masked_fill(forbidden, 0.0)
     cost = _class_cost(obj_logits, cls_logits, boxes.class_id)
     cost = cost - IOU_COST_WEIGHT * (iou + 1e-8).log() + OUTSIDE_COST * (~near_valid)
-    cost = cost.masked_fill(~allowed, float("inf"))
+    cost = cost.masked_fill(forbidden, float("inf"))
 
     matching = _dynamic_k(cost, iou)
     claims = matching.sum(dim=1)
     box_index = torch.where(claims > 1, cost.argmin(dim=1), matching.to(torch.uint8).argmax(dim=1))
-    foreground = claims > 0
-    box_index = box_index.masked_fill(~foreground, 0)
-    matched_iou = iou.gather(1, box_index.unsqueeze(1)).squeeze(1).masked_fill(~foreground, 0.0)
+    foreground, background = claims > 0, claims == 0
+    box_index = box_index.masked_fill(background, 0)
+    matched_iou = iou.gather(1, box_index.unsqueeze(1)).squeeze(1).masked_fill(background, 0.0)
     return Assignment(foreground, box_index, matched_iou, ignored, (boxes.valid & ~matchable).sum())
 
 

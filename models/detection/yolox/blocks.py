@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -13,11 +14,11 @@ class BaseConv(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(dim_in, dim_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(dim_out)
-        self.act = nn.SiLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C_in, h, w] -> [N, C_out, h / stride, w / stride]``."""
-        return self.act(self.bn(self.conv(x)))
+        # With gradients, in place means a copy of what it began with.
+        return F.silu(self.bn(self.conv(x)), inplace=not torch.is_grad_enabled())
 
 
 class DWConv(nn.Module):

@@ -162,7 +162,7 @@ def detection_losses(
 
     # Background anchors are replaced before the arithmetic, so that no overflow of theirs reaches a gradient.
     iou = box_iou(torch.where(foreground.unsqueeze(-1), boxes_pred, target_box + 1), target_box)
-    iou_loss = ((1 - iou**2) * box_weight).sum() / num_fg
+    iou_loss = IOU_LOSS_WEIGHT * (((1 - iou**2) * box_weight).sum() / num_fg)
     soft = soft_targets(targets, match, cfg)
     obj_target = fg if soft is None else torch.where(foreground, soft[0].to(raw.dtype), 0.0)
     obj_loss = _objectness_loss(obj_logits, match, obj_target, cfg) / num_fg
@@ -175,8 +175,8 @@ def detection_losses(
     if cfg.use_l1:
         l1_loss = (_l1_terms(raw[..., Output.BOX], target_box, foreground, anchors) * box_weight).sum() / num_fg
     return {
-        "loss": IOU_LOSS_WEIGHT * iou_loss + obj_loss + cls_loss + l1_loss,
-        "iou_loss": IOU_LOSS_WEIGHT * iou_loss,
+        "loss": iou_loss + obj_loss + cls_loss + l1_loss,
+        "iou_loss": iou_loss,
         "conf_loss": obj_loss,
         "cls_loss": cls_loss,
         "l1_loss": l1_loss,

@@ -202,14 +202,17 @@ def windows_whole(bench: Bench, windows: int) -> Result:
 
 
 def suppression(bench: Bench) -> Result:
-    """Time, kernels' launches and waits of :func:`postprocess` for as many frames as a labelling batch has."""
+    """Time and waits of :func:`postprocess` for as many frames as a labelling batch has; rows equal to the CPU's."""
     frames, anchors = (4, 50) if bench.quick else (256, 1680)
     draw = torch.rand(frames, anchors, 7, generator=torch.Generator().manual_seed(0)).to(bench.device)
     draw[..., Output.CENTRE] *= 250
     draw[..., Output.SIZE] = 10 + 60 * draw[..., Output.SIZE]
     run = partial(postprocess, draw, 2, 0.5, 0.45)
-    kept = sum(len(found) for found in run())
+    found, expected = [rows.cpu() for rows in run()], postprocess(draw.cpu(), 2, 0.5, 0.45)
+    kept = sum(len(rows) for rows in found)
+    same = all(a.shape == b.shape and torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
     times = measure.alternate({"": run}, 1, 2 if bench.quick else 5, bench.device)[""]
     waits = synchronisations(run, bench.device)
     figures = f"{frames} frames of {anchors} anchors, {kept / frames:.0f} kept a frame: {milliseconds(times)}, "
-    return Result(figures + f"{1000 * times.median / frames:.2f} ms a frame, {waits.total()} waits for the device")
+    figures += f"{1000 * times.median / frames:.2f} ms a frame, {waits.total()} waits for the device; "
+    return Result(f"{figures}rows as on the CPU: {'yes' if same else 'no'}", same)

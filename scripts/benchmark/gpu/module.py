@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from config.compose import compose
 from data.payloads.frames import FrameInputs
+from models import half_weights
 from models.detection.yolox.columns import Output
 from modules.detection import Module
 from modules.evaluation.views import hflip_lanes
 from modules.live.streaming_detector import StreamingDetector
+from modules.optim import build_optimizer
 from modules.training.batch_size_search import empty_batch
 from scripts.benchmark import measure
 from scripts.benchmark.gpu.report import Case, Result
@@ -31,6 +35,11 @@ def cases(bench: Bench) -> list[Case]:
         for precision in ("16", "bf16")
     ]
     found += [
+        Case("Commands", f"weights cast together, {precision}", partial(cast_together, bench, precision), 15)
+        for precision in ("16", "bf16")
+    ]
+    found.append(Case("Commands", "optimiser of float32, all weights at once", partial(optimizer, bench), 5))
+    found += [
         Case("Commands", f"labelling, both mirrored views, {precision}", partial(labelling, bench, precision), 25)
         for precision in ("16", "bf16")
     ]
@@ -45,20 +54,67 @@ def module_of(bench: Bench) -> tuple[Module, dict[str, Any]]:
     return Module(config).to(bench.device), config
 
 
-def training_step(bench: Bench, precision: str) -> Result:
-    """Time, launches and waits of ``Module.training_step`` and its backward pass on a batch with many boxes."""
+def trained(bench: Bench) -> tuple[Module, dict[str, Any]]:
+    """The module ready to be trained without a trainer, and a batch with many boxes."""
     module, config = module_of(bench)
     module.train()
     module.log = module.log_dict = lambda *arguments, **more: None  # type: ignore[method-assign] # there is no trainer
-    optimizer = module.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]
-    batch = empty_batch(config, bench.lanes, bench.device)
+    return module, empty_batch(config, bench.lanes, bench.device)
+
+
+def cast_together(bench: Bench, precision: str) -> Result:
+    """Gradients and times with weights cast by one launch for each part, and by autocast one by one."""
+    module, batch = trained(bench)
+    asked = half_weights.pays
+
+    def step(together: bool) -> None:
+        module.zero_grad(set_to_none=True)
+        module.train_states.clear()
+        with patch.object(half_weights, "pays", asked if together else lambda part: False), bench.autocast(precision):
+            loss = module.training_step(batch, 0)
+        loss.backward()
+
+    gradients = []
+    for together in (True, False):
+        step(together)
+        gradients.append(torch.cat([w.grad.flatten() for w in module.parameters() if w.grad is not None]))
+    cosine, off = float(F.cosine_similarity(*gradients, dim=0)), float((gradients[0] - gradients[1]).abs().max())
+    variants = {"together": partial(step, True), "one by one": partial(step, False)}
+    times = measure.alternate(variants, 2, 2 if bench.quick else 10, bench.device)
+    text = "; ".join(f"{name} {milliseconds(entry)}" for name, entry in times.items())
+    return Result(f"gradients' cosine {cosine:.7f}, difference {off:.1e}; {text}", cosine > 0.999)
+
+
+def optimizer(bench: Bench) -> Result:
+    """Weights after five steps of the fused optimiser and of the one that steps weight by weight."""
+    ends = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        network = bench.fresh(small=True).detector
+        chosen = build_optimizer(network.parameters(), {"learning_rate": 1e-3, "weight_decay": 0.1, "precision": 32})
+        assert chosen.defaults["fused"]
+        for group in chosen.param_groups:
+            group["fused"], group["foreach"] = fused, False
+        for _ in range(5):
+            for weight in network.parameters():
+                weight.grad = torch.randn(weight.shape).to(bench.device)
+            chosen.step()
+        ends.append(torch.cat([weight.detach().flatten() for weight in network.parameters()]))
+    off = float((ends[0] - ends[1]).abs().max())
+    return Result(f"difference {off:.1e}", off < 1e-5)
+
+
+def training_step(bench: Bench, precision: str) -> Result:
+    """Time, launches and waits of ``Module.training_step`` and its backward pass on a batch with many boxes."""
+    module, batch = trained(bench)
+    adam = module.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]
 
     def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
+        adam.zero_grad(set_to_none=True)
         with bench.autocast(precision):
             loss = module.training_step(batch, 0)
         loss.backward()
-        optimizer.step()
+        adam.step()
 
     times = measure.alternate({"": step}, 3, 2 if bench.quick else 10, bench.device)[""]
     waits = synchronisations(step, bench.device)

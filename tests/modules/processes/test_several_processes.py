@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from config.compose import compose
+from modules.processes.batch_norm import CpuSyncBatchNorm
+from modules.processes.hardware import hardware_settings, trainer_hardware
 from modules.processes.launcher import PARENT, same_command, watch_parent
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
 from tests.helpers.forked_processes import run_together, started_by_slurm, together
@@ -122,12 +125,21 @@ def test_as_many_processes_as_were_started(
         ("hardware.num_processes=0", "a whole number from 1"),
         ("hardware.ddp.gradient_compression=zip", "fp16, bf16 or powersgd"),
         ("hardware.dist_backend=mpi", "nccl or gloo"),
+        ("hardware.float32_matmul_precision=low", "highest, high or medium"),
     ],
 )
 def test_mistakes_in_the_keys(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, told: str
 ) -> None:
     assert told in failure(capsys, "train.py", *training(dataset, tmp_path / "run", *TWO, override))
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_batch_norms_of_all_processes_together_send_no_buffers(synced: bool) -> None:
+    config = compose((*SMALL, *TWO, "dataset.path=none", f"hardware.ddp.sync_batchnorm={synced}"))
+    arguments, plugins = trainer_hardware(hardware_settings(config))
+    assert [type(plugin) for plugin in plugins] == [CpuSyncBatchNorm] * synced
+    assert arguments["strategy"]._ddp_kwargs["broadcast_buffers"] is not synced
 
 
 def test_the_command_of_a_program_and_of_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

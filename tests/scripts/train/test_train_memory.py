@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from config.compose import compose
+from modules.detection import Module
 from modules.training.batch_size import FILE, StepDown, fits_memory
-from modules.training.batch_size_search import BatchSizeRange, largest_that_fits
+from modules.training.batch_size_search import BatchSizeRange, kept_beside, largest_that_fits
 from modules.training.settings import run_settings
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.stopped_training import TINY
@@ -70,6 +71,17 @@ def test_memory_of_the_machine_runs_out(
 def test_which_errors_these_are(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
     assert (explain_out_of_memory(error, compose(SMALL), training=True) is not None) is expected
+
+
+def test_the_search_counts_what_a_run_keeps_beside_the_detector() -> None:
+    config = compose((*SMALL, "dataset.path=none", "dataset.train.num_stream_groups=3", "training.ema_decay=0.9"))
+    module = Module(config)
+    module.train_states.save_states_and_detach(0, [torch.ones(2, 5)])
+    *states, average = kept_beside(config, module)
+    assert [state[0].shape for state in states] == [(2, 5), (2, 5)]
+    assert sum(part.numel() for part in average) == sum(part.numel() for part in module.mdl.state_dict().values())
+    alone = {**config, "training": {**config["training"], "ema_decay": None}}
+    assert len(kept_beside(alone, module)) == 2
 
 
 def test_other_commands_get_their_own_advice() -> None:
