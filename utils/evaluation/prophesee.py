@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from utils.boxes import BBOX_DTYPE, to_bbox_array
 from utils.errors import UserError
-from utils.evaluation.coco import FASTER_COCO_EVAL, METRICS, CocoBackend, average_precision
+from utils.evaluation.coco import METRICS, Backend, average_precision, by_hotcoco
 from utils.evaluation.windows import Windows, gather_windows, protocol_mask
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class PropheseeEvaluator:
         time_tol_us: int = 50_000,
         downsampled: bool = False,
         score: Score = "class",
-        backend: CocoBackend = FASTER_COCO_EVAL,
+        backend: Backend = by_hotcoco,
     ) -> None:
         _check(len(classes) > 0, "at least one class name", "none", "dataset.classes")
         _check(score in ("class", "product"), "class or product", str(score), "evaluation.score")
