@@ -50,9 +50,15 @@ of equal scores the earlier detection ranks higher."""
 def by_hotcoco(labels: Boxes, detections: Boxes) -> Floats:
     """Precision over recall by hotcoco, which takes columns and gives the figures of pycocotools."""
     library = hotcoco()
-    images = [{"id": window} for window in np.union1d(labels.window, detections.window).tolist()]
-    classes, ones = [{"id": 1, "name": "1"}], np.ones(len(labels.window), np.int64)
-    gt = library.COCO.from_arrays(images, classes, labels.window, ones, labels.xywh, area=labels.area)
+    windows, ones = np.union1d(labels.window, detections.window).tolist(), np.ones(len(labels.window), np.int64)
+    gt = library.COCO.from_arrays(
+        [{"id": window} for window in windows],
+        [{"id": 1, "name": "1"}],
+        labels.window,
+        ones,
+        labels.xywh,
+        area=labels.area,
+    )
     rows = (detections.window, detections.xywh, detections.score, np.ones(len(detections.window)))
     evaluation = library.COCOeval(gt, gt.load_res(np.column_stack(rows)), "bbox")
     evaluation.params.max_dets = [MAX_DETECTIONS]

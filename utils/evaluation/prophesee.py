@@ -192,7 +192,7 @@ def _named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
 
 def _concatenate(arrays: Sequence[BoxArray]) -> BoxArray:
     # NumPy compares the fields of every pair of structured arrays; bytes are put together in a tenth of the time.
-    return np.frombuffer(bytearray(b"".join(a.tobytes() for a in arrays)), dtype=BBOX_DTYPE)
+    return np.frombuffer(bytearray().join(a.tobytes() for a in arrays), dtype=BBOX_DTYPE)
 
 
 def _finite(boxes: BoxArray) -> npt.NDArray[np.bool_]:
