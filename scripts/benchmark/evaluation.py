@@ -97,7 +97,7 @@ def by_pycocotools(labels: Boxes, detections: Boxes) -> npt.NDArray[np.float64]:
         coco.dataset = content  # pyright: ignore[reportAttributeAccessIssue] - its stubs are narrower than it is
         coco.createIndex()
         parts.append(coco)
-    evaluation = COCOeval(*parts, "bbox")
+    evaluation = COCOeval(parts[0], parts[1], "bbox")
     evaluation.params.maxDets = [MAX_DETECTIONS]
     evaluation.evaluate()
     evaluation.accumulate()

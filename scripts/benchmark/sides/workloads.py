@@ -89,6 +89,7 @@ def frame(size: Size, name: str) -> Call:
     step, frames = streaming.StreamingStep(subject.detector, subject.frame_hw), subject.frames(4, 1, padded=False)
 
     def call() -> float:
+        found: Any = None
         states = step.initial_states(1)
         with torch.no_grad():
             for one in frames:
