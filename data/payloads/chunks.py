@@ -16,6 +16,8 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
+from utils.arrays import scratch
+
 Frame = npt.NDArray[Any]
 
 _BLOSC = 32001
@@ -73,11 +75,11 @@ def pack(frame: Frame, block_bytes: int) -> bytes | None:
     if library is None:
         return None
     frame = np.ascontiguousarray(frame)
-    room = ctypes.create_string_buffer(frame.nbytes + _OVERHEAD)
+    room = scratch("packed", (frame.nbytes + _OVERHEAD,), np.dtype(np.uint8))
     size = library.blosc_compress_ctx(
-        1, 1, frame.itemsize, frame.nbytes, frame.ctypes.data, room, len(room), b"zstd", block_bytes, 1
+        1, 1, frame.itemsize, frame.nbytes, frame.ctypes.data, room.ctypes.data, room.nbytes, b"zstd", block_bytes, 1
     )
-    return room.raw[:size] if size > 0 else None
+    return room[:size].tobytes() if size > 0 else None
 
 
 @functools.cache

@@ -21,6 +21,8 @@ _BLOCK_BYTES = 1 << 19
 """Unpacked bytes of a block. With the filter's own choice, a quarter, a frame takes half as long again to unpack."""
 _AHEAD = 4
 """Frames that are packed while others are made."""
+_GROWTH = 64
+"""Frames by which the file grows; ``close`` gives it its length."""
 
 
 class FrameWriter:
@@ -63,6 +65,7 @@ class FrameWriter:
     def close(self) -> None:
         """Write what waits."""
         self._write(0)
+        self._data.resize(self._count, axis=0)
 
     def _write(self, leave: int) -> None:
         """Write the frames that were packed first, all but some."""
@@ -70,7 +73,8 @@ class FrameWriter:
             index = self._count - len(self._waiting)
             frame, packed = self._waiting.popleft()
             chunk = packed.result()
-            self._data.resize(index + 1, axis=0)
+            if index % _GROWTH == 0:
+                self._data.resize(index + _GROWTH, axis=0)
             if chunk is None:
                 self._data[index] = frame
             else:

@@ -207,6 +207,7 @@ def write_sequence(
     """
     representation = cfg.representation.build()
     (height, width), frame_hw = cfg.sensor_hw, cfg.frame_hw
+    sources.start()
     with SequenceWriter(
         out_dir,
         representation.name,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from data.payloads.chunks import threads_of
 from data.sequences.record import RECORD_FILE, file_sum
 from utils.errors import UserError
 
@@ -26,6 +28,14 @@ class Sources:
         self.name = files[0].name if files else ""
         self.files = {name: path for each in files for name, path in _files(each)}
         self._states = {name: _state(path) for name, path in self.files.items()}
+        self._summing: Future[dict[str, dict[str, Any]]] | None = None
+
+    def start(self) -> None:
+        """Let a thread take the sums while the sequence is made."""
+        self._summing = threads_of(os.getpid()).submit(self._sums)
+
+    def _sums(self) -> dict[str, dict[str, Any]]:
+        return {name: file_sum(path) for name, path in self.files.items()}
 
     def sums(self) -> dict[str, dict[str, Any]]:
         """Size and SHA-256 of each file by its name, once the sequence is made.
@@ -33,7 +43,7 @@ class Sources:
         Raises:
             UserError: a file has changed since, as one does that is still being copied.
         """
-        sums = {name: file_sum(path) for name, path in self.files.items()}
+        sums = self._summing.result() if self._summing else self._sums()
         for name, path in self.files.items():
             if _state(path) != self._states[name]:
                 raise UserError(

@@ -59,20 +59,23 @@ class DetectionCollector:
         self.labels.clear()
         self.times.clear()
 
-    def compute(self, evaluator: PropheseeEvaluator, nms_threshold: float) -> Mapping[str, float]:
+    def compute(
+        self, evaluator: PropheseeEvaluator, nms_threshold: float, *, extra: bool = True
+    ) -> Mapping[str, float]:
         """Merge views and processes, evaluate once, and return the figures by name, the same on every process.
 
-        Frames are evaluated in the order of their sequence name and number, whatever process or lane saw them.
+        Frames are evaluated in the order of their sequence name and number, whatever process or lane saw them;
+        for ``extra`` see :meth:`PropheseeEvaluator.compute`.
         """
         evaluator.reset()
-        names = list(evaluator.compute())
+        names = list(evaluator.compute(extra=extra))
         parts = gather_arrays(self._arrays(nms_threshold))
         figures = None
         if parts is not None:
             frames = {key: frame for part in parts for key, frame in _frames(part)}
             for key in sorted(frames):
                 evaluator.add([frames[key][0]], [frames[key][1]])
-            figures = evaluator.compute()
+            figures = evaluator.compute(extra=extra)
             self.kept = sorted(frames.items(), key=lambda item: item[0]) if self.keep else []
             evaluator.reset()
         return share_figures(figures, names)

@@ -57,9 +57,9 @@ class StreamingEvaluation:
         self.states = {}
         self.collector.clear()
 
-    def finish(self) -> Mapping[str, float]:
-        """Evaluate what was collected, over all processes, and forget it."""
-        figures = self.collector.compute(self.evaluator, self.nms_threshold)
+    def finish(self, *, extra: bool = True) -> Mapping[str, float]:
+        """Evaluate what was collected, over all processes, and forget it; ``extra``: beyond the protocol's figures."""
+        figures = self.collector.compute(self.evaluator, self.nms_threshold, extra=extra)
         self.start()
         return figures
 

@@ -25,9 +25,9 @@ from scripts.benchmark.measure import Row, device_name, in_words, machine_load
 from utils.tables import table
 
 SECTIONS = {
-    "decoding": ("Decoding of recordings", "scripts.benchmark.data_decoding", "events"),
-    "preprocessing": ("Preprocessing", "scripts.benchmark.data_preprocessing", "events"),
-    "loading": ("Loading of training batches", "scripts.benchmark.data_loading", "frames"),
+    "decoding": ("Decoding of recordings", "scripts.benchmark.data_parts.decoding", "events"),
+    "preprocessing": ("Preprocessing", "scripts.benchmark.data_parts.preprocessing", "events"),
+    "loading": ("Loading of training batches", "scripts.benchmark.data_parts.loading", "frames"),
 }
 """Title, module with ``rows``, and which of the sizes it takes."""
 

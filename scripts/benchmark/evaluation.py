@@ -1,4 +1,4 @@
-"""Time of an evaluation with faster-coco-eval and with pycocotools.
+"""Time of an evaluation with hotcoco and with pycocotools.
 
 For example:
   python scripts/benchmark/evaluation.py
@@ -31,7 +31,7 @@ from scripts.benchmark import command
 from scripts.benchmark.measure import CPU, Times, alternate
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
-from utils.evaluation.coco import FASTER_COCO_EVAL, CocoBackend
+from utils.evaluation.coco import MAX_DETECTIONS, Backend, Boxes, by_hotcoco
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.tables import table
 
@@ -68,8 +68,8 @@ def _boxes(rng: np.random.Generator, count: int, frame: int) -> BoxArray:
     return boxes
 
 
-def pycocotools_backend() -> CocoBackend:
-    """The reference implementation, for comparison only.
+def by_pycocotools(labels: Boxes, detections: Boxes) -> npt.NDArray[np.float64]:
+    """Precision over recall by the reference implementation, for comparison only.
 
     Raises:
         UserError: it is not installed.
@@ -84,16 +84,27 @@ def pycocotools_backend() -> CocoBackend:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def boxes(content: dict[str, Any]) -> Any:
+    images = [{"id": window} for window in np.union1d(labels.window, detections.window).tolist()]
+    parts = []
+    for boxes in (labels, detections):
+        columns = zip(*(column.tolist() for column in (boxes.window, boxes.xywh, boxes.area, boxes.score)), strict=True)
+        annotations = [
+            {"id": index, "image_id": window, "category_id": 1, "bbox": box, "area": area, "iscrowd": 0, "score": score}
+            for index, (window, box, area, score) in enumerate(columns, start=1)
+        ]
         coco = COCO()
+        content = {"info": {}, "images": images, "categories": [{"id": 1}], "annotations": annotations}
         coco.dataset = content  # pyright: ignore[reportAttributeAccessIssue] - its stubs are narrower than it is
         coco.createIndex()
-        return coco
+        parts.append(coco)
+    evaluation = COCOeval(parts[0], parts[1], "bbox")
+    evaluation.params.maxDets = [MAX_DETECTIONS]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation.eval["precision"][:, :, 0, :, 0]
 
-    return CocoBackend(boxes, lambda gt, dt: COCOeval(gt, dt, "bbox"))
 
-
-def evaluate(backend: CocoBackend, labels: list[BoxArray], detections: list[BoxArray]) -> dict[str, float]:
+def evaluate(backend: Backend, labels: list[BoxArray], detections: list[BoxArray]) -> dict[str, float]:
     """What val.py does with all frames: filters, windows, overall figures and those of each class."""
     evaluator = PropheseeEvaluator(CLASSES, 240, 304, 30, 10, backend=backend)
     evaluator.add(labels, detections)
@@ -114,7 +125,7 @@ def report(frames: int, times: Mapping[str, Times], figures: Mapping[str, Mappin
     note = (
         f"{frames} synthetic frames with {LABELS} labels and {DETECTIONS} detections each on average, two classes; "
         "overall and per class, through `utils/evaluation`, both libraries in turn; by the clock and in "
-        "processor seconds of all threads (faster-coco-eval starts some). "
+        "processor seconds of all threads (hotcoco starts some). "
         f"{platform.machine()}, {os.cpu_count()} CPUs."
     )
     return "\n".join(["## Evaluation", "", note, "", *table(heads, rows)])
@@ -130,12 +141,12 @@ def run(args: argparse.Namespace) -> str:
     labels, detections = synthetic_frames(args.frames, args.seed)
     figures: dict[str, dict[str, float]] = {}
 
-    def one_run(name: str, backend: CocoBackend) -> None:
+    def one_run(name: str, backend: Backend) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             figures[name] = evaluate(backend, labels, detections)
         log.info("a run of %s is done", name)
 
-    backends = {"faster-coco-eval": FASTER_COCO_EVAL, "pycocotools": pycocotools_backend()}
+    backends = {"hotcoco": by_hotcoco, "pycocotools": by_pycocotools}
     times = alternate({name: partial(one_run, name, own) for name, own in backends.items()}, 0, args.runs, CPU)
     first, second = figures.values()
     worst = max(abs(first[name] - second[name]) for name in first)

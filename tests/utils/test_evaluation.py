@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers.forked_processes import together
 from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, PROPHESEE_DTYPE
 from utils.errors import UserError
@@ -186,6 +187,25 @@ def test_equals_pycocotools(seed, count, classes):
     windows = Windows(gt, np.sort(rng.integers(0, count, len(gt))), dt, np.sort(rng.integers(0, count, len(dt))), count)
     ours = average_precision(windows, dt["class_confidence"].astype(float), classes)[0]
     np.testing.assert_allclose(ours, oracle(windows, classes), atol=1e-9)
+
+
+def test_a_hundred_detections_of_a_class_count_and_forked_processes_say_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    dt = np.zeros(400, dtype=BBOX_DTYPE)
+    dt["x"], dt["w"], dt["h"] = rng.integers(0, 60, 400), 40, 40
+    dt["class_id"], dt["class_confidence"] = rng.integers(0, 2, 400), rng.integers(1, 50, 400) / 50
+    windows = Windows(dt[:6], np.arange(6) // 3, dt, np.arange(400) // 250, 2)
+
+    def figures():
+        return average_precision(windows, dt["class_confidence"].astype(float), 2)
+
+    def write(path):
+        path.write_bytes(figures().tobytes())
+
+    np.testing.assert_allclose(figures()[0], oracle(windows, 2), atol=1e-9)
+    # Threads that the library has started by now are not those of a forked process.
+    assert together(1, tmp_path, lambda: together(1, tmp_path, write, tmp_path / "ap")[0], timeout=20) == [0]
+    assert (tmp_path / "ap").read_bytes() == figures().tobytes()
 
 
 def oracle(windows, classes):

@@ -31,7 +31,7 @@ from utils.errors import UserError
 from utils.jobs.slurm import current_job, leave_job
 
 _NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
-_NOISY += ("pytorch_lightning", "lightning_fabric", "faster_coco_eval")
+_NOISY += ("pytorch_lightning", "lightning_fabric")
 
 # When all processes of a run meet the same mistake, the first one says so and ends the others before they do.
 _FIRST_SPEAKS_S = 3.0

@@ -1,80 +1,75 @@
-"""COCO average precision of windows of boxes, computed by faster-coco-eval."""
+"""COCO average precision of windows of boxes, computed by hotcoco."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from faster_coco_eval import COCO, COCOeval_faster
 
-from utils.boxes import paired_iou
+from utils.evaluation.library import hotcoco
 from utils.evaluation.windows import Windows
+
+Floats = npt.NDArray[np.float64]
 
 METRICS: tuple[str, ...] = ("AP", "AP_50", "AP_75", "AP_S", "AP_M", "AP_L")
 """AP over IoU .50:.95, at .50, at .75, and for small (< 32² px), medium and large (> 96² px) labels."""
 
-_MAX_DETECTIONS = 100  # per window and class, as in COCO
+MAX_DETECTIONS = 100
+"""Detections of a window and class that count, best scores first."""
+_ALMOST_ONE = 1 / (1 + np.finfo(np.float64).eps)
+"""What one hit and no false alarm give in pycocotools, which never divides by zero; more boxes round it away."""
 _CROP = {"AP": (None, 0), "AP_50": (0, 0), "AP_75": (5, 0), "AP_S": (None, 1), "AP_M": (None, 2), "AP_L": (None, 3)}
 
 
-@dataclass(frozen=True)
-class CocoBackend:
-    """A library with the programming interface of pycocotools.
+class Boxes(NamedTuple):
+    """Boxes of one class, by columns.
 
     Attributes:
-        boxes: from a COCO dictionary to the library's ``COCO`` object.
-        evaluation: from labels and detections, such objects both, to its ``COCOeval``.
+        window: number of each box's window, int64 [N].
+        xywh: corner and sides in pixels, float64 [N, 4].
+        score: what ranks detections, float64 [N].
     """
 
-    boxes: Callable[[dict[str, Any]], Any]
-    evaluation: Callable[[Any, Any], Any]
+    window: npt.NDArray[np.int64]
+    xywh: Floats
+    score: Floats
+
+    @property
+    def area(self) -> Floats:
+        """Square pixels [N]."""
+        return self.xywh[:, 2] * self.xywh[:, 3]
 
 
-class _AllBoxes(COCO):
-    """Boxes that all take part: handed out as they are, which saves the library's search by image and class."""
-
-    def createIndex(self) -> None:
-        """Images and classes by number; boxes need no index."""
-        self.imgs = {entry["id"]: entry for entry in self.dataset["images"]}
-        self.cats = {entry["id"]: entry for entry in self.dataset["categories"]}
-        self.anns, self.imgToAnns, self.catToImgs = {}, {}, {}
-
-    def getAnnIds(self, *_: Any, **__: Any) -> range:  # type: ignore[override]
-        """Numbers of all boxes."""
-        return range(1, len(self.dataset["annotations"]) + 1)
-
-    def loadAnns(self, ids: Any = None) -> list[dict[str, Any]]:
-        """All boxes."""
-        return self.dataset["annotations"]
+Backend = Callable[[Boxes, Boxes], Floats]
+"""From labels and detections of a class to its precision [10 IoU, 101 recall, 4 sizes], -1 without labels of the size;
+of equal scores the earlier detection ranks higher."""
 
 
-class _Evaluation(COCOeval_faster):
-    """Takes the overlaps of all windows from one computation instead of a call for each window and class."""
-
-    def evaluate(self) -> None:
-        """Match detections with labels."""
-        gt, dt = (part.dataset["columns"] for part in (self.cocoGt, self.cocoDt))
-        self._overlaps = overlaps(gt, dt, max(self.params.maxDets))
-        super().evaluate()
-
-    def computeIoU(self, imgId: int, catId: int) -> Any:
-        """Overlaps of a window's detections of a class, best score first, with its labels."""
-        return self._overlaps.get((imgId, catId), [])
-
-
-FASTER_COCO_EVAL = CocoBackend(_AllBoxes, lambda gt, dt: _Evaluation(gt, dt, iouType="bbox"))
+def by_hotcoco(labels: Boxes, detections: Boxes) -> Floats:
+    """Precision over recall by hotcoco, which takes columns and gives the figures of pycocotools."""
+    library = hotcoco()
+    windows, ones = np.union1d(labels.window, detections.window).tolist(), np.ones(len(labels.window), np.int64)
+    gt = library.COCO.from_arrays(
+        [{"id": window} for window in windows],
+        [{"id": 1, "name": "1"}],
+        labels.window,
+        ones,
+        labels.xywh,
+        area=labels.area,
+    )
+    rows = (detections.window, detections.xywh, detections.score, np.ones(len(detections.window)))
+    evaluation = library.COCOeval(gt, gt.load_res(np.column_stack(rows)), "bbox")
+    evaluation.params.max_dets = [MAX_DETECTIONS]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = np.asarray(evaluation.eval["precision"])[:, :, 0, :, 0]  # [IoU, recall, class, size, limit]
+    return np.where(precision == _ALMOST_ONE, 1.0, precision)
 
 
 def average_precision(
-    windows: Windows,
-    scores: npt.NDArray[np.float64],
-    num_classes: int,
-    backend: CocoBackend = FASTER_COCO_EVAL,
+    windows: Windows, scores: Floats, num_classes: int, backend: Backend = by_hotcoco
 ) -> npt.NDArray[np.float64]:
     """Return the six ``METRICS`` as rows: [1 + num_classes, 6], first over all classes, then class by class.
 
@@ -89,107 +84,35 @@ def average_precision(
     """
     if windows.count == 0 or len(windows.dt) == 0:
         return np.zeros((1 + num_classes, len(METRICS)))
-    with _no_garbage_collection():
-        gt = backend.boxes(_coco_dict(windows, None, num_classes))
-        dt = backend.boxes(_coco_dict(windows, scores, num_classes))
-        evaluation = backend.evaluation(gt, dt)
-        evaluation.params.maxDets = [_MAX_DETECTIONS]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        precision = np.asarray(evaluation.eval["precision"])[..., 0]  # [IoU, recall, class, area]
-        del gt, dt, evaluation  # before garbage is looked for again
+    ones = np.ones(len(windows.gt))
+    by_class = []
+    for class_id in range(num_classes):
+        labels = _boxes(windows.gt, windows.gt_window, ones, class_id)
+        by_class.append(backend(labels, _best(_boxes(windows.dt, windows.dt_window, scores, class_id))))
+    precision = np.stack(by_class, axis=2)  # [IoU, recall, class, size]
     rows = [precision, *(precision[:, :, k : k + 1] for k in range(num_classes))]
     return np.array([[_mean(row, *_CROP[name]) for name in METRICS] for row in rows])
 
 
-def overlaps(
-    gt: tuple[npt.NDArray[Any], ...], dt: tuple[npt.NDArray[Any], ...], max_detections: int
-) -> dict[tuple[int, int], list[list[float]]]:
-    """IoU of all detections with all labels of the same window and class.
-
-    Args:
-        gt: columns of the labels: window [N], class [N], x, y, w, h in float64 [N, 4], area [N], score [N].
-        dt: the same of the detections [M].
-        max_detections: detections of a window and class that count, best scores first.
-
-    Returns:
-        [detections, labels] by window and class, where there are both: detections by falling score, labels in order.
-    """
-    gt_key, dt_key = (np.stack(columns[:2], axis=1) for columns in (gt, dt))
-    keys, group = np.unique(np.concatenate([gt_key, dt_key]), axis=0, return_inverse=True)
-    gt_group, dt_group = np.split(group.reshape(-1), [len(gt_key)])
-    labels, detections = np.argsort(gt_group, kind="stable"), np.lexsort((-dt[4], dt_group))
-    gt_group, dt_group = gt_group[labels], dt_group[detections]
-    rank = np.arange(len(dt_group)) - np.searchsorted(dt_group, dt_group)
-    detections, dt_group = detections[rank < max_detections], dt_group[rank < max_detections]
-
-    first = np.searchsorted(gt_group, dt_group)
-    count = np.searchsorted(gt_group, dt_group, side="right") - first
-    begin = np.cumsum(count) - count  # of each detection's overlaps
-    row = np.repeat(np.arange(len(detections)), count)
-    a, b = dt[2][detections[row]], gt[2][labels[np.arange(len(row)) - begin[row] + first[row]]]
-    iou = paired_iou(a, b)
-
-    starts = np.flatnonzero(np.diff(dt_group, prepend=-1))
-    stops = np.append(starts[1:], len(dt_group))
-    both = count[starts] > 0
-    starts, stops = starts[both], stops[both]
-    return {
-        (window, category): iou[at : at + (stop - start) * width].reshape(stop - start, width).tolist()
-        for (window, category), start, stop, width, at in zip(
-            keys[dt_group[starts]].tolist(),
-            starts.tolist(),
-            stops.tolist(),
-            count[starts].tolist(),
-            begin[starts].tolist(),
-            strict=True,
-        )
-    }
+def _boxes(boxes: npt.NDArray[Any], window: npt.NDArray[np.int64], scores: Floats, class_id: int) -> Boxes:
+    mine = np.flatnonzero(boxes["class_id"] == class_id)
+    boxes = boxes[mine]
+    sides = np.stack([boxes[name].astype(np.float64) for name in ("x", "y", "w", "h")], axis=1)
+    return Boxes(window[mine].astype(np.int64), sides, scores[mine])
 
 
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Python would look through the dictionaries of all boxes again and again while they are made; none is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def _best(boxes: Boxes) -> Boxes:
+    """Those that count, in the order in which they were."""
+    if np.bincount(boxes.window).max(initial=0) <= MAX_DETECTIONS:
+        return boxes
+    order = np.lexsort((-boxes.score, boxes.window))
+    window = boxes.window[order]
+    rank = np.arange(len(window)) - np.searchsorted(window, window)
+    kept = np.sort(order[rank < MAX_DETECTIONS])
+    return Boxes(boxes.window[kept], boxes.xywh[kept], boxes.score[kept])
 
 
-def _mean(precision: npt.NDArray[np.float64], iou_index: int | None, area_index: int) -> float:
+def _mean(precision: Floats, iou_index: int | None, area_index: int) -> float:
     values = precision[..., area_index] if iou_index is None else precision[iou_index, ..., area_index]
     values = values[values > -1]
     return float(values.mean()) if values.size else -1.0
-
-
-def _coco_dict(windows: Windows, scores: npt.NDArray[np.float64] | None, num_classes: int) -> dict[str, Any]:
-    boxes, window = (windows.gt, windows.gt_window) if scores is None else (windows.dt, windows.dt_window)
-    known = np.flatnonzero(boxes["class_id"] < num_classes)
-    boxes, window = boxes[known], window[known]
-    sides = [boxes[name].astype(np.float64) for name in ("x", "y", "w", "h")]
-    ranks = np.ones(len(known)) if scores is None else scores[known]
-    columns = (window + 1, boxes["class_id"].astype(np.int64) + 1, np.stack(sides, axis=1), sides[2] * sides[3], ranks)
-    annotations = [
-        {
-            "id": index,
-            "image_id": image,
-            "category_id": category,
-            "bbox": box,
-            "area": area,
-            "iscrowd": 0,
-            "score": score,
-        }
-        for index, (image, category, box, area, score) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True), start=1
-        )
-    ]
-    return {
-        "info": {},
-        "images": [{"id": i} for i in range(1, windows.count + 1)],
-        "categories": [{"id": i, "name": str(i)} for i in range(1, num_classes + 1)],
-        "annotations": annotations,
-        "columns": columns,
-    }

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from modules.checkpoints.files import LAST, load_checkpoint_file
-from scripts.benchmark.data_loading import write_dataset
+from scripts.benchmark.data_parts.loading import write_dataset
 from scripts.benchmark.gpu.report import Case, Result
 from scripts.benchmark.gpu.subject import Bench
 from scripts.soak.training import Training

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmark.data_preprocessing import memory_row
+from scripts.benchmark.data_parts.preprocessing import memory_row
 from tests.helpers.commands import failure, run
 
 PARTS = {

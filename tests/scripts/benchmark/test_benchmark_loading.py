@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.sequences.layout import FrameReader, list_sequences
-from scripts.benchmark.data_loading import rows, write_dataset
+from scripts.benchmark.data_parts.loading import rows, write_dataset
 
 
 def test_rows() -> None:

@@ -8,7 +8,7 @@ from data.events.chunked import ChunkedRecording
 from data.events.formats.dat import write_dat
 from data.events.formats.evt_write import write_evt
 from data.events.types import Events
-from scripts.benchmark.data_decoding import WRITERS, rows
+from scripts.benchmark.data_parts.decoding import WRITERS, rows
 from tests.helpers.commands import failure, run
 from tests.helpers.recordings.recording_files import random_events
 

@@ -1,0 +1,240 @@
+"""What the runner runs, by the code of any checkout: commands, and modules by each of the names that they have had."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import runpy
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib import import_module as load
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Call = Callable[[], float]
+
+SMALL = (
+    "dataset=gen1", "dataset.sensor_hw=[64,96]", "model.backbone.embed_dim=8", "model.backbone.attention.dim_head=8",
+    "model.fpn.depth=0.33",
+)  # fmt: skip
+"""A detector and frames for a trial."""
+CAMERAS = {"gen1": (240, 304, 1), "1mpx": (720, 1280, 10)}
+"""Height, width, and events in a microsecond."""
+_TRAIN = (
+    "batch_size.train=2", "batch_size.eval=2", "hardware.num_workers.train=0", "hardware.num_workers.eval=0",
+    "logging.progress_bar=false", "dataset.sequence_length=5", "training.max_steps=1",
+)  # fmt: skip
+
+
+class Size(NamedTuple):
+    """How large a case is.
+
+    Attributes:
+        quick: toy sizes.
+        folder: of what is made once for a case and checkout.
+    """
+
+    quick: bool
+    folder: Path
+
+    def of(self, number: int, least: int) -> int:
+        """Return this number, or the least one with toy sizes."""
+        return least if self.quick else number
+
+    def model(self, name: str) -> tuple[str, ...]:
+        """Settings of a detector on the CPU."""
+        return ("hardware.accelerator=cpu", *(SMALL if self.quick else ("dataset=gen1", f"+experiment/gen1={name}")))
+
+
+def either(*names: str) -> Any:
+    """The first of these modules that there is: code has moved."""
+    for name in names[:-1]:
+        with contextlib.suppress(ModuleNotFoundError):
+            return load(name)
+    return load(names[-1])
+
+
+def loading(size: Size, sampling: str, kind: str) -> Call:
+    """Batches of a running loader."""
+    part = data_loading()
+    augmentation = part.PAPER if kind == "augmented" else type(part.PAPER)()
+    loader = part.DataModule(part._config(size.folder, sampling, 0, augmentation)).train_dataloader()
+    endless = itertools.chain.from_iterable(loader for _ in itertools.cycle([None]))
+    return lambda: float(sum(batch["is_padded"].numel() for batch in itertools.islice(endless, size.of(5, 1))))
+
+
+def data_loading() -> Any:
+    """The benchmark's part with datasets and loaders."""
+    return either("scripts.benchmark.data_parts.loading", "scripts.benchmark.data_loading")
+
+
+def make_loading(size: Size, sampling: str, kind: str) -> None:
+    """Its dataset."""
+    data_loading().write_dataset(size.folder, size.of(400, 80))
+
+
+def detector(size: Size, name: str) -> Any:
+    """A detector and its frames."""
+    torch, subjects = load("torch"), load("scripts.benchmark.subjects")
+    return subjects.Subject(size.model(name), torch.device("cpu"))
+
+
+def frame(size: Size, name: str) -> Call:
+    """Single frames, states carried; the answer is the sum of the last predictions."""
+    torch, streaming = load("torch"), load("models.detection.streaming")
+    subject = detector(size, name)
+    step, frames = streaming.StreamingStep(subject.detector, subject.frame_hw), subject.frames(4, 1, padded=False)
+
+    def call() -> float:
+        found: Any = None
+        states = step.initial_states(1)
+        with torch.no_grad():
+            for one in frames:
+                found, *states = step(one, *states)
+        return float(found.double().sum())
+
+    return call
+
+
+def step(size: Size, name: str) -> Call:
+    """A training step: forward, loss, backward, optimiser."""
+    work = load("scripts.benchmark.throughput").Workload(detector(size, name), 5, 2, "32")
+
+    def call() -> float:
+        work.train(work.stages)
+        return 0.0
+
+    return call
+
+
+def evaluation(size: Size, frames: str, kind: str) -> Call:
+    """Labels and detections of many frames to figures; the answer is AP."""
+    np, boxes = load("numpy"), load("utils.boxes")
+    prophesee = load("utils.evaluation.prophesee")
+    rng = np.random.default_rng(0)
+
+    def some(count: int, number: int) -> Any:
+        made = np.zeros(count, boxes.BBOX_DTYPE)
+        made["t"], made["class_id"] = 1_000_000 + 250_000 * number, rng.integers(0, 2, count)
+        made["x"], made["y"] = rng.uniform(0, 220, count), rng.uniform(0, 160, count)
+        made["w"], made["h"] = rng.uniform(20, 110, count), rng.uniform(25, 110, count)
+        return made
+
+    labels, detections = [], []
+    for number in range(size.of(int(frames), 40)):
+        labels.append(some(int(rng.poisson(3)), number))
+        found = np.concatenate([labels[-1][rng.random(len(labels[-1])) < 0.8], some(int(rng.poisson(10)), number)])
+        for side in "xywh":
+            found[side] += rng.normal(0, 3, len(found)).astype(np.float32)
+        found["class_confidence"], found["objectness"] = rng.random((2, len(found)))
+        detections.append(found)
+
+    def call() -> float:
+        evaluator = prophesee.PropheseeEvaluator(("car", "pedestrian"), 240, 304, 30, 10)
+        evaluator.add(labels, detections)
+        return float(evaluator.compute(extra=kind == "all")["AP"])
+
+    return call
+
+
+def preprocessing(size: Size, camera: str) -> Call:
+    """A recording to a sequence; the answer is its number of frames."""
+    job, find = (
+        load("data.preprocessing.job"),
+        load("data.preprocessing.recordings"),
+    )
+    config = load("data.preprocessing.config")
+    settings = config.PreprocessConfig(
+        CAMERAS[camera][:2],
+        representation=config.RepresentationConfig(kind="stacked_histogram", count_cutoff=10),
+        downsample_by_factor_2=camera == "1mpx",
+        all_windows=True,
+    )
+
+    def call() -> float:
+        with tempfile.TemporaryDirectory() as out:
+            (found,) = find.find_recordings(size.folder, Path(out), settings, ("train",))
+            return float(job.run_job(found).frames)
+
+    return call
+
+
+def make_preprocessing(size: Size, camera: str) -> None:
+    """Its recording: noise, spread evenly over sensor and time."""
+    np, bbox = load("numpy"), load("data.events.bbox")
+    events, boxes = load("data.events.types"), load("utils.boxes")
+    height, width, per_us = CAMERAS[camera]
+    count, rng = size.of(10_000_000, 200_000), np.random.default_rng(0)
+    t = np.sort(rng.integers(0, max(count // per_us, 100_000), count))
+    x, y, p = rng.integers(0, width, count), rng.integers(0, height, count), rng.integers(0, 2, count)
+    dat = either("data.events.formats.dat", "data.events.dat")
+    dat.write_dat(size.folder / "train" / "noise_td.dat", events.Events.from_arrays(t, x, y, p), height, width)
+    bbox.write_bbox_npy(size.folder / "train" / "noise_bbox.npy", np.zeros(0, dtype=boxes.BBOX_DTYPE))
+
+
+def command(*line: str) -> Call:
+    """A command; the answer is its exit status."""
+
+    def call() -> float:
+        sys.argv = list(line)
+        try:
+            runpy.run_path(line[0], run_name="__main__")
+        except SystemExit as stop:
+            return float(stop.code or 0)
+        return 0.0
+
+    return call
+
+
+def start(size: Size, kind: str) -> Call:
+    """A command that has nothing to do."""
+    words = {"help": "--help", "key": "training.max_stepz=1", "dataset": "dataset.path=/nowhere"}
+    return command("train.py", *([] if kind == "help" else ["dataset=gen1", "hardware.accelerator=cpu"]), words[kind])
+
+
+def training(size: Size, output: str = "") -> Call:
+    """A training of one step."""
+    folder = size.folder / (output or str(os.getpid()))
+    return command(
+        "train.py", *size.model("tiny"), *_TRAIN, f"dataset.path={size.folder / 'data'}", f"output.dir={folder}"
+    )
+
+
+def labelling(size: Size) -> Call:
+    """Labels by a detector, with all views."""
+    views = ("tta.enable=true", "tta.hflip=true", "tta.tflip=true")
+    out = size.folder / "labels" / str(os.getpid())
+    paths = (f"dataset.path={size.folder / 'data'}", f"checkpoint={size.folder / 'run' / 'last.ckpt'}")
+    return command(
+        "predict.py", "model=pseudo_labeler", *size.model("tiny"), *views, *paths, f"save_dir={out / 'train'}"
+    )
+
+
+def make_training(size: Size) -> None:
+    """A dataset with all splits."""
+    part = data_loading()
+    if size.quick:
+        part.HEIGHT, part.WIDTH = 64, 96
+    part.write_dataset(size.folder / "data", size.of(160, 80))
+    for split in ("val", "test"):
+        shutil.copytree(size.folder / "data" / "train", size.folder / "data" / split)
+
+
+def make_labelling(size: Size) -> None:
+    """A dataset and a detector."""
+    make_training(size)
+    assert training(size, "run")() == 0, "a training of one step"
+
+
+RUNS: dict[str, Callable[..., Call]] = {
+    "loading": loading, "frame": frame, "step": step, "labelling": labelling, "evaluation": evaluation,
+    "preprocessing": preprocessing, "start": start, "training": training,
+}  # fmt: skip
+MAKES: dict[str, Callable[..., None]] = {
+    "loading": make_loading, "preprocessing": make_preprocessing, "labelling": make_labelling,
+    "training": make_training,
+}  # fmt: skip
+"""What is made once for a case, where something is."""
