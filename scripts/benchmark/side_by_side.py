@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
-from scripts.arguments import make_parser
+from scripts import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import device_name, in_words, machine_load
 from scripts.benchmark.sides.cases import CASES
