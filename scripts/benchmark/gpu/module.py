@@ -35,7 +35,7 @@ def cases(bench: Bench) -> list[Case]:
         for precision in ("16", "bf16")
     ]
     found += [
-        Case("Commands", f"weights cast together, {precision}", partial(cast_together, bench, precision), 15)
+        Case("Commands", f"weights cast together, {precision}", partial(cast_together, bench, precision), 8)
         for precision in ("16", "bf16")
     ]
     found.append(Case("Commands", "optimiser of float32, all weights at once", partial(optimizer, bench), 5))
