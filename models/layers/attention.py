@@ -154,6 +154,18 @@ class WindowGridPair(nn.Module):
         return self.att_grid(self.att_window(x))
 
 
+def dense_channels_last(x: Tensor) -> Tensor:
+    """The same values [N, C, H, W]; of a single map in channels-last memory, its batch stride is told as one expects.
+
+    Torch takes a single map with another stride there, which is as good, for channels first, and copies it. Compilers
+    and exporters know strides better.
+    """
+    n, c, height, width = x.shape
+    if n != 1 or torch.compiler.is_compiling() or x.stride()[1:] != (1, width * c, c):
+        return x
+    return x.as_strided(x.shape, (c * height * width, 1, width * c, c))
+
+
 class OverlappingDownsample(nn.Module):
     """Strided convolution with overlapping kernel, then LayerNorm; channels first in, channels last out."""
 
