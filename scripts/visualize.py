@@ -19,6 +19,7 @@ from data.events.clocks import check_clocks
 from data.events.open import is_recording, open_recording
 from data.events.recording import recording_name
 from data.sequences.layout import EV_DIR
+from modules.live import ENGINES
 from modules.playback.boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
 from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
 from modules.playback.sources import EventSource, RecordingSource
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     boxes.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="for the model (default: auto)"
     )
+    boxes.add_argument("--engine", choices=ENGINES, default="eager", help="on a CPU; auto: fastest (default: eager)")
     boxes.add_argument(
         "--labels",
         default="auto",
@@ -151,7 +153,7 @@ def load_detector(args: argparse.Namespace, sensor_hw: tuple[int, int]) -> Frame
             expected="a CUDA device", got="none", where="--device cuda", fix="leave --device out, or say cpu"
         )
     config = compose(args.overrides) if args.overrides else None
-    return StreamingDetector.from_checkpoint(args.checkpoint, sensor_hw, device, args.conf, config)
+    return StreamingDetector.from_checkpoint(args.checkpoint, sensor_hw, device, args.conf, config, engine=args.engine)
 
 
 def choose_labels(args: argparse.Namespace, hw: tuple[int, int], names: Sequence[str]) -> LabelTrack | None:

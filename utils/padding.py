@@ -58,6 +58,30 @@ def pad_bottom_right(frames: torch.Tensor, target_hw: tuple[int, int]) -> torch.
     """
     from torch.nn.functional import pad  # the sizes above are asked for before torch is loaded
 
+    missing_h, missing_w = _missing(frames, target_hw)
+    if missing_h == 0 and missing_w == 0:
+        return frames
+    return pad(frames, (0, missing_w, 0, missing_h))
+
+
+def pad_channels_last(frames: torch.Tensor, target_hw: tuple[int, int]) -> torch.Tensor:
+    """As :func:`pad_bottom_right`, with channels last in memory, in one pass.
+
+    Rows of the frames as they come are seldom a power of two long. Padded ones often are, and on a CPU reading them
+    channel by channel then takes three times as long, as all channels of a pixel fall into one set of the cache.
+
+    >>> import torch
+    >>> pad_channels_last(torch.ones(2, 3, 5), (4, 8)).stride()
+    (1, 16, 2)
+    """
+    *lead, channels, height, width = frames.shape
+    _missing(frames, target_hw)
+    padded = frames.new_zeros((*lead, *target_hw, channels))
+    padded[..., :height, :width, :].copy_(frames.movedim(-3, -1))
+    return padded.movedim(-1, -3)
+
+
+def _missing(frames: torch.Tensor, target_hw: tuple[int, int]) -> tuple[int, int]:
     height, width = frames.shape[-2:]
     missing_h, missing_w = target_hw[0] - height, target_hw[1] - width
     if missing_h < 0 or missing_w < 0:
@@ -67,9 +91,7 @@ def pad_bottom_right(frames: torch.Tensor, target_hw: tuple[int, int]) -> torch.
             where="dataset.sensor_hw and dataset.downsample_by_factor_2",
             fix="set them to the size of the dataset's frames",
         )
-    if missing_h == 0 and missing_w == 0:
-        return frames
-    return pad(frames, (0, missing_w, 0, missing_h))
+    return missing_h, missing_w
 
 
 def padding_mask(frame_hw: tuple[int, int], target_hw: tuple[int, int], device: torch.device) -> torch.Tensor:

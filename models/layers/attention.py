@@ -14,6 +14,9 @@ from models.layers.small_window import SmallWindowAttention, use_small_window
 MAX_WINDOWS = 65_535
 """Most windows in one call on a GPU, whose attention kernels count them in the third dimension of a grid."""
 
+HALVES = (torch.bfloat16, torch.float16)
+"""Types in which a CPU runs attention in float32: its kernel's backward pass takes four times as long in bfloat16."""
+
 
 class LayerScale(nn.Module):
     """Multiply each channel by a learned factor ``gamma`` (Touvron et al., 2021)."""
@@ -104,10 +107,22 @@ class PartitionAttention(nn.Module):
         if use_small_window(qkv, ph * pw):
             out: Tensor = SmallWindowAttention.apply(qkv.reshape(3, -1, ph * pw, d), d**-0.5)  # pyright: ignore[reportAssignmentType]
         else:
-            windows = qkv.reshape(3, -1, heads, ph * pw, d)
-            out = attend(windows, MAX_WINDOWS if windows.device.type == "cuda" else windows.shape[1])
+            out = attend_windows(qkv, heads, ph * pw)
         out = out.view(n, h // ph, w // pw, heads, ph, pw, d).permute(back).reshape(n, h, w, c)
         return self.proj(out)
+
+
+def attend_windows(qkv: Tensor, heads: int, tokens: int) -> Tensor:
+    """Torch's attention in the type and the groups that suit the device: ``[3, ..., d] -> [N, heads, tokens, d]``."""
+    d, device = qkv.shape[-1], qkv.device.type
+    if device == "cuda":
+        return attend(qkv.reshape(3, -1, heads, tokens, d), MAX_WINDOWS)
+    if qkv.dtype not in HALVES:
+        windows = qkv.reshape(3, -1, heads, tokens, d)
+        return attend(windows, windows.shape[1])
+    with torch.autocast(device, enabled=False):  # cast and brought in order in one pass
+        windows = qkv.to(torch.float32, memory_format=torch.contiguous_format).view(3, -1, heads, tokens, d)
+        return attend(windows, windows.shape[1]).to(qkv.dtype)
 
 
 def attend(qkv: Tensor, most: int) -> Tensor:
@@ -152,6 +167,18 @@ class WindowGridPair(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, h, w, C] -> [N, h, w, C]``."""
         return self.att_grid(self.att_window(x))
+
+
+def dense_channels_last(x: Tensor) -> Tensor:
+    """The same values [N, C, H, W]; of a single map in channels-last memory, its batch stride is told as one expects.
+
+    Torch takes a single map with another stride there, which is as good, for channels first, and copies it. Compilers
+    and exporters know strides better.
+    """
+    n, c, height, width = x.shape
+    if n != 1 or torch.compiler.is_compiling() or x.stride()[1:] != (1, width * c, c):
+        return x
+    return x.as_strided(x.shape, (c * height * width, 1, width * c, c))
 
 
 class OverlappingDownsample(nn.Module):

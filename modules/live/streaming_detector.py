@@ -13,13 +13,14 @@ import torch
 
 from data.events.types import Events
 from data.representations.factory import make_representation
-from models.detection.cuda_graph import GraphedStep, Step
+from models.detection.cuda_graph import GraphedStep
 from models.detection.streaming import StreamingStep
 from models.registry import spec_of_section
 from models.transfer import to_device
 from models.weights import load_tensors, strip_prefix
 from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
+from modules.live.engines import choose_engine
 from modules.weights.files import read_state_dict
 from modules.weights.published import config_for
 from utils.errors import UserError
@@ -57,11 +58,13 @@ class StreamingDetector:
         device: where it runs.
         cuda_graph: launch a frame's kernels together as a CUDA graph; None = where there is CUDA.
         precision: float16 or bfloat16 by autocast; float32 otherwise.
+        engine: what computes a frame on a CPU in float32, see ``modules.live.engines``; elsewhere torch does.
 
     Raises:
-        UserError: a CUDA graph is asked for on another device.
+        UserError: a CUDA graph or an engine is asked for where there is none.
 
     Attributes:
+        engine: the one that was taken.
         network: the network as a function of frame and states, for export and compilation.
         states: what is remembered of the past, tensors [1, C, h, w]; may be kept and put back.
     """
@@ -73,6 +76,7 @@ class StreamingDetector:
         device: str,
         cuda_graph: bool | None = None,
         precision: torch.dtype = torch.float32,
+        engine: str = "eager",
     ) -> None:
         self.device = torch.device(device)
         dataset = config["dataset"]
@@ -105,10 +109,19 @@ class StreamingDetector:
                 where="cuda_graph=True",
                 fix="give device='cuda', or leave cuda_graph out",
             )
-        self._step: Step = self._eager_step
-        if self.device.type == "cuda" and cuda_graph is not False:
-            frame = self.network.zero_frame(1).to(torch.from_numpy(np.empty(0, self.frame_dtype)).dtype)
-            self._step = GraphedStep(self._eager_step, frame, *self.states)
+        dtype = torch.from_numpy(np.empty(0, self.frame_dtype)).dtype
+        self.engine, self._step = "eager", self._eager_step
+        if self.device.type == "cpu" and precision == torch.float32:
+            self.engine, self._step = choose_engine(engine, self.network, dtype)
+        elif engine not in ("auto", "eager"):
+            raise UserError(
+                expected="engine=auto or eager on a GPU and in half precision",
+                got=f"{engine} with device {device} and {precision}",
+                where="engine",
+                fix="leave engine out, or take the CPU and float32",
+            )
+        elif self.device.type == "cuda" and cuda_graph is not False:
+            self._step = GraphedStep(self._eager_step, self.network.zero_frame(1).to(dtype), *self.states)
 
     @classmethod
     def from_checkpoint(
@@ -120,6 +133,7 @@ class StreamingDetector:
         config: Mapping[str, Any] | None = None,
         cuda_graph: bool | None = None,
         precision: torch.dtype = torch.float32,
+        engine: str = "eager",
     ) -> StreamingDetector:
         """Build the detector that a checkpoint describes.
 
@@ -133,6 +147,7 @@ class StreamingDetector:
                 the network is read off the file's shapes.
             cuda_graph: see the class.
             precision: see the class.
+            engine: see the class.
 
         Raises:
             UserError: no checkpoint, a file without configuration and none given, or one that does not fit it.
@@ -146,7 +161,7 @@ class StreamingDetector:
             config["model"]["postprocess"]["confidence_threshold"] = confidence_threshold
         module = Module(config)
         load_tensors(module.mdl, state, where=str(path))
-        return cls(module, config, device, cuda_graph, precision)
+        return cls(module, config, device, cuda_graph, precision, engine)
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from utils.allocator import keep_freed_memory
 from utils.commands.config_code import refuse_code
 from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain, is_no_file
 from utils.commands.dead_workers import explain_dead_worker
@@ -56,6 +57,7 @@ def run_command(function: Callable[[], Any]) -> None:
     try:
         with standard_streams(), stoppable():
             setup_logging()
+            keep_freed_memory()  # before loader processes are forked, which inherit it
             function()
     except UserError as error:
         _end_with(error)

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.compilation import compiled
 from models.detection.recurrent_backbone.config import STAGE_STRIDES, BackboneConfig
-from models.layers.attention import OverlappingDownsample, WindowGridPair
+from models.layers.attention import OverlappingDownsample, WindowGridPair, dense_channels_last
 from models.layers.lstm import ConvLstm, LstmState
 
 CACHED_ELEMENTS = 1 << 19
@@ -50,7 +50,7 @@ class RNNDetectorStage(nn.Module):
             hidden states [L, B, C, h, w] and the last state.
         """
         steps, lanes = x.shape[:2]
-        frames = x.flatten(0, 1)
+        frames = dense_channels_last(x.flatten(0, 1))
         mask = None if token_mask is None else token_mask.flatten(0, 1)
         attend = attend_frames
         if self.compile_mode is not None and not torch.compiler.is_compiling():

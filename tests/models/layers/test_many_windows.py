@@ -44,3 +44,12 @@ def test_a_cpu_takes_all_windows_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     layer = attention.PartitionAttention(8, (4, 4), False, AttentionConfig(dim_head=4))
     layer(torch.randn(2, 8, 8, 8))
     assert given == [(8, 8)]
+
+
+def test_a_cpu_attends_in_float32_where_the_rest_is_bfloat16() -> None:
+    qkv = torch.randn((3, 5, 2, 6, 4), generator=torch.Generator().manual_seed(0)).bfloat16().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = attention.attend_windows(qkv, 2, 6)
+    wanted = attend(qkv.float(), 5)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, wanted.bfloat16())
