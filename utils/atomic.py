@@ -46,7 +46,7 @@ def remove(path: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder that others may look at: it is gone at once, or still there, never half of it."""
-    temporary = _temporary_name(folder)
+    temporary = _temporary_name(folder.with_name(f"{folder.name}{_MARK}old"))  # another than that of its successor
     os.replace(folder, temporary)
     remove(temporary)
 
@@ -85,11 +85,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_dir(path: Path | str) -> Iterator[Path]:
+def atomic_dir(path: Path | str, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it is renamed to ``path``, on error removed.
 
     An existing ``path`` must be absent or empty by the time of the rename, otherwise OSError is raised and nothing
-    changes.
+    changes; with ``replace`` it goes in that moment, and not before.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +105,8 @@ def atomic_dir(path: Path | str) -> Iterator[Path]:
                     with open(file, "rb") as handle:
                         os.fsync(handle.fileno())
             _sync_directory(Path(folder))
+        if replace and path.exists():
+            discard(path)
         os.replace(temporary, path)
         _sync_directory(path.parent)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,8 @@ def preprocess_dataset(
     with exclusive(out_path) if shard is None else shard.hold(out_path, [job.out_dir for job in mine]):
         check_settings(out_path, cfg.settings())
         check_classes(jobs, cfg)
-        jobs = mine
-        refuse_stale(((job.out_dir, (job.recording, job.boxes)) for job in jobs), refresh)
+        stale = refuse_stale(((job.out_dir, (job.recording, job.boxes)) for job in mine), refresh)
+        jobs = [replace(job, stale=job.out_dir in stale) for job in mine]
         bar = track(
             _run(jobs, num_workers),
             total=size,
@@ -77,7 +78,8 @@ def preprocess_dataset(
         )
         for job, outcome in bar:
             if isinstance(outcome, Failure):
-                log.error("%s/%s: %s", job.split, outcome.name, outcome.reason)
+                stays = "; the sequence that was made before stays" if job.stale else ""
+                log.error("%s/%s: %s%s", job.split, outcome.name, outcome.reason, stays)
             results.append((job, outcome))
         outcomes = [(job.split, outcome) for job, outcome in results]
         return finish(outcomes, out_path, cfg.settings(), str(raw_path), shard)

@@ -1,4 +1,4 @@
-"""Sequences whose recording or boxes are no longer those that they were made of: refused, or made again."""
+"""Sequences whose recording or boxes are no longer those that they were made of: refused, or made again and replaced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from data.sequences.record import has_all_files, read_record
 from data.sequences.sources import MADE_FROM, Sources
-from utils.atomic import discard
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -16,12 +15,15 @@ log = logging.getLogger(__name__)
 _MOST_SHOWN = 10
 
 
-def refuse_stale(made: Iterable[tuple[Path, tuple[Path, ...]]], refresh: bool) -> None:
+def refuse_stale(made: Iterable[tuple[Path, tuple[Path, ...]]], refresh: bool) -> set[Path]:
     """Look at the finished ones among some sequences before any is made.
 
     Args:
         made: each sequence's folder, and its recording and boxes as they are now.
-        refresh: remove those that are to be made again, instead of refusing.
+        refresh: tell which are to be made again, instead of refusing.
+
+    Returns:
+        Folders of the sequences to be replaced; each stays until its successor is whole.
 
     Raises:
         UserError: files have changed, and ``refresh`` is not set.
@@ -48,4 +50,4 @@ def refuse_stale(made: Iterable[tuple[Path, tuple[Path, ...]]], refresh: bool) -
         )
     for root, changes in stale.items():
         log.warning("%s/%s is made again: %s", root.parent.name, root.name, ", ".join(changes))
-        discard(root)
+    return set(stale)

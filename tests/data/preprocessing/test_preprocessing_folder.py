@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from data.preprocessing import job as job_module
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.folder import exclusive
 from data.preprocessing.layouts import base
+from data.preprocessing.manifest import MANIFEST
 from data.preprocessing.recordings import find_recordings
 from data.sequences.record import read_record
 from tests.helpers.recordings.raw_recordings import boxes_at, config, content, every_ms, make_raw
@@ -92,6 +94,24 @@ def test_boxes_that_changed_are_refused_or_taken(raw: Path, tmp_path: Path, chan
     preprocess_dataset(raw, out, config(), refresh=True)
     preprocess_dataset(raw, tmp_path / "anew", config())
     assert content(out) == content(tmp_path / "anew")
+
+
+def test_what_is_to_be_made_again_stays_until_the_new_one_is_whole(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    preprocess_dataset(raw, out, config())
+    before = {name: data for name, data in content(out).items() if name.parts[0] == "train"}
+    boxes_of(raw).write_bytes(b"junk")
+    with pytest.raises(UserError, match="s0_bbox"):
+        preprocess_dataset(raw, out, config(), refresh=True)
+    assert {name: data for name, data in content(out).items() if name.parts[0] == "train"} == before
+    entry = json.loads((out / MANIFEST).read_text())["splits"]["train"]
+    assert set(entry["sequences"]) == {"s0", "s1"}
+    assert set(entry["failed"]) == {"s0"}
+    with pytest.raises(UserError, match=r"1 changed: train/s0"):
+        preprocess_dataset(raw, out, config())
+    write_bbox_npy(boxes_of(raw), boxes_at([]))
+    preprocess_dataset(raw, out, config(), refresh=True)  # nothing is left of it
+    assert [path.name for path in (out / "train").iterdir()] == ["s1"]
 
 
 def test_files_that_are_only_newer_are_the_same(raw: Path, tmp_path: Path) -> None:
