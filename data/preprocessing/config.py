@@ -180,7 +180,8 @@ class PreprocessConfig:
         """
         values = json.loads(json.dumps(asdict(self)))
         classes = values.pop("num_classes")
-        del values["classes"]
+        if not self.classes:
+            del values["classes"]
         if not self.class_names:
             del values["class_names"]
         if self.num_raw_classes is None:
