@@ -21,7 +21,7 @@ from data.events.open import open_recording
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import finish
 from data.preprocessing.filters import filter_and_count
-from data.preprocessing.folder import exclusive, refuse_links
+from data.preprocessing.folder import exclusive, refuse_links, refuse_others
 from data.preprocessing.job import Outcome, attempt
 from data.preprocessing.manifest import check_settings
 from data.preprocessing.pool import run_jobs
@@ -195,6 +195,7 @@ def import_samples(
     samples = find_samples(raw_path, out_path, cfg, settings)
     refuse_links(out_path, (sample.split for sample in samples))
     samples = samples if shard is None else shard.of(samples)
+    refuse_others(sample.out_dir for sample in samples)
     with exclusive(out_path) if shard is None else shard.hold(out_path, [sample.out_dir for sample in samples]):
         check_settings(out_path, settings)
         stale = refuse_stale(((sample.out_dir, (sample.events, sample.boxes)) for sample in samples), refresh)

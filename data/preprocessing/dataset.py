@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.preprocessing.config import PreprocessConfig
-from data.preprocessing.folder import cannot_write, exclusive, refuse_links
+from data.preprocessing.folder import cannot_write, exclusive, refuse_links, refuse_others
 from data.preprocessing.job import Failure, Outcome, finished, run_job
 from data.preprocessing.manifest import MANIFEST, check_settings, refuse_in_two_splits, write_manifest
 from data.preprocessing.pool import run_jobs
@@ -66,6 +66,7 @@ def preprocess_dataset(
     size = sum(job.num_bytes for job in mine)
     results: list[tuple[Job, Outcome]] = []
     refuse_links(out_path, (job.split for job in jobs))
+    refuse_others(job.out_dir for job in mine)
     with exclusive(out_path) if shard is None else shard.hold(out_path, [job.out_dir for job in mine]):
         check_settings(out_path, cfg.settings())
         check_classes(jobs, cfg)

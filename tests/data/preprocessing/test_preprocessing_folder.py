@@ -73,6 +73,18 @@ def test_a_split_that_is_a_link_is_not_written_to(raw: Path, tmp_path: Path) -> 
     assert not (out / ".run.lock").exists()
 
 
+def test_what_is_no_folder_is_not_written_over(raw: Path, tmp_path: Path) -> None:
+    sequence = tmp_path / "out" / "train" / "s0"
+    sequence.parent.mkdir(parents=True)
+    for put in (sequence.touch, lambda: sequence.symlink_to(tmp_path / "nowhere"), lambda: sequence.symlink_to("s0")):
+        put()
+        with pytest.raises(UserError) as caught:
+            preprocess_dataset(raw, tmp_path / "out", config())
+        assert caught.value.where == str(sequence)
+        assert caught.value.fix.startswith("remove it")
+        sequence.unlink()
+
+
 def correct(raw: Path) -> None:
     write_bbox_npy(boxes_of(raw), boxes_at(every_ms(50))[::2])
 
