@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from utils.errors import UserError
+
 _MARK = ".tmp-leod-"
 """In the name of every temporary file and folder of this project, and of nobody else's, before a process id."""
 
@@ -34,6 +36,29 @@ def remove_temporaries(folder: Path | str, pattern: str = "*") -> None:
     """Remove ``temporaries``; only where no other process can be writing."""
     for path in temporaries(folder, pattern):
         remove(path)
+
+
+def refuse_taken(path: Path, key: str, starts: str) -> None:
+    """Refuse to write over a file that is not of the kind that is about to be written.
+
+    Args:
+        path: of the file, usually not there yet.
+        key: where the user gives it, for the message.
+        starts: how such a file begins.
+
+    Raises:
+        UserError: there is a file that begins otherwise.
+    """
+    if path.is_file():
+        with path.open("rb") as handle:
+            if handle.read(len(starts.encode())) == starts.encode():
+                return
+        raise UserError(
+            expected="a new file, or one that this command wrote",
+            got="another file of that name",
+            where=f"{key}={path}",
+            fix="give another name, or remove that file",
+        )
 
 
 def remove(path: Path) -> None:
@@ -80,6 +105,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
         _sync_directory(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to a full disk does not say of which file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
