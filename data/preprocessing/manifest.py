@@ -76,8 +76,8 @@ def write_manifest(
             **_left_out(left_out.get(split), old),
             "failed": dict(sorted(failed.get(split, old.get("failed", {})).items())),
         }
-        lone = (alone or {}).get(split, old.get("without_recording", []))
-        if lone := [name for name in lone if (out_path / split / name).is_dir()]:
+        names: Sequence[str] = alone[split] if alone and split in alone else old.get("without_recording", [])
+        if lone := [name for name in names if (out_path / split / name).is_dir()]:
             entry["without_recording"] = lone
         if any(entry[key] for key in ("sequences", "left_out", "failed")):
             splits[split] = entry
