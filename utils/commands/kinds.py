@@ -102,8 +102,10 @@ def _agrees(before: Any, value: Any, key: str) -> bool:
         return ("${" in before and not key.endswith("name")) or not isinstance(value, Mapping | list)
     if isinstance(before, list) and isinstance(value, list):
         like = before[0] if before else "a word"
-        once = not key.endswith(".classes") or len(set(map(str, value))) == len(value)
-        return once and all(_agrees(like, each, key) and _is_word(like, each) for each in value)
+        if key.endswith(".classes"):  # a number may be a name
+            named = all(isinstance(each, str | int) and not isinstance(each, bool) for each in value)
+            return named and len(set(map(str, value))) == len(value)
+        return all(_agrees(like, each, key) and _is_word(like, each) for each in value)
     return isinstance(value, type(before))
 
 

@@ -16,7 +16,7 @@ PREPROCESS = (
     ("command", "override", "expected"),
     [
         (TRAIN, "output.dir=", "a path"),
-        (TRAIN, "dataset.classes=[1,a]", "a list of words, each once"),
+        (TRAIN, "dataset.classes=[car,null]", "a list of words, each once"),
         (TRAIN, "dataset.representation.name=0", "the name of a folder"),
         (TRAIN, "dataset.preprocessing.num_raw_classes=[1,a]", "a number"),
         (TRAIN, "dataset.preprocessing.class_names=nan", "a mapping"),
