@@ -41,6 +41,15 @@ def padded_hw(sensor_hw: Sequence[int], half: bool, split: int) -> ListConfig:
     >>> list(padded_hw([240, 304], False, 1)), list(padded_hw([720, 1280], True, 2))
     ([256, 320], [384, 640])
     """
+    return ListConfig(list(padded_size(sensor_size(sensor_hw), half, int(split))))
+
+
+def sensor_size(sensor_hw: Any) -> list[int]:
+    """Height and width as ``dataset.sensor_hw`` gives them.
+
+    Raises:
+        UserError: anything else.
+    """
     sizes = list(sensor_hw) if isinstance(sensor_hw, (ListConfig, list, tuple)) else []
     if len(sizes) != 2 or not all(isinstance(size, int) and size >= 2 for size in sizes):
         raise UserError(
@@ -49,7 +58,7 @@ def padded_hw(sensor_hw: Sequence[int], half: bool, split: int) -> ListConfig:
             where="dataset.sensor_hw",
             fix="give two whole numbers, e.g. dataset.sensor_hw=[240,304]",
         )
-    return ListConfig(list(padded_size(sizes, half, int(split))))
+    return sizes
 
 
 def partition_size(in_res_hw: Sequence[int], split: int) -> ListConfig:

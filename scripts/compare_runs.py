@@ -15,12 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.rounds.summary import load as load_json
 from scripts.rounds.summary import quality_rows
-from utils.atomic import write_text
+from utils.atomic import refuse_taken, write_text
 from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.tables import spread, table
 
 Summary = dict[str, Any]
+_TITLE = "Runs side by side"
+_MARK = "<!-- compare_runs.py -->\n\n"
+"""Begins a file of tables, so that no other file is written over."""
 
 
 def load(roots: Sequence[Path]) -> list[Summary]:
@@ -114,12 +117,17 @@ def main() -> None:
     by_seed = rounds and not differing_keys([load_json(folder / "summary.json") for folder in arguments.folders])
     sections = compare(arguments.folders) if arguments.html is not None or not by_seed else []
     text = markdown(load(arguments.folders)) if by_seed else table_text(sections)
+    page = "" if arguments.html is None else render(_TITLE, sections)
     if arguments.html is not None:
-        write_text(arguments.html, render("Runs side by side", sections))
+        refuse_taken(arguments.html, "--html", page.partition(_TITLE)[0] + _TITLE)
+    if arguments.output is not None:
+        refuse_taken(arguments.output, "--output", _MARK)
+    if arguments.html is not None:
+        write_text(arguments.html, page)
     if arguments.output is None:
         print(text)
     else:
-        write_text(arguments.output, text)
+        write_text(arguments.output, _MARK + text)
 
 
 if __name__ == "__main__":

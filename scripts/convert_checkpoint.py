@@ -70,8 +70,11 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
         log.info("replaced, not made: %s", ", ".join(unknown))
     kept = {key: content[key] for key in _KEPT if isinstance(content, dict) and isinstance(content.get(key), int)}
     plain = {"state_dict": tensors, **kept}
-    with atomic_path(target) as temporary:
-        torch.save(plain, temporary)
+    with atomic_path(target) as temporary, temporary.open("wb") as handle:
+        try:
+            torch.save(plain, handle)
+        except RuntimeError as error:  # what torch makes of a write that failed
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
     log.info("%s: %d tensors, %s", target, len(tensors), in_words(describe(strip_prefix(tensors)), channels=True))
     return plain
 

@@ -14,7 +14,7 @@ from data.importers.pedro import import_samples
 from data.preprocessing.shards import Shard
 from scripts.preprocess_dataset import build_config
 from utils.commands.cli import hydra_entry
-from utils.settings import plain
+from utils.settings import plain, processes
 
 register_resolvers()
 
@@ -29,7 +29,7 @@ def command(cfg: DictConfig) -> None:
         num_windows=int(cfg.num_windows),
         sample_ms=float(cfg.sample_ms),
         pool=bool(cfg.pool),
-        num_workers=cfg.hardware.num_workers,
+        num_workers=processes(cfg.hardware.num_workers, "hardware.num_workers"),
         refresh=bool(cfg.refresh),
         shard=Shard.parse(cfg.shard),
     )

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omegaconf import DictConfig
 
-from config.resolvers import register_resolvers
+from config.resolvers import register_resolvers, sensor_size
 from data.inspection.config import Expectation
 from data.inspection.dataset import DatasetReport, inspect_dataset
 from data.inspection.picture import check_suffix, save_picture
@@ -41,14 +41,14 @@ def build_expectation(config: Mapping[str, Any]) -> Expectation:
     dataset = config.get("dataset")
     if dataset is None:
         return Expectation(path, splits=splits, frames_read=frames_read)
-    height, width = dataset["sensor_hw"]
+    height, width = sensor_size(dataset["sensor_hw"])
     keys = dataset["representation"]
     representation = make_representation(keys["kind"], keys["bins"], keys["count_cutoff"], keys["dt_ms"])
     return Expectation(
         path,
         ev_repr_name=keys["name"],
         downsampled=bool(dataset["downsample_by_factor_2"]),
-        sensor_hw=(int(height), int(width)),
+        sensor_hw=(height, width),
         channels=representation.channels,
         dtype=str(representation.dtype),
         classes=tuple(dataset["classes"]),

@@ -20,9 +20,11 @@ from data.supervision.split_files import (
     differences,
     read_labelled_frames,
     semi_split,
+    split_text,
     weak_split,
     write_split,
 )
+from utils.atomic import refuse_taken
 from utils.commands.cli import hydra_entry
 from utils.commands.run_lock import RunLock
 from utils.errors import UserError
@@ -95,6 +97,8 @@ def main(cfg: DictConfig) -> None:
         Path(dataset["path"]) / "train", dataset["representation"]["name"], bool(dataset["downsample_by_factor_2"])
     )
     split = make_split(frames, dataset, whole(cfg.offset, "offset", 0))
+    if cfg.output is not None:
+        refuse_taken(Path(cfg.output), "output", split_text(split))
     log.info("%s", describe(split, frames))
     if cfg.compare is not None:
         compare(split, Path(cfg.compare))

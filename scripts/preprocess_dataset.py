@@ -18,7 +18,7 @@ from data.preprocessing.config import PreprocessConfig, RepresentationConfig, na
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.shards import Shard
 from utils.commands.cli import hydra_entry
-from utils.settings import plain, settings_of
+from utils.settings import plain, processes, settings_of
 
 register_resolvers()
 
@@ -29,10 +29,9 @@ def build_config(dataset: Mapping[str, Any], all_windows: bool = False) -> Prepr
     Raises:
         UserError: a value is out of range.
     """
-    height, width = dataset["sensor_hw"]
     keys = dataset["preprocessing"]
     return PreprocessConfig(
-        sensor_hw=(int(height), int(width)),
+        sensor_hw=tuple(dataset["sensor_hw"]),
         num_classes=len(dataset["classes"]),
         classes=tuple(map(str, dataset["classes"])),
         representation=settings_of(RepresentationConfig, dataset, "representation"),
@@ -50,7 +49,8 @@ def build_config(dataset: Mapping[str, Any], all_windows: bool = False) -> Prepr
 @hydra_entry("preprocess")
 def command(cfg: DictConfig) -> None:
     """Preprocess every recording of ``raw_path`` into ``dataset.path``, or check the dataset that is there."""
-    settings, num_workers = build_config(plain(cfg.dataset), bool(cfg.all_windows)), cfg.hardware.num_workers
+    settings = build_config(plain(cfg.dataset), bool(cfg.all_windows))
+    num_workers = processes(cfg.hardware.num_workers, "hardware.num_workers")
     if cfg.verify:
         verify_dataset(cfg.dataset.path, settings, num_workers)
         return

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from utils.errors import UserError
+
 _MARK = ".tmp-leod-"
 """In the name of every temporary file and folder of this project, and of nobody else's, before a process id."""
 
@@ -36,6 +38,29 @@ def remove_temporaries(folder: Path | str, pattern: str = "*") -> None:
         remove(path)
 
 
+def refuse_taken(path: Path, key: str, starts: str) -> None:
+    """Refuse to write over a file that is not of the kind that is about to be written.
+
+    Args:
+        path: of the file, usually not there yet.
+        key: where the user gives it, for the message.
+        starts: how such a file begins.
+
+    Raises:
+        UserError: there is a file that begins otherwise.
+    """
+    if path.is_file():
+        with path.open("rb") as handle:
+            if handle.read(len(starts.encode())) == starts.encode():
+                return
+        raise UserError(
+            expected="a new file, or one that this command wrote",
+            got="another file of that name",
+            where=f"{key}={path}",
+            fix="give another name, or remove that file",
+        )
+
+
 def remove(path: Path) -> None:
     """Remove a file, or a folder with all that it holds; a folder that cannot be removed stays."""
     if path.is_dir() and not path.is_symlink():
@@ -46,7 +71,7 @@ def remove(path: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder that others may look at: it is gone at once, or still there, never half of it."""
-    temporary = _temporary_name(folder)
+    temporary = _temporary_name(folder.with_name(f"{folder.name}{_MARK}old"))  # another than that of its successor
     os.replace(folder, temporary)
     remove(temporary)
 
@@ -80,16 +105,20 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
         _sync_directory(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to a full disk does not say of which file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_dir(path: Path | str) -> Iterator[Path]:
+def atomic_dir(path: Path | str, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it is renamed to ``path``, on error removed.
 
     An existing ``path`` must be absent or empty by the time of the rename, otherwise OSError is raised and nothing
-    changes.
+    changes; with ``replace`` it goes in that moment, and not before.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +134,8 @@ def atomic_dir(path: Path | str) -> Iterator[Path]:
                     with open(file, "rb") as handle:
                         os.fsync(handle.fileno())
             _sync_directory(Path(folder))
+        if replace and path.exists():
+            discard(path)
         os.replace(temporary, path)
         _sync_directory(path.parent)
     finally:

@@ -82,6 +82,15 @@ def whole(value: Any, key: str, least: int = 1) -> int:
     return value
 
 
+def processes(value: Any, key: str) -> int | None:
+    """A number of processes: None for one per core, 0 for none beside this one.
+
+    Raises:
+        UserError: anything else.
+    """
+    return None if value is None else whole(value, key, 0)
+
+
 def number(value: Any, key: str, least: float = 0.0, most: float = math.inf) -> float:
     """A number; whole ones become floats.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from utils.arrays import ARRAY_ERRORS, describe
 from utils.atomic import atomic_path
-from utils.boxes import to_bbox_array
+from utils.boxes import BBOX_DTYPE, to_bbox_array
 from utils.errors import UserError
 
 RAW_BBOX_DTYPE = np.dtype(
@@ -27,12 +27,26 @@ RAW_BBOX_DTYPE = np.dtype(
 )
 """What ``write_bbox_npy`` writes: the newer Prophesee dialect."""
 
+_TIMES = (
+    "t",
+    "box times in whole microseconds",
+    "write times in microseconds: seconds times 1e6, milliseconds times 1e3",
+)
+_WHOLE = {
+    "t": _TIMES,
+    "ts": _TIMES,
+    "class_id": ("class_id", f"class ids that are whole numbers from 0 to {2**32 - 1}", "write the ids as these"),
+}
+"""Fields of whole numbers: as what they are stored, and what to tell where that would be another value."""
+_SAME = (("t", "ts"), ("class_confidence", "confidence"))
+
 
 def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
     """Read raw boxes into ``BBOX_DTYPE`` [N] (x, y top-left, pixels; t in µs), in the order of the file.
 
     Raises:
-        UserError: the file is missing, not an array file, lacks a field, or its times are not whole microseconds.
+        UserError: the file is missing, not an array file, lacks a field, or its times are not whole microseconds or
+            another value cannot be stored.
     """
     path = Path(path)
     try:
@@ -52,7 +66,7 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
         raise UserError(
             expected="one array", got="an archive of several", where=str(path), fix="write the boxes with np.save"
         )
-    _refuse_fractions(path, raw.reshape(-1))
+    _refuse_other_values(path, raw.reshape(-1))
     try:
         return to_bbox_array(raw.reshape(-1))
     except (ValueError, TypeError) as error:
@@ -68,20 +82,32 @@ def read_bbox_npy(path: Path | str) -> npt.NDArray[Any]:
         ) from error
 
 
-def _refuse_fractions(path: Path, raw: npt.NDArray[Any]) -> None:
-    """Times with fractions are seconds or milliseconds; cut to whole numbers they would all be wrong."""
-    name = next((name for name in ("t", "ts") if name in (raw.dtype.names or ())), None)
-    if name is None or raw.dtype[name].kind != "f":
-        return
-    times = np.asarray(raw[name])
-    bad = ~(times == np.floor(times)) | np.isinf(times)
-    if bad.any():
-        at = int(bad.argmax())
+def _refuse_other_values(path: Path, raw: npt.NDArray[Any]) -> None:
+    """Refuse what would be another value once it is stored: fractions, ids out of range, one thing said twice."""
+    fields = raw.dtype.fields or {}
+    for name, (stored, expected, fix) in _WHOLE.items():
+        if name in fields and raw.dtype[name].kind in "iuf":
+            values = np.asarray(raw[name])
+            with np.errstate(invalid="ignore"):
+                bad = values.astype(BBOX_DTYPE[stored]) != values
+            if bad.any():
+                at = int(bad.argmax())
+                shown = f"{values[at]:g}" if values.dtype.kind == "f" else str(values[at])
+                raise UserError(expected=expected, got=f"{name} = {shown} of box {at}", where=str(path), fix=fix)
+    for name, other in _SAME:
+        if name in fields and other in fields and (raw[name] != raw[other]).any():
+            raise UserError(
+                expected=f"one of the fields {name} and {other}",
+                got="both, with other values",
+                where=str(path),
+                fix="write the boxes with the one that is right",
+            )
+    for name in [name for name in fields if raw.dtype[name].kind == "c"]:
         raise UserError(
-            expected="box times in whole microseconds",
-            got=f"{name} = {times[at]:g} of box {at}",
+            expected="numbers in the fields of boxes",
+            got=f"complex ones in {name}",
             where=str(path),
-            fix="write times in microseconds: seconds times 1e6, milliseconds times 1e3",
+            fix="write the boxes as numbers",
         )
 
 

@@ -10,7 +10,7 @@ interval into disjoint parts instead.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from data.events.open import open_recording
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.dataset import finish
 from data.preprocessing.filters import filter_and_count
-from data.preprocessing.folder import exclusive, refuse_links
+from data.preprocessing.folder import exclusive, refuse_links, refuse_others
 from data.preprocessing.job import Outcome, attempt
 from data.preprocessing.manifest import check_settings
 from data.preprocessing.pool import run_jobs
@@ -45,7 +45,10 @@ LABEL_TIME_US = 1_000_000
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample to import: its events, its boxes, its place in the dataset, and how to window it."""
+    """One sample to import: its events, its boxes, its place in the dataset, and how to window it.
+
+    ``stale``: a sequence of it is there that is to be replaced, as its files have changed since.
+    """
 
     events: Path
     boxes: Path
@@ -55,6 +58,7 @@ class Sample:
     num_windows: int
     sample_ms: float
     settings: dict[str, Any]
+    stale: bool = False
 
 
 def read_yolo_boxes(path: Path | str, hw: tuple[int, int], t_us: int) -> npt.NDArray[Any]:
@@ -115,12 +119,12 @@ def sample_plan(num_windows: int, sample_us: int) -> WindowPlan:
 
 def import_sample(sample: Sample) -> Outcome:
     """Write one sample as a sequence; one that is there already is kept, one without boxes left out."""
-    return attempt(lambda: _import(sample), sample.out_dir, sample.events)
+    return attempt(lambda: _import(sample), sample.out_dir, sample.events, sample.stale)
 
 
 def _import(sample: Sample) -> SequenceCounts:
     cfg, name = sample.cfg, sample.out_dir.name
-    record = read_record(sample.out_dir)
+    record = None if sample.stale else read_record(sample.out_dir)
     if record is not None and has_all_files(sample.out_dir, record):
         return counts_of_record(name, record)
     sources = Sources(sample.events, sample.boxes)
@@ -143,7 +147,9 @@ def _import(sample: Sample) -> SequenceCounts:
         repaired=count_repairs(recording),
     )
     clock_us = recording.t_last_us - LABEL_TIME_US
-    write_sequence(recording, plan, labels, sample.out_dir, cfg, counts, sample.settings, sources, clock_us)
+    write_sequence(
+        recording, plan, labels, sample.out_dir, cfg, counts, sample.settings, sources, clock_us, sample.stale
+    )
     return counts
 
 
@@ -189,9 +195,11 @@ def import_samples(
     samples = find_samples(raw_path, out_path, cfg, settings)
     refuse_links(out_path, (sample.split for sample in samples))
     samples = samples if shard is None else shard.of(samples)
+    refuse_others(sample.out_dir for sample in samples)
     with exclusive(out_path) if shard is None else shard.hold(out_path, [sample.out_dir for sample in samples]):
         check_settings(out_path, settings)
-        refuse_stale(((sample.out_dir, (sample.events, sample.boxes)) for sample in samples), refresh)
+        stale = refuse_stale(((sample.out_dir, (sample.events, sample.boxes)) for sample in samples), refresh)
+        samples = [replace(sample, stale=sample.out_dir in stale) for sample in samples]
         results = run_jobs(import_sample, samples, num_workers)
         outcomes = [
             (sample.split, counts)

@@ -12,7 +12,7 @@ from data.inspection.config import Expectation, complete
 from data.inspection.findings import Finding, Findings
 from data.inspection.sequence import inspect_sequence
 from data.inspection.summary import SplitSummary
-from data.preprocessing.manifest import read_manifest
+from data.preprocessing.manifest import in_two_splits, read_manifest
 from data.sequences.account import UNMEANT, WARN_SHARE
 from data.sequences.layout import list_sequences
 from utils.errors import UserError
@@ -80,19 +80,25 @@ def inspect_dataset(expectation: Expectation) -> DatasetReport:
         report.splits[split].add(facts, expected.sensor_hw)
         for finding in facts.findings:
             report.findings.add(finding)
-    _add_left_out(report)
+    _add_manifest(report)
     for finding in _check_accounts(report):
         report.findings.add(finding)
     return report
 
 
-def _add_left_out(report: DatasetReport) -> None:
-    """Boxes of recordings of which nothing was made; only the manifest knows of them."""
+def _add_manifest(report: DatasetReport) -> None:
+    """What only the manifest knows: boxes of recordings of which nothing was made, and where recordings are."""
     with suppress(UserError):
         manifest = read_manifest(report.expected.path) or {}
         for split, entry in manifest.get("splits", {}).items():
             for boxes in entry.get("left_out_boxes", {}).values() if split in report.splits else ():
                 report.splits[split].account.add(boxes["raw_boxes"], 0, boxes["dropped"])
+            for name in entry.get("without_recording", []):
+                detail = "raw_path had none of this name when it was preprocessed last"
+                report.findings.add(Finding("sequences without a recording", f"{split}/{name}", detail, wrong=False))
+        for name, other in in_two_splits(manifest).items():
+            detail, fix = f"the same content as that of {other}", "remove it from one of them, or figures are too good"
+            report.findings.add(Finding("recordings in two splits", name, detail, fix=fix))
 
 
 def _check_accounts(report: DatasetReport) -> Iterator[Finding]:

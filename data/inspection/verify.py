@@ -10,7 +10,14 @@ from typing import Any
 from data.inspection.config import Expectation
 from data.inspection.sequence import inspect_sequence
 from data.preprocessing.config import OF_OTHER_TIMES, PreprocessConfig
-from data.preprocessing.manifest import MANIFEST, manifest_text, read_manifest, sequence_folders
+from data.preprocessing.manifest import (
+    MANIFEST,
+    OF_LATER,
+    in_two_splits,
+    manifest_text,
+    read_manifest,
+    sequence_folders,
+)
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS
 from data.sequences.record import file_sum, files_below
@@ -102,13 +109,17 @@ def _is_link_of_split(out_path: Path, name: str) -> bool:
 def _manifest_problems(out_path: Path, manifest: dict[str, Any], cfg: PreprocessConfig) -> Iterator[str]:
     if (out_path / MANIFEST).read_text(encoding="utf-8") != manifest_text(manifest):
         yield f"{MANIFEST}: changed since it was written"
-    settings = manifest.get("settings", {})
-    wanted = {key: value for key, value in cfg.settings().items() if key in settings or key not in OF_OTHER_TIMES}
+    settings, not_noted = manifest.get("settings", {}), (*OF_OTHER_TIMES, *OF_LATER)
+    wanted = {key: value for key, value in cfg.settings().items() if key in settings or key not in not_noted}
     for difference in differences({key: settings.get(key) for key in wanted}, wanted):
         yield f"setting {difference} in {MANIFEST}"
     for split, entry in manifest.get("splits", {}).items():
         for name, reason in entry["failed"].items():
             yield f"{split}/{name}: was not made: {reason}"
+        for name in entry.get("without_recording", []):
+            log.warning("%s/%s: raw_path had no recording of it any more", split, name)
+    for name, other in in_two_splits(manifest).items():
+        yield f"{name}: of the same recording as {other}"
 
 
 def _check_file(job: tuple[Path, str, dict[str, Any]]) -> str | None:

@@ -62,6 +62,10 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def names_by_split(value: Any) -> dict[str, tuple[str, ...]]:
     """Names of recordings by split, as a config gives them, without splits that have none.
 
@@ -136,13 +140,18 @@ class PreprocessConfig:
     class_names: Mapping[str, str | None] | None = None
 
     def __post_init__(self) -> None:
-        self._require(
-            len(self.sensor_hw) == 2 and min(self.sensor_hw) >= 2, "sensor_hw", "height and width", self.sensor_hw
-        )
+        right = len(self.sensor_hw) == 2 and all(_is_whole(side) and side >= 2 for side in self.sensor_hw)
+        self._require(right, "sensor_hw", "height and width", self.sensor_hw)
         self._require(
             self.representation.dt_ms > 0, "representation.dt_ms", "a length above 0", self.representation.dt_ms
         )
-        for name in ("base_step_ms", "target_step_ms", "windows_per_label_step", "num_raw_classes"):
+        for name in ("windows_per_label_step", "num_raw_classes"):
+            value = getattr(self, name)
+            right = value is None or (_is_whole(value) and value > 0)
+            self._require(right, f"preprocessing.{name}", "a whole number above 0, or null", value)
+        right = set(self.max_width_splits) <= set(SPLITS)
+        self._require(right, "preprocessing.max_width_splits", f"some of {', '.join(SPLITS)}", self.max_width_splits)
+        for name in ("base_step_ms", "target_step_ms"):
             value = getattr(self, name)
             right = value is None or (_finite(value) and value > 0)
             self._require(right, f"preprocessing.{name}", "a number above 0, or null", value)
@@ -180,7 +189,8 @@ class PreprocessConfig:
         """
         values = json.loads(json.dumps(asdict(self)))
         classes = values.pop("num_classes")
-        del values["classes"]
+        if not self.classes:
+            del values["classes"]
         if not self.class_names:
             del values["class_names"]
         if self.num_raw_classes is None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data.preprocessing.config import PreprocessConfig
-from data.preprocessing.folder import cannot_write, exclusive, refuse_links
+from data.preprocessing.folder import cannot_write, exclusive, refuse_links, refuse_others
 from data.preprocessing.job import Failure, Outcome, finished, run_job
-from data.preprocessing.manifest import MANIFEST, check_settings, write_manifest
+from data.preprocessing.manifest import MANIFEST, check_settings, refuse_in_two_splits, write_manifest
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.recordings import SPLITS, Job, check_classes, find_recordings
 from data.preprocessing.shards import Shard
-from data.preprocessing.stale import refuse_stale
+from data.preprocessing.stale import refuse_stale, without_recording
 from data.sequences.account import account_of, account_table, loss_warning
 from data.sequences.record import SequenceCounts
 from utils.errors import UserError
@@ -47,7 +48,8 @@ def preprocess_dataset(
         cfg: how.
         num_workers: processes; 0 and 1 stay in this one; None: one per core.
         splits: which of train, val, test; those that ``raw_path`` lacks are left out.
-        refresh: make finished sequences again whose recording or boxes have changed since.
+        refresh: make finished sequences again whose recording or boxes have changed since, and remove those whose
+            recording is gone.
         shard: make a share of the sequences and no manifest.
 
     Returns:
@@ -55,19 +57,21 @@ def preprocess_dataset(
 
     Raises:
         UserError: nothing to do, unknown classes, bad recordings or boxes, nothing left of any recording, other
-            settings than before, recordings that have changed since, or no room.
+            settings than before, recordings that have changed since, one recording in two splits, or no room.
     """
     jobs, out_path = find_recordings(raw_path, out_path, cfg, splits), Path(out_path)
     jobs.sort(key=lambda job: (-job.num_bytes, job.split, job.out_dir.name))  # the longest first
     mine = jobs if shard is None else shard.of(jobs)
+    wanted = {split: [job.out_dir.name for job in jobs if job.split == split] for split in splits}
     size = sum(job.num_bytes for job in mine)
     results: list[tuple[Job, Outcome]] = []
     refuse_links(out_path, (job.split for job in jobs))
+    refuse_others(job.out_dir for job in mine)
     with exclusive(out_path) if shard is None else shard.hold(out_path, [job.out_dir for job in mine]):
         check_settings(out_path, cfg.settings())
         check_classes(jobs, cfg)
-        jobs = mine
-        refuse_stale(((job.out_dir, (job.recording, job.boxes)) for job in jobs), refresh)
+        stale = refuse_stale(((job.out_dir, (job.recording, job.boxes)) for job in mine), refresh)
+        jobs = [replace(job, stale=job.out_dir in stale) for job in mine]
         bar = track(
             _run(jobs, num_workers),
             total=size,
@@ -77,10 +81,17 @@ def preprocess_dataset(
         )
         for job, outcome in bar:
             if isinstance(outcome, Failure):
-                log.error("%s/%s: %s", job.split, outcome.name, outcome.reason)
+                stays = "; the sequence that was made before stays" if job.stale else ""
+                log.error("%s/%s: %s%s", job.split, outcome.name, outcome.reason, stays)
             results.append((job, outcome))
         outcomes = [(job.split, outcome) for job, outcome in results]
-        return finish(outcomes, out_path, cfg.settings(), str(raw_path), shard)
+        alone = None
+        if shard is None:
+            alone = without_recording(out_path, {split: names for split, names in wanted.items() if names}, refresh)
+        report = finish(outcomes, out_path, cfg.settings(), str(raw_path), shard, alone)
+        if shard is None:
+            refuse_in_two_splits(out_path)
+        return report
 
 
 def _run(jobs: list[Job], num_workers: int | None) -> Iterator[tuple[Job, Outcome]]:
@@ -100,6 +111,7 @@ def finish(
     settings: dict[str, Any],
     source: str,
     shard: Shard | None = None,
+    alone: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, list[SequenceCounts]]:
     """Write the manifest, if this is all of the dataset, and sum up.
 
@@ -109,6 +121,7 @@ def finish(
         settings: of this run.
         source: where the recordings are, for messages.
         shard: the share that was made, if it was one.
+        alone: by split, sequences without a recording.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
@@ -129,7 +142,7 @@ def finish(
     reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
     if shard is None:
         try:
-            write_manifest(out_path, settings, left_out, reasons)
+            write_manifest(out_path, settings, left_out, reasons, alone)
         except OSError as error:
             raise cannot_write(error, out_path) from error
     rows = [row for split in present for row in report[split]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,6 +59,22 @@ def refuse_links(out_path: Path, splits: Iterable[str]) -> None:
                 got=f"a link to {(out_path / split).resolve()}",
                 where=str(out_path / split),
                 fix="give another dataset.path, or remove the link",
+            )
+
+
+def refuse_others(folders: Iterable[Path]) -> None:
+    """Refuse to make a sequence where something lies that is no folder: a file, or a link that leads nowhere.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for folder in folders:
+        if not folder.is_dir() and os.path.lexists(folder):
+            raise UserError(
+                expected="a sequence's folder, or nothing there yet",
+                got="a link that leads to no folder" if folder.is_symlink() else "a file",
+                where=str(folder),
+                fix="remove it, then start the same command again",
             )
 
 

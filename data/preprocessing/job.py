@@ -19,6 +19,7 @@ from data.sequences.layout import SequencePaths, read_labels
 from data.sequences.record import SequenceCounts, counts_of_record, has_all_files, read_record, write_record
 from data.sequences.sources import Sources
 from utils.arrays import load_indices
+from utils.atomic import discard
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -49,29 +50,34 @@ Outcome = SequenceCounts | Failure
 
 
 def finished(job: Job) -> SequenceCounts | None:
-    """Counts of a sequence that is there already, by its record."""
-    record = read_record(job.out_dir)
+    """Counts of a sequence that is there already and stays, by its record."""
+    record = None if job.stale else read_record(job.out_dir)
     return counts_of_record(job.out_dir.name, record) if record and has_all_files(job.out_dir, record) else None
 
 
 def run_job(job: Job) -> Outcome:
     """Preprocess one recording (called in worker processes); see ``attempt``."""
-    return attempt(lambda: _preprocess(job), job.out_dir, job.recording)
+    return attempt(lambda: _preprocess(job), job.out_dir, job.recording, job.stale)
 
 
-def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path) -> Outcome:
+def attempt(make: Callable[[], SequenceCounts], out_dir: Path, source: Path, stale: bool = False) -> Outcome:
     """Make a sequence; a mistake in what it is made of is an outcome, so that others go on.
 
     Args:
         make: makes the sequence.
         out_dir: its folder in the dataset.
         source: its recording, for messages.
+        stale: a sequence is there that this one replaces: it goes if nothing is left of the recording, and stays if
+            the recording is bad.
 
     Raises:
         UserError: nothing more can be written, so that going on with others is no use.
     """
     try:
-        return make()
+        counts = make()
+        if stale and counts.skipped is not None:
+            discard(out_dir)
+        return counts
     except UserError as error:
         return Failure(out_dir.name, error.expected, error.got, error.where, error.fix)
     except Exception as error:  # whatever a reader of a foreign format says of one file must not stop the others
@@ -97,7 +103,7 @@ def _preprocess(job: Job) -> SequenceCounts:
         return _adopt(job, len(boxes), sources)
     recording = _open(job)
     boxes["t"] += layout.clock_us(recording)
-    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split, sources)
+    return preprocess_recording(recording, boxes, job.out_dir, cfg, job.split, sources, job.stale)
 
 
 def _open(job: Job) -> Recording:

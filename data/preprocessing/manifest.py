@@ -30,9 +30,12 @@ _KIND = {
             "left_out?": {},
             "left_out_boxes?": {...: {"raw_boxes": int, "dropped": {...: int}}},
             "failed": {},
+            "without_recording?": [str],
         }
     },
 }
+OF_LATER = ("classes",)
+"""Settings that the first versions did not write down; without them a dataset is taken as it is."""
 _HOISTED = ("format", "version", "settings", "made_with")
 
 
@@ -41,6 +44,7 @@ def write_manifest(
     settings: dict[str, Any],
     left_out: Mapping[str, Sequence[SequenceCounts]],
     failed: Mapping[str, Mapping[str, str]],
+    alone: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write ``manifest.json`` from the records of all sequences, whatever runs they come from.
 
@@ -50,6 +54,7 @@ def write_manifest(
         left_out: by split, the recordings of which there is nothing to make; splits that are not given here stay as
             the last manifest has them.
         failed: reasons by split and recording for those that could not be read.
+        alone: by split, sequences without a recording; splits that are not given stay as with ``left_out``.
     """
     before = read_manifest(out_path) or {}
     splits: dict[str, Any] = {}
@@ -71,6 +76,9 @@ def write_manifest(
             **_left_out(left_out.get(split), old),
             "failed": dict(sorted(failed.get(split, old.get("failed", {})).items())),
         }
+        names: Sequence[str] = alone[split] if alone and split in alone else old.get("without_recording", [])
+        if lone := [name for name in names if (out_path / split / name).is_dir()]:
+            entry["without_recording"] = lone
         if any(entry[key] for key in ("sequences", "left_out", "failed")):
             splits[split] = entry
     made_with.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
@@ -147,6 +155,46 @@ def settings_of_folder(out_path: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
+def in_two_splits(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Sequences whose recording has the content of one in another split, each with the first of these."""
+    first: dict[Any, tuple[str, str]] = {}
+    found: dict[str, str] = {}
+    for split, entry in manifest.get("splits", {}).items():
+        for name, sequence in entry["sequences"].items():
+            sums = _recording_sums(sequence)
+            where, known = first.setdefault(sums, (split, name)) if sums else (split, name)
+            if where != split:
+                found[f"{split}/{name}"] = f"{where}/{known}"
+    return found
+
+
+def _recording_sums(sequence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Checksums of a recording's files by their place in it; empty where the record does not say."""
+    source = sequence.get("source", "")
+    files = sequence.get("made_from", {}).items()
+    mine = (
+        (name.removeprefix(source), facts["sha256"]) for name, facts in files if f"{name}/".startswith(f"{source}/")
+    )
+    return tuple(sorted(mine))
+
+
+def refuse_in_two_splits(out_path: Path) -> None:
+    """Refuse a dataset that has one recording in two splits: what is measured on one is learnt from the other.
+
+    Raises:
+        UserError: which sequences these are.
+    """
+    twice = [f"{name} and {other}" for name, other in in_two_splits(read_manifest(out_path) or {}).items()]
+    if twice:
+        raise UserError(
+            expected="each recording in one split",
+            got=f"the same content in two: {', '.join(twice[:5])}" + f" and {len(twice) - 5} more" * (len(twice) > 5),
+            where=str(out_path / MANIFEST),
+            fix="leave each recording in one split of raw_path, then the same command with --refresh, which removes "
+            "sequences without a recording",
+        )
+
+
 def check_settings(out_path: Path, settings: dict[str, Any]) -> None:
     """Refuse to add to a folder whose sequences were made with other settings.
 
@@ -155,6 +203,9 @@ def check_settings(out_path: Path, settings: dict[str, Any]) -> None:
     """
     found = settings_of_folder(out_path)
     published = {"label_times": "rvt"}  # what a record means that does not name the rule
+    settings = {
+        key: value for key, value in settings.items() if found is None or key in found[1] or key not in OF_LATER
+    }
     changed = [] if found is None else list(differences(published | found[1], published | settings))
     if found is not None and changed:
         raise UserError(

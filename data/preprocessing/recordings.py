@@ -26,13 +26,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One recording to preprocess; it and its boxes lie as ``cfg.layout`` says."""
+    """One recording to preprocess; it and its boxes lie as ``cfg.layout`` says.
+
+    ``stale``: a sequence of it is there that is to be replaced, as its files have changed since.
+    """
 
     recording: Path
     boxes: Path
     out_dir: Path
     split: str
     cfg: PreprocessConfig
+    stale: bool = False
 
     @cached_property
     def num_bytes(self) -> int:

@@ -127,6 +127,7 @@ def preprocess_recording(
     cfg: PreprocessConfig,
     split: str,
     sources: Sources | None = None,
+    replace: bool = False,
 ) -> SequenceCounts:
     """Write one sequence; its folder appears whole at the end.
 
@@ -139,6 +140,7 @@ def preprocess_recording(
         cfg: how.
         split: ``train``, ``val`` or ``test`` (one filter is for training only).
         sources: the files of recording and boxes, for the record.
+        replace: a sequence that is there is replaced by this one, once it is whole.
 
     Returns:
         Counts; ``skipped`` says why nothing was written: no box is left, or no window.
@@ -172,7 +174,8 @@ def preprocess_recording(
         return skipped(counts, NO_LABEL)
     if not len(plan.ends_us):
         return skipped(counts, NO_WINDOW)
-    write_sequence(recording, plan, labels, out_dir, cfg, counts, cfg.settings(), sources or Sources(), clock_us)
+    sources = sources or Sources()
+    write_sequence(recording, plan, labels, out_dir, cfg, counts, cfg.settings(), sources, clock_us, replace)
     return counts
 
 
@@ -191,6 +194,7 @@ def write_sequence(
     settings: dict[str, Any],
     sources: Sources,
     clock_us: int = 0,
+    replace: bool = False,
 ) -> None:
     """Build and write the frames of a plan with the given labels, window by window, and the record of it all.
 
@@ -204,6 +208,7 @@ def write_sequence(
         settings: for the record.
         sources: the files of recording and boxes, for the record.
         clock_us: see ``plan``.
+        replace: see ``preprocess_recording``.
     """
     representation = cfg.representation.build()
     (height, width), frame_hw = cfg.sensor_hw, cfg.frame_hw
@@ -216,6 +221,7 @@ def write_sequence(
         representation.dtype,
         cfg.downsample_by_factor_2,
         finish=lambda root: write_record(root, sources.name, settings, counts, sources.sums()),
+        replace=replace,
     ) as writer:
         for end in plan.ends_us.tolist():
             events = recording.read(clock_us + end - cfg.dt_us, clock_us + end)

@@ -24,6 +24,8 @@ RECORD_KIND = {
     "counts": {**_COUNTS, "dropped?": {...: int}, "repaired?": {...: int}, "clock_us?": int},
     "files": {...: {"bytes": int, "sha256": str}},
     "settings?": {},
+    "source?": str,
+    "made_from?": {...: {"bytes": int, "sha256": str}},
 }
 """What a record must hold, see ``utils.json_files``."""
 

@@ -61,6 +61,7 @@ class SequenceWriter:
         downsampled: frames are at half resolution.
         finish: called with the folder, still under its temporary name, when all files of it are closed; what it adds
             appears with the rest.
+        replace: a sequence that is there stays until this one is whole, and is replaced by it.
 
     Raises:
         UserError: ``root`` holds files already.
@@ -76,8 +77,10 @@ class SequenceWriter:
         dtype: npt.DTypeLike = np.uint8,
         downsampled: bool = False,
         finish: Callable[[Path], object] | None = None,
+        replace: bool = False,
     ) -> None:
         self._finish = finish
+        self._replace = replace
         self.paths = SequencePaths(Path(root), ev_repr_name, downsampled)
         self.num_frames = 0
         self._frame_shape = (channels, height, width)
@@ -87,9 +90,10 @@ class SequenceWriter:
         self._labels: StoredLabels | None = None
 
     def __enter__(self) -> SequenceWriter:
-        _refuse_existing(self.paths.root)
+        if not self._replace:
+            _refuse_existing(self.paths.root)
         with ExitStack() as stack:  # undone if creating the file fails
-            root = stack.enter_context(atomic_dir(self.paths.root))
+            root = stack.enter_context(atomic_dir(self.paths.root, self._replace))
             self._temporary = SequencePaths(root, self.paths.ev_repr_name, self.paths.downsampled)
             self._temporary.h5.parent.mkdir(parents=True)
             stack.push(self._closed)

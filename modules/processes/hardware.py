@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from modules.processes.batch_norm import CpuSyncBatchNorm
 from modules.processes.launcher import ProcessLauncher
 from utils.errors import UserError
-from utils.settings import choice, settings_of, whole
+from utils.settings import choice, number, settings_of, whole
 
 _BACKENDS = ("nccl", "gloo")
 MatmulPrecision = Literal["highest", "high", "medium"]
@@ -36,7 +36,7 @@ class DdpSettings:
     """``hardware.ddp`` of the config, where each key is explained.
 
     Raises:
-        UserError: an unknown compression.
+        UserError: an unknown compression, or a number out of range.
     """
 
     timeout_s: float
@@ -50,6 +50,8 @@ class DdpSettings:
     powersgd_start_iter: int
 
     def __post_init__(self) -> None:
+        number(self.timeout_s, "hardware.ddp.timeout_s", least=1)
+        whole(self.powersgd_rank, "hardware.ddp.powersgd_rank")
         if self.gradient_compression is not None:
             choice(self.gradient_compression, _COMPRESSIONS, "hardware.ddp.gradient_compression")
 

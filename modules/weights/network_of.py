@@ -50,8 +50,8 @@ def network_of(
         classes: names of the dataset's classes, if they are known; their numbers are what the network tells.
 
     Raises:
-        UserError: something was asked for that contradicts the checkpoint, or the dataset has the same classes in
-            another order; the message names the key and both values.
+        UserError: something was asked for that contradicts the checkpoint, or the dataset has other classes than those
+            it was trained on; the message names the key and both values.
     """
     config = _own_config(path)
     own = config.get("model")
@@ -72,18 +72,18 @@ def network_of(
 
 
 def _check_classes(dataset: Any, classes: list[str], path: Path | str) -> None:
-    """Compare names, as far as both are known: in another order they are other numbers; other names may be the same."""
+    """Compare names, as far as both are known: in another order, or of other things, they are other classes."""
     trained = list(dataset["classes"]) if isinstance(dataset, Mapping) and "classes" in dataset else []
-    if trained == classes or not trained or not classes:
+    if trained == classes or not classes or len(trained) != len(classes):  # another number the weights tell
         return
-    if sorted(map(str, trained)) == sorted(map(str, classes)):
-        raise UserError(
-            expected=f"classes in the order of {path}: [{', '.join(trained)}]",
-            got=f"[{', '.join(classes)}]",
-            where="dataset.classes",
-            fix="give the dataset whose labels have the same numbers, or train on this one",
-        )
-    log.warning("%s was trained on the classes %s; here they are called %s", path, trained, classes)
+    as_trained, ordered = ", ".join(map(str, trained)), sorted(map(str, trained)) == sorted(map(str, classes))
+    same = f"if they are the same under other names, set dataset.classes=[{as_trained}]; else "
+    raise UserError(
+        expected=f"classes {'in the order' if ordered else 'as those'} of {path}: [{as_trained}]",
+        got=f"[{', '.join(map(str, classes))}]",
+        where="dataset.classes",
+        fix=same * (not ordered) + "give the dataset whose labels have the same numbers, or train on this one",
+    )
 
 
 def _own_config(path: Path | str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from models.detection.recurrent_backbone.maxvit_stage import attend_frames
 from models.detection.rnndet.config import DetectorConfig
 from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.config import FpnConfig, HeadConfig
-from models.layers.attention import DropPath
+from models.layers.attention import DropPath, LayerScale
 from models.layers.config import AttentionConfig, LstmConfig
 from utils.errors import UserError
 
@@ -294,3 +294,20 @@ def test_a_recorded_detector_gives_what_the_step_gives():
                 torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
         with pytest.raises(ValueError, match="recorded"):
             fast(x[1][:1], *flat)
+
+
+@pytest.mark.parametrize("value", [-1, True, (2, 3, 4), "2"])
+def test_a_window_that_is_no_height_and_width_is_refused(value: object) -> None:
+    with pytest.raises(UserError, match="a height and a width"):
+        replace(PLAIN, partition_size=value)
+
+
+@pytest.mark.parametrize("value", [1.5, True])
+def test_a_weighting_that_is_no_name_is_refused(value: object) -> None:
+    with pytest.raises(UserError, match=r"head\.bbox_loss_weighting"):
+        HeadConfig(num_classes=2, bbox_loss_weighting=value)  # type: ignore[arg-type] # so are the keys of a command
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_layer_scale_may_begin_with_a_whole_number(value: int) -> None:
+    assert LayerScale(2, value).gamma.tolist() == [value, value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from tests.helpers.commands import SMALL, failure
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.recordings.raw_recordings import make_raw
 from utils import atomic
+from utils.atomic import write_text
+from utils.commands.run_lock import RunLock
+from utils.commands.system_errors import explain_os_error
+from utils.errors import UserError
 
 NOWHERE = "/proc/none"
 """A place that takes no file, whoever asks."""
@@ -92,6 +97,20 @@ def test_every_such_place(
     assert says in message
     assert f"where:    {tmp_path / 's.json'}" in message
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_that_names_no_file(tmp_path: Path) -> None:
+    for act in (lambda: write_text(tmp_path / "a.md", "tables"), lambda: RunLock(tmp_path).__enter__()):
+        full_disk = mock.patch.multiple(os, fsync=full, pwrite=full)
+        with full_disk, pytest.raises((OSError, UserError)) as caught:
+            act()
+        error = caught.value if isinstance(caught.value, UserError) else explain_os_error(caught.value)
+        assert str(tmp_path) in error.where
+        assert not list(tmp_path.iterdir())
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "folder", "file/s.json"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -12,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from utils.commands.composed import command_name, composed
+from utils.commands.path_overrides import PATH_KEYS
 from utils.errors import UserError
 
 _FREE = re.compile(
@@ -26,6 +28,16 @@ _NULL_TOO = re.compile(
     r"|dataset\.preprocessing\.base_step_ms|dataset\.representation\.count_cutoff"
 )
 """Keys that may be null though a value is given for them."""
+
+_FOLDER = "dataset.representation.name"
+
+
+_UNSET: dict[str, Any] = {
+    "dataset.preprocessing.num_raw_classes": 2,
+    "dataset.preprocessing.windows_per_label_step": 5,
+    "dataset.preprocessing.class_names": {},
+}
+"""What keys that the files leave null are like when they are set."""
 
 
 def check_kinds(cfg: DictConfig) -> None:
@@ -48,13 +60,26 @@ def check_kinds(cfg: DictConfig) -> None:
     assert isinstance(usual, dict), "the primary configs are mappings"
     assert isinstance(given, dict), "the primary configs are mappings"
     compare_kinds(usual, given)
+    for key in PATH_KEYS:
+        if _at(given, key) == "":
+            raise UserError(expected="a path", got="''", where=key, fix=f"set {key}=PATH (. is the folder you are in)")
+    name = _at(given, _FOLDER)
+    if name is not None and not (isinstance(name, str) and name.strip(".") and PurePath(name).name == name):
+        raise UserError(expected="the name of a folder", got=repr(name), where=_FOLDER, fix=f"set {_FOLDER}=NAME")
+
+
+def _at(node: Any, key: str) -> Any:
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
 
 
 def compare_kinds(usual: Mapping[Any, Any], given: Mapping[Any, Any], above: str = "") -> None:
     """Compare two sections of plain containers, interpolations unresolved; arguments and errors as ``check_kinds``."""
     for name, before in usual.items():
         key = f"{above}{name}"
-        if name not in given or before is None or _FREE.fullmatch(key):
+        unset, before = before is None, _UNSET.get(key) if before is None else before
+        if name not in given or before is None or _FREE.fullmatch(key) or (unset and given[name] is None):
             continue
         value = given[name]
         if isinstance(before, Mapping) and isinstance(value, Mapping):
@@ -74,10 +99,13 @@ def _agrees(before: Any, value: Any, key: str) -> bool:
     if isinstance(before, int | float):
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if isinstance(before, str):
-        return "${" in before or not isinstance(value, Mapping | list)
+        return ("${" in before and not key.endswith("name")) or not isinstance(value, Mapping | list)
     if isinstance(before, list) and isinstance(value, list):
         like = before[0] if before else "a word"
-        return key.endswith(".classes") or all(_agrees(like, each, key) and _is_word(like, each) for each in value)
+        if key.endswith(".classes"):  # a number may be a name
+            named = all(isinstance(each, str | int) and not isinstance(each, bool) for each in value)
+            return named and len(set(map(str, value))) == len(value)
+        return all(_agrees(like, each, key) and _is_word(like, each) for each in value)
     return isinstance(value, type(before))
 
 
@@ -96,6 +124,7 @@ def _in_words(before: Any, key: str) -> tuple[str, str]:
         return "a value", f"set {key}=VALUE, or leave it out"
     if isinstance(before, list):
         kind = "numbers" if before and not isinstance(before[0], str) else "words"
+        kind += ", each once" * key.endswith(".classes")
         return f"a list of {kind}", f"give a list, e.g. {key}=[{','.join(map(str, before))}]"
     names = [str(name) for name in before]
     example = f"set one of them, e.g. {key}.{names[0]}=..., or" if names else f"give {key}={{NAME:VALUE}}, or"

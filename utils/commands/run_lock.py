@@ -62,7 +62,7 @@ class RunLock:
             self._take()
             self._sign()
         except OSError as error:
-            self._close()
+            self._withdraw()
             why = OSError(f"{self.path.name} in it is a link") if self.path.is_symlink() else error
             raise folder_error(self.path.parent, why, self.key) from error
         _held.append(self)
@@ -121,13 +121,17 @@ class RunLock:
     ) -> None:
         """Give the lock back and remove the file, which nobody can have locked meanwhile; a folder of no use, too."""
         if self._descriptor is not None:
+            self._withdraw()
+            _held.remove(self)
+
+    def _withdraw(self) -> None:
+        if self._descriptor is not None:
             with suppress(OSError):  # the folder is gone: nobody is left to be told
                 if self._is_ours():
                     self.path.unlink()
                 if self._made:
                     self.path.parent.rmdir()  # fails where there is anything in it
-            self._close()
-            _held.remove(self)
+        self._close()
 
     def refuse_held(self) -> None:
         """Look whether another process holds the folder, without taking it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.checks import require, require_positive
@@ -78,8 +79,6 @@ class BackboneConfig:
             require(len(value) == NUM_STAGES, f"backbone.{name}", four, value, "give four numbers")
             positive = all(isinstance(each, int | float) and each > 0 for each in value)
             require(positive, f"backbone.{name}", "positive numbers", value, "give numbers above 0")
-        object.__setattr__(self, "in_res_hw", tuple(self.in_res_hw))
-        object.__setattr__(self, "partition_size", tuple(self.partition_size))
         self._check_sizes()
         if self.plain_arithmetic:
             for key, on in (
@@ -91,8 +90,10 @@ class BackboneConfig:
     def _check_sizes(self) -> None:
         for name in ("in_res_hw", "partition_size"):
             value = getattr(self, name)
-            valid = len(value) == 2 and all(isinstance(each, int) and each > 0 for each in value)
+            valid = isinstance(value, Sequence) and len(value) == 2
+            valid = valid and all(isinstance(each, int) and each > 0 for each in value)
             require(valid, f"backbone.{name}", "a height and a width", value, "give two positive numbers")
+            object.__setattr__(self, name, tuple(value))
         for size, part in zip(self.in_res_hw, self.partition_size, strict=True):
             step = STAGE_STRIDES[-1] * part
             fix = "pad the input or choose a partition size that divides input size / 32"

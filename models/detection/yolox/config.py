@@ -88,7 +88,7 @@ class HeadConfig:
         """
         if not self.bbox_loss_weighting:
             return "", 1.0
-        match = _WEIGHTING.fullmatch(self.bbox_loss_weighting)
+        match = _WEIGHTING.fullmatch(str(self.bbox_loss_weighting))
         if match is None:
             raise UserError(
                 expected="'', 'obj', 'cls' or 'objxcls', with a power as in 'cls-w**2'",

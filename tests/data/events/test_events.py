@@ -150,3 +150,23 @@ def test_damaged_boxes_are_user_errors(tmp_path):
     for name, says in (("plain", "missing"), ("text", "unreadable"), ("empty", "unreadable"), ("none", "no such file")):
         with pytest.raises(UserError, match=says):
             read_bbox_npy(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize(
+    ("field", "dtype", "value", "says"),
+    [
+        ("class_id", "<f4", 0.9, "class_id = 0.9 of box 1"),
+        ("class_id", "<f4", np.nan, "class_id = nan of box 1"),
+        ("class_id", "<i8", 2**32, "class_id = 4294967296 of box 1"),
+        ("class_id", "<i4", -1, "class_id = -1 of box 1"),
+        ("ts", "<i8", 3, "one of the fields t and ts"),
+        ("x", "<c8", 1j, "complex ones in x"),
+    ],
+)
+def test_a_box_that_would_be_stored_as_another_is_refused(tmp_path, field, dtype, value, says):
+    kinds = {"t": "<i8", "x": "<f4", "y": "<f4", "w": "<f4", "h": "<f4", "class_id": "<u4"} | {field: dtype}
+    raw = np.zeros(2, dtype=list(kinds.items()))
+    raw[field][1] = value
+    np.save(tmp_path / "a_bbox.npy", raw)
+    with pytest.raises(UserError, match=says):
+        read_bbox_npy(tmp_path / "a_bbox.npy")

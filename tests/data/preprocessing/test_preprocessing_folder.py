@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,18 @@ import numpy as np
 import pytest
 
 from data.events.bbox import write_bbox_npy
+from data.inspection.config import Expectation
+from data.inspection.dataset import inspect_dataset
+from data.inspection.verify import verify_dataset
 from data.preprocessing import job as job_module
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.folder import exclusive
 from data.preprocessing.layouts import base
+from data.preprocessing.manifest import MANIFEST
 from data.preprocessing.recordings import find_recordings
 from data.sequences.record import read_record
 from tests.helpers.recordings.raw_recordings import boxes_at, config, content, every_ms, make_raw
+from tests.helpers.tiny_dataset import write_tiny_sequence
 from utils.errors import UserError
 
 
@@ -67,6 +73,18 @@ def test_a_split_that_is_a_link_is_not_written_to(raw: Path, tmp_path: Path) -> 
     assert not (out / ".run.lock").exists()
 
 
+def test_what_is_no_folder_is_not_written_over(raw: Path, tmp_path: Path) -> None:
+    sequence = tmp_path / "out" / "train" / "s0"
+    sequence.parent.mkdir(parents=True)
+    for put in (sequence.touch, lambda: sequence.symlink_to(tmp_path / "nowhere"), lambda: sequence.symlink_to("s0")):
+        put()
+        with pytest.raises(UserError) as caught:
+            preprocess_dataset(raw, tmp_path / "out", config())
+        assert caught.value.where == str(sequence)
+        assert caught.value.fix.startswith("remove it")
+        sequence.unlink()
+
+
 def correct(raw: Path) -> None:
     write_bbox_npy(boxes_of(raw), boxes_at(every_ms(50))[::2])
 
@@ -92,6 +110,24 @@ def test_boxes_that_changed_are_refused_or_taken(raw: Path, tmp_path: Path, chan
     preprocess_dataset(raw, out, config(), refresh=True)
     preprocess_dataset(raw, tmp_path / "anew", config())
     assert content(out) == content(tmp_path / "anew")
+
+
+def test_what_is_to_be_made_again_stays_until_the_new_one_is_whole(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    preprocess_dataset(raw, out, config())
+    before = {name: data for name, data in content(out).items() if name.parts[0] == "train"}
+    boxes_of(raw).write_bytes(b"junk")
+    with pytest.raises(UserError, match="s0_bbox"):
+        preprocess_dataset(raw, out, config(), refresh=True)
+    assert {name: data for name, data in content(out).items() if name.parts[0] == "train"} == before
+    entry = json.loads((out / MANIFEST).read_text())["splits"]["train"]
+    assert set(entry["sequences"]) == {"s0", "s1"}
+    assert set(entry["failed"]) == {"s0"}
+    with pytest.raises(UserError, match=r"1 changed: train/s0"):
+        preprocess_dataset(raw, out, config())
+    write_bbox_npy(boxes_of(raw), boxes_at([]))
+    preprocess_dataset(raw, out, config(), refresh=True)  # nothing is left of it
+    assert [path.name for path in (out / "train").iterdir()] == ["s1"]
 
 
 def test_files_that_are_only_newer_are_the_same(raw: Path, tmp_path: Path) -> None:
@@ -155,3 +191,58 @@ def test_a_record_of_an_older_version_is_no_reason_to_refuse(
     preprocess_dataset(raw, tmp_path / "out", config())
     assert "whether it is of this s0_td.dat is not known" in caplog.text
     assert np.load(job.boxes).size
+
+
+def test_a_sequence_whose_recording_is_gone_is_named_and_removed(
+    raw: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    preprocess_dataset(raw, out, config())
+    write_tiny_sequence(out / "train" / "truth", seed=0)
+    for path in (raw / "train").glob("s1_*"):
+        path.unlink()
+    preprocess_dataset(raw, out, config())
+    assert "train/s1: raw_path has no recording of it; --refresh removes it" in caplog.text
+    found = inspect_dataset(Expectation(out, splits=("train",))).findings
+    assert [each.where for each in found.examples["sequences without a recording"]] == ["train/s1", "train/truth"]
+    with pytest.raises(UserError, match="not in the manifest"):  # of the truth
+        verify_dataset(out, config())
+    assert "train/s1: raw_path had no recording of it any more" in caplog.text
+    preprocess_dataset(raw, out, config(), refresh=True)
+    assert "train/s1 is removed" in caplog.text
+    assert sorted(path.name for path in (out / "train").iterdir()) == ["s0", "truth"]
+    assert set(json.loads((out / MANIFEST).read_text())["splits"]["train"]["sequences"]) == {"s0"}
+
+
+def test_a_recording_that_moved_to_another_split_is_refused_until_its_old_sequence_is_gone(
+    raw: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    preprocess_dataset(raw, out, config())
+    (raw / "val").mkdir()
+    for path in (raw / "train").glob("s0_*"):
+        path.rename(raw / "val" / path.name.replace("s0", "s5"))
+    with pytest.raises(UserError, match="the same content in two: val/s5 and train/s0"):
+        preprocess_dataset(raw, out, config())
+    with pytest.raises(UserError, match="val/s5: of the same recording as train/s0"):
+        verify_dataset(out, config())
+    assert "recordings in two splits" in inspect_dataset(Expectation(out)).findings.kinds(wrong=True)
+    preprocess_dataset(raw, out, config(), refresh=True)
+    assert verify_dataset(out, config()) == {"train": 1, "val": 1}
+
+
+def test_classes_in_another_order_are_another_setting(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    preprocess_dataset(raw, out, config(classes=("car", "pedestrian")))
+    other = config(classes=("pedestrian", "car"))
+    for meet in (lambda: preprocess_dataset(raw, out, other), lambda: verify_dataset(out, other)):
+        with pytest.raises(UserError, match=r"classes: .*pedestrian.*instead of"):
+            meet()
+
+
+def test_a_dataset_that_does_not_say_its_classes_is_taken_as_it_is(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    preprocess_dataset(raw, out, config())
+    named = config(classes=("car", "pedestrian"))
+    assert verify_dataset(out, named) == {"train": 2}
+    preprocess_dataset(raw, out, named)

@@ -47,6 +47,7 @@ def write_dsec(root: Path, split: str, name: str, times_us: list[int], class_ids
             values = getattr(events, column).astype(kind)
             file.create_dataset(f"events/{column}", data=values, **hdf5plugin.Blosc(cname="zstd"))
         file["t_offset"] = np.int64(offset)
+        file.attrs["name"] = name  # no two recordings are the same
         file["ms_to_idx"] = np.searchsorted(events.t, np.arange(301) * 1000).astype("u8")
     tracks = np.zeros(len(times_us), dtype=TRACKS)
     tracks["t"] = np.asarray(times_us) + offset

@@ -50,10 +50,10 @@ def every_ms(step: int, stop: int = 1000, start: int | None = None) -> np.ndarra
 
 def make_raw(root: Path, splits: tuple[str, ...] = ("train", "val"), per_split: int = 2, labelled: bool = True) -> Path:
     """``*_td.dat`` and ``*_bbox.npy`` of one second; returns ``root``."""
-    for split in splits:
+    for place, split in enumerate(splits):
         (root / split).mkdir(parents=True)
         for index in range(per_split):
-            write_dat(root / split / f"s{index}_td.dat", events_of(seed=index), *HW)
+            write_dat(root / split / f"s{index}_td.dat", events_of(seed=index + 100 * place), *HW)
             boxes = boxes_at(every_ms(50)) if labelled else boxes_at([])
             write_bbox_npy(root / split / f"s{index}_bbox.npy", boxes)
     return root

@@ -62,6 +62,19 @@ def test_command(runs, tmp_path, capsys):
         call(compare_runs.main, "compare_runs.py", str(tmp_path))
 
 
+def test_a_file_of_others_is_not_written_over(runs, tmp_path):
+    other = tmp_path / "last.ckpt"
+    for option in ("--output", "--html"):
+        arguments = (*map(str, runs[:2]), option, str(other))
+        assert call(compare_runs.main, "compare_runs.py", *arguments) == 0
+        assert call(compare_runs.main, "compare_runs.py", *arguments) == 0  # it is its own
+        other.write_text("weights")
+        with pytest.raises(UserError, match=f"{option}=.*last.ckpt"):
+            call(compare_runs.main, "compare_runs.py", *arguments)
+        assert other.read_text() == "weights"
+        other.unlink()
+
+
 def test_rounds_of_other_settings_are_compared_as_any_runs(runs, capsys):
     other = runs[-1].with_name("other")
     other.mkdir()

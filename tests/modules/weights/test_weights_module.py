@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from pathlib import Path
 
 import hydra
 import pytest
@@ -95,6 +96,16 @@ def test_the_converter_takes_whole_modules(tmp_path):
     torch.save(source.mdl, tmp_path / "module.pt")
     convert(tmp_path / "module.pt", tmp_path / "plain.ckpt")
     module().load_weight(tmp_path / "plain.ckpt")
+
+
+def test_the_converter_meets_a_full_disk(tmp_path, monkeypatch):
+    torch.save(module().mdl, tmp_path / "module.pt")
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *how: real(Path("/dev/full") if "w" in how[0] else path, *how))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        convert(tmp_path / "module.pt", tmp_path / "plain.ckpt")
+    assert caught.value.filename == str(tmp_path / "plain.ckpt")
+    assert [path.name for path in tmp_path.iterdir()] == ["module.pt"]
 
 
 def test_the_converter_names_mistakes(tmp_path):

@@ -67,7 +67,16 @@ def test_weak_split_as_the_reference_builds_it(tmp_path: Path) -> None:
     split = json.loads(out.read_text())
     assert split["17-03-30_12-53-58_0000000_60000000"] == [1, 3, 5, 7, 9, 11, 13]
     assert split["17-04-06_09-57-37_2000000_62000000"] == [0, 2]
-    assert run("scripts/make_splits.py", *arguments("dataset.ratio=0.5", f"compare={out}")) == 0
+    assert run("scripts/make_splits.py", *arguments("dataset.ratio=0.5", f"compare={out}", f"output={out}")) == 0
+
+
+def test_another_file_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.md").write_text("mine")
+    message = failure(
+        capsys, "scripts/make_splits.py", *arguments("dataset.ratio=0.5", f"output={tmp_path / 'mine.md'}")
+    )
+    assert "got:      another file of that name" in message
+    assert (tmp_path / "mine.md").read_text() == "mine"
 
 
 def hidden(*overrides: str) -> dict[str, list[int]]:

@@ -126,6 +126,11 @@ def test_an_experiment_that_chooses_a_model(
     assert "model.backbone.name=timm, by +experiment=mine" in message
 
 
+def test_other_classes_are_refused(dataset: Path, teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = (f"dataset.path={dataset}", f"checkpoint={teacher}", "dataset.classes=[a,b]")
+    assert "set dataset.classes=[car, pedestrian]" in failure(capsys, "val.py", *WITHOUT_MODEL, *more)
+
+
 @pytest.mark.parametrize("program", ["val.py", "predict.py"])
 def test_the_same_classes_in_another_order_are_refused(
     dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], program: str
