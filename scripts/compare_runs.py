@@ -13,7 +13,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.rounds.summary import load as load_json
 from scripts.rounds.summary import quality_rows
 from utils.atomic import refuse_taken, write_text
 from utils.commands.cli import run_command
@@ -32,6 +31,8 @@ def load(roots: Sequence[Path]) -> list[Summary]:
     Raises:
         UserError: one is missing, or the experiments differ in more than their seed.
     """
+    from modules.reports.labels import read_rounds
+
     summaries: list[Summary] = []
     for root in roots:
         path = root / "summary.json"
@@ -42,7 +43,7 @@ def load(roots: Sequence[Path]) -> list[Summary]:
                 where=str(root),
                 fix="give the root folder of the experiment, after it has ended",
             )
-        summaries.append(load_json(path))
+        summaries.append(read_rounds(root))
     differing = differing_keys(summaries)
     if differing:
         raise UserError(
@@ -75,7 +76,8 @@ def markdown(summaries: Sequence[Summary]) -> str:
     rows = []
     for name, found in arms.items():
         few = "" if len(found) == len(summaries) else f" ({len(found)} of {len(summaries)} seeds)"
-        cells = [spread([arm[split][metric] for arm in found]) for split, metric in columns]
+        told = [[arm[split][metric] for arm in found if metric in arm[split]] for split, metric in columns]
+        cells = [spread(values) if values else "-" for values in told]
         rows.append((f"{name}{few}", found[0]["meaning"], found[0]["steps"], *cells))
     parts = [*table(heads, rows), "", *_every_seed(summaries, list(arms)), "", *_labels(summaries)]
     return "\n".join(parts) + "\n"
@@ -110,11 +112,12 @@ def main() -> None:
     parser.add_argument("--html", type=Path, metavar="FILE.html", help="write a page with tables and curves, too")
     arguments = parser.parse_args()
     from modules.reports.compare import compare
+    from modules.reports.labels import read_rounds
     from modules.reports.page import render, table_text
     from modules.reports.write import kind_of
 
     rounds = all(kind_of(folder) == "rounds" for folder in arguments.folders)
-    by_seed = rounds and not differing_keys([load_json(folder / "summary.json") for folder in arguments.folders])
+    by_seed = rounds and not differing_keys([read_rounds(folder) for folder in arguments.folders])
     sections = compare(arguments.folders) if arguments.html is not None or not by_seed else []
     text = markdown(load(arguments.folders)) if by_seed else table_text(sections)
     page = "" if arguments.html is None else render(_TITLE, sections)

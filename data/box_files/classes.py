@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -70,9 +71,24 @@ class ClassNames:
             expected=f"names of dataset.classes: {', '.join(self.names or ())}",
             got=", ".join(words) + ", ..." * (len(counts) > _MOST_SHOWN),
             where=where,
-            fix=f"say what they are called, with '++{KEY}={{{min(counts)}:NAME}}' or in the dataset's file; "
-            "null as NAME leaves the boxes out",
+            fix=f"say what they are called, {_way(counts)}; null as NAME leaves the boxes out",
         )
+
+    def refuse_nameless(self, counts: Mapping[str, int], where: str) -> None:
+        """Refuse numbers that a file names no class for, without a name here: they are not those of the dataset.
+
+        Args:
+            counts: boxes of each number.
+            where: for the message.
+        """
+        words = [f"{label} ({counts[label]} boxes)" for label in sorted(counts) if label not in self.renamed]
+        if self.names is not None and words:
+            raise UserError(
+                expected="a name for each class, in the file's categories or beside its labels",
+                got="none for " + ", ".join(words[:_MOST_SHOWN]) + ", ..." * (len(words) > _MOST_SHOWN),
+                where=where,
+                fix=f"add the names, or say what they are called, {_way(set(counts) - set(self.renamed))}",
+            )
 
     def _name(self, label: str) -> str | None:
         """What the dataset calls a class, None if its boxes are left out."""
@@ -92,6 +108,13 @@ class ClassNames:
         if folded.count(name.casefold()) == 1:
             return folded.index(name.casefold())
         return int(name) if _is_id(name) else None
+
+
+def _way(labels: Collection[str]) -> str:
+    """How names are mapped; an example where Hydra needs no marks around the name."""
+    simple = [label for label in sorted(labels) if re.fullmatch(r"[\w.-]+( [\w.-]+)*", label)]
+    example = f"with '++{KEY}={{{simple[0]}:NAME}}' or " if simple else ""
+    return f"{example}in the dataset's file ({KEY.removeprefix('dataset.')})"
 
 
 def _is_id(label: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.box_files.picture import DrawnBox, Picture
-from data.box_files.text import bad_line, read_numbers, read_text
-from data.box_files.times import TimeField, time_field
+from data.box_files.text import bad_line, contradiction, read_numbers, read_text
+from data.box_files.times import TimeField, agreed_time, time_fields
 from utils.arrays import describe
 from utils.errors import UserError
 
@@ -24,10 +24,10 @@ def read_coco(path: Path, name: str) -> list[Picture]:
         name: what images are called before their own name.
 
     Raises:
-        UserError: no COCO, or a box without its image.
+        UserError: no COCO, a box without its image, or one thing told in two ways.
     """
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise UserError(expected="COCO JSON", got=describe(error), where=str(path), fix=_FIX) from error
     images, annotations = (_entries(content, key, path) for key in ("images", "annotations"))
@@ -40,14 +40,14 @@ def read_coco(path: Path, name: str) -> list[Picture]:
         if mine is None:
             raise bad_line("the id of one of its images", f"image_id = {entry.get('image_id')}", where, _FIX)
         category = str(entry.get("category_id"))
-        mine.append(
-            DrawnBox(names.get(category, category), *_sides(entry.get("bbox"), where), counts=not entry.get("iscrowd"))
-        )
+        label, counts = names.get(category, category), not _is_crowd(entry.get("iscrowd"), where)
+        x, y, w, h = _sides(entry.get("bbox"), where)
+        mine.append(DrawnBox(label, x, y, w, h, counts, named=category in names))
     if len(boxes) < len(images):
         raise bad_line("images with ids of their own", "two images of one id", str(path), _FIX)
-    field = time_field(key for image in images for key in image)
+    fields = time_fields(dict.fromkeys(key for image in images for key in image))
     return [
-        _picture(image, f"{path}, image {index}", name, tuple(boxes[str(image.get("id"))]), videos, field)
+        _picture(image, f"{path}, image {index}", name, tuple(boxes[str(image.get("id"))]), videos, fields)
         for index, image in enumerate(images)
     ]
 
@@ -58,11 +58,12 @@ def _picture(
     name: str,
     boxes: tuple[DrawnBox, ...],
     videos: Mapping[str, str],
-    field: TimeField | None,
+    fields: Sequence[TimeField],
 ) -> Picture:
     own = str(image.get("file_name", image.get("id"))).replace("\\", "/")
     video = videos.get(str(image.get("video_id")))
-    us = None if field is None or field.name not in image else field.us(image[field.name], where)
+    told = [(field, image[field.name]) for field in fields if image.get(field.name) is not None]
+    us = agreed_time(told, where) if told else None
     hw = image.get("height"), image.get("width")
     size = None
     if None not in hw:
@@ -81,8 +82,31 @@ def _entries(content: Any, key: str, path: Path, needed: bool = True) -> list[di
 
 def _names(content: Any, key: str, path: Path) -> dict[str, str]:
     """Names by id."""
-    found = _entries(content, key, path, needed=False)
-    return {str(entry["id"]): str(entry["name"]) for entry in found if "id" in entry and "name" in entry}
+    names: dict[str, str] = {}
+    for entry in _entries(content, key, path, needed=False):
+        number, name = str(entry.get("id")), str(entry.get("name") or "")
+        if "id" in entry and name and names.setdefault(number, name) != name:
+            raise contradiction([("name", names[number]), ("name", name)], f"{path}, {key}, id {number}")
+    return names
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys stand there once, or with one value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if value != found[key]:
+                raise ValueError(f"an object that has {key} twice, with different values")
+    return found
+
+
+def _is_crowd(mark: object, where: str) -> bool:
+    """Whether a box is of a crowd: 0 and 1, as numbers or as text."""
+    if mark in (None, 0, "0"):
+        return False
+    if mark in (1, "1"):
+        return True
+    raise bad_line("iscrowd of 0 or 1", f"iscrowd = {mark}", where, _FIX)
 
 
 def _sides(bbox: Any, where: str) -> list[float]:

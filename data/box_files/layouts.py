@@ -73,19 +73,46 @@ def _files(path: Path, ending: str) -> list[tuple[str, Path]]:
 
 
 def _guess(path: Path) -> str:
-    """The layout by endings; text by the number of words in the first line."""
+    """The layout by endings; text by the number of words in the first line.
+
+    Raises:
+        UserError: there are files of several layouts, or of none.
+    """
+    folder, found = path.is_dir(), dict[str, Path]()
     for layout in ("coco", "voc", "csv", "aedat4"):
-        if _files(path, _ENDINGS[layout]) if path.is_dir() else path.suffix.lower() == _ENDINGS[layout]:
-            return layout
-    texts = _files(path, ".txt") if path.is_dir() or path.suffix.lower() == ".txt" else []
-    if not texts:
+        files = _files(path, _ENDINGS[layout]) if folder or path.suffix.lower() == _ENDINGS[layout] else []
+        if files:
+            found[layout] = files[0][1]
+    texts = _files(path, ".txt") if folder or path.suffix.lower() == ".txt" else []
+    if not (found or texts):
         raise _nothing(path, "auto")
-    for _, file in texts:
-        with suppress(UserError):  # whoever reads it in earnest says what is wrong
-            line = next((line for _, line in text_lines(file)), "")
-            if line:
-                return "mot" if "," in line else "kitti" if len(line.split()) >= 15 else "yolo"
-    return "yolo"
+    lines = ((file, _first_line(file)) for _, file in texts)
+    if found:  # other text may lie beside it
+        lines = ((file, line) for file, line in lines if _is_box(line))
+    file, line = next(((file, line) for file, line in lines if line), (path, ""))
+    if line or not found:
+        found["mot" if "," in line else "kitti" if len(line.split()) >= 15 else "yolo"] = file
+    if len(found) > 1:
+        raise UserError(
+            expected="boxes in one layout",
+            got=", ".join(f"{layout}: {file.relative_to(path)}" for layout, file in found.items()),
+            where=str(path),
+            fix="say which one is meant, as layout=" + " or ".join(found) + ", or give its file or a folder of its own",
+        )
+    return next(iter(found))
+
+
+def _first_line(file: Path) -> str:
+    with suppress(UserError):  # whoever reads it in earnest says what is wrong
+        return next((line for _, line in text_lines(file)), "")
+    return ""
+
+
+def _is_box(line: str) -> bool:
+    """Whether a line of text could be a box: numbers, but for the first word."""
+    with suppress(ValueError):
+        return len([float(word) for word in line.replace(",", " ").split()[1:5]]) == 4
+    return False
 
 
 def _nothing(path: Path, layout: str) -> UserError:

@@ -18,6 +18,7 @@ class DrawnBox(NamedTuple):
         label: name of its class, or its number as text.
         x, y, w, h: top-left corner and size, pixels.
         counts: False if the file itself says that the box is to be passed over.
+        named: False if the label is a number that the file names no class for, though its layout has names.
     """
 
     label: str
@@ -26,6 +27,7 @@ class DrawnBox(NamedTuple):
     w: float
     h: float
     counts: bool = True
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Picture:
         """
         stem = self.stem
         beginnings = [stem[: cut.start()] for cut in re.finditer(r"[_\-. ]", stem)]
-        return sorted({*PurePosixPath(self.name).parts[:-1], stem, *beginnings}, key=len, reverse=True)
+        return sorted({*PurePosixPath(self.name).parts[:-1], stem, *beginnings}, key=lambda name: (-len(name), name))
 
 
 def without_ending(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +14,11 @@ import numpy.typing as npt
 
 from data.box_files.classes import ClassNames
 from data.box_files.layouts import read_pictures
-from data.box_files.picture import Picture
+from data.box_files.picture import Picture, without_ending
 from data.box_files.times import ImageTimes
 from data.events.bbox import read_bbox_npy
 from data.events.formats.aedat4.boxes import holds_boxes
+from data.events.open import SUFFIXES
 from data.events.recording import recording_name
 from utils.boxes import BBOX_DTYPE, LEFT_OUT_CLASS
 from utils.errors import UserError
@@ -54,7 +57,9 @@ def read_boxes(path: Path, context: BoxContext) -> npt.NDArray[Any]:
     """
     if path.suffix.lower() != ".npy":
         pictures = read_pictures(path, context.layout, context.hw)
-        return rows_of(of_recording(pictures, context.recording, path), context, str(path))
+        mine = of_recording(pictures, context.recording, path)
+        refuse_nameless(mine, context.classes, str(path))
+        return rows_of(mine, context, str(path))
     boxes = read_bbox_npy(path)
     if context.classes.renamed and len(boxes):
         boxes["class_id"] = context.classes.ids(boxes["class_id"].astype(str).tolist(), str(path))
@@ -70,6 +75,7 @@ def read_named_boxes(path: Path, context: BoxContext) -> tuple[npt.NDArray[Any],
     if path.suffix.lower() == ".npy":
         return read_boxes(path, context), context.classes.names or ()
     pictures = of_recording(read_pictures(path, context.layout, context.hw), context.recording, path)
+    refuse_nameless(pictures, context.classes, str(path))
     classes = context.classes.extended([box.label for picture in pictures for box in picture.boxes])
     return rows_of(pictures, replace(context, classes=classes), str(path)), classes.names or ()
 
@@ -98,12 +104,21 @@ def rows_of(pictures: Iterable[Picture], context: BoxContext, where: str) -> npt
     return rows
 
 
+def refuse_nameless(pictures: Iterable[Picture], classes: ClassNames, where: str) -> None:
+    """Refuse classes that are numbers where the file should have names; see ``ClassNames.refuse_nameless``."""
+    boxes = (box for picture in pictures for box in picture.boxes)
+    classes.refuse_nameless(Counter(box.label for box in boxes if box.counts and not box.named), where)
+
+
 def of_recording(pictures: Sequence[Picture], recording: str | None, path: Path) -> list[Picture]:
     """Images of a recording by their names; all of them, if none is called as it and all are of one series.
 
     Raises:
-        UserError: the images are of several recordings, none of which is this one.
+        UserError: the images are of several recordings, none of which is this one; or the file lies beside a recording
+            and has images of another.
     """
+    if path.name.endswith(BESIDE[1]):
+        _refuse_others(pictures, path)
     mine = [picture for picture in pictures if recording is None or recording in picture.owners()]
     if mine or len({picture.series for picture in pictures}) <= 1:
         return mine or list(pictures)
@@ -114,6 +129,35 @@ def of_recording(pictures: Sequence[Picture], recording: str | None, path: Path)
         where=str(path),
         fix="rename the images or their folder, or give the part of the boxes that belongs to this recording",
     )
+
+
+def _refuse_others(pictures: Sequence[Picture], path: Path) -> None:
+    """Refuse images that are called as another recording than the one that their file lies beside.
+
+    Another is one of the same folder, or one whose name differs in its digits; and any, where some images are called
+    as their own.
+    """
+    own = path.name.removesuffix(BESIDE[1])
+    names = dict.fromkeys(picture.name.partition("/")[2] for picture in pictures)
+    owners = {name: Picture(name, ()).owners() for name in names if re.search(r"[^\W\d_]", without_ending(name))}
+    foreign = [name for name, found in owners.items() if own not in found]
+    if not foreign:
+        return
+    if len(foreign) == len(names):
+        files = [file for file in path.parent.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+        beside = {recording_name(file) for file in files if not file.name.endswith(BESIDE)} - {own}
+        shape = re.sub(r"\d+", "#", own)
+        foreign = [
+            name for name in foreign if any(one in beside or re.sub(r"\d+", "#", one) == shape for one in owners[name])
+        ]
+    if foreign:
+        raise UserError(
+            expected=f"images of {own}, beside which the file lies",
+            got=f"{', '.join(foreign[:3])}{', ...' * (len(foreign) > 3)}",
+            where=str(path),
+            fix=f"move the rows to the file of their recording; or call the images as {own}_000001.png, or remove the "
+            "column if the rows have times",
+        )
 
 
 def boxes_beside(recording: Path) -> Path:

@@ -44,25 +44,31 @@ def read_yolo(path: Path, name: str, hw: tuple[int, int], names: dict[str, str])
         if max(len(word.partition(".")[2]) for word in words[1:5]) <= _FEW_DIGITS:
             x, y, w, h = (round(side, 2) for side in (x, y, w, h))
         number = str(int(label))
-        boxes.append(DrawnBox(names.get(number, number), x, y, w, h))
+        boxes.append(DrawnBox(names.get(number, number), x, y, w, h, named=not names or number in names))
     return Picture(name, tuple(boxes))
 
 
 def read_names(folder: Path) -> dict[str, str]:
-    """Names of classes by their numbers, from the file beside the labels or above them that tells them; none without.
+    """Names of classes by their numbers, from the files beside the labels or above them that tell them; none without.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: one cannot be read, or two call a class by different names.
     """
+    names: dict[str, str] = {}
+    origin: dict[str, Path] = {}
     for path in (place / name for place in (folder, *folder.resolve().parents[:2]) for name in NAMES_FILES):
-        if path.is_file():
-            return _names_of(path)
-    return {}
+        for number, name in _names_of(path).items() if path.is_file() else ():
+            if names.setdefault(number, name) != name:
+                got = f"{names[number]} in {origin[number]} and {name} in {path}"
+                raise bad_line(f"one name for class {number}", got, str(folder), "correct or remove one of the files")
+            origin.setdefault(number, path)
+    return names
 
 
 def _names_of(path: Path) -> dict[str, str]:
     if path.suffix != ".yaml":
-        return {str(index): line for index, (_, line) in enumerate(text_lines(path))}
+        lines = map(str.strip, read_text(path).splitlines())
+        return {str(index): line for index, line in enumerate(lines) if line}
     try:
         content = yaml.safe_load(read_text(path))
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:

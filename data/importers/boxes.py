@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from data.box_files.layouts import read_pictures
 from data.box_files.picture import Picture
-from data.box_files.read import BESIDE, BoxContext, rows_of
+from data.box_files.read import BESIDE, BoxContext, refuse_nameless, rows_of
 from data.box_files.times import ImageTimes
 from data.events.bbox import read_bbox_npy, write_bbox_npy
-from data.preprocessing.filters import refuse_unknown
+from data.preprocessing.config import PreprocessConfig
+from data.preprocessing.filters import filter_and_count, refuse_unknown
 from data.preprocessing.recordings import SPLITS, recordings_in
 from data.sequences.account import BoxAccount
 from utils.boxes import LEFT_OUT_CLASS
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 NO_RECORDING = "on images of no recording"
 LEFT_OUT = "left out by class_names or by a mark in the file"
+BEFORE_ZERO = "before time 0"
 
 TimesOf = Callable[[Path], ImageTimes]
 """When the images of a recording were taken."""
@@ -75,7 +77,7 @@ def plan_import(
     recordings = {split: recordings_in(raw_path / split) for split in splits if (raw_path / split).is_dir()}
     _check_recordings(recordings, raw_path)
     pictures = read_pictures(source, context.layout, context.hw)
-    owners = _by_recording(pictures, set(_names(recordings)))
+    owners = _by_recording(pictures, set(_names(recordings)), source)
     lost = sum(len(picture.boxes) for picture in owners.pop(None, []))
     if not owners:
         raise UserError(
@@ -84,6 +86,7 @@ def plan_import(
             where=str(source),
             fix=f"call their folder or file as the recording, for example {next(_names(recordings))}",
         )
+    refuse_nameless((picture for mine in owners.values() for picture in mine), context.classes, str(source))
     labels = [box.label for mine in owners.values() for picture in mine for box in picture.boxes if box.counts]
     context.classes.ids(labels, str(source))  # all unknown names at once
     account, planned = BoxAccount(), []
@@ -102,6 +105,24 @@ def plan_import(
             planned.append(ImportedBoxes(file, split, len(owners[name]), kept, len(rows) - len(kept)))
     _check_ids(planned, context, source)
     return planned, account
+
+
+def foreseen(planned: Sequence[ImportedBoxes], cfg: PreprocessConfig) -> tuple[dict[str, BoxAccount], int]:
+    """What preprocessing will leave out of a plan by number, class, place, size or a time before 0.
+
+    Returns:
+        an account for each split that has boxes; and how many boxes are there once more at the same time.
+    """
+    accounts: dict[str, BoxAccount] = {}
+    again = 0
+    for one in planned:
+        kept, dropped = filter_and_count(one.boxes, cfg, one.split)
+        early = int((kept["t"] < 0).sum())
+        dropped[BEFORE_ZERO] = early
+        accounts.setdefault(one.split, BoxAccount()).add(len(one.boxes), len(kept) - early, dropped)
+        keys = one.boxes[["t", "x", "y", "w", "h", "class_id"]]  # rows are sorted by these
+        again += int((keys[1:] == keys[:-1]).sum())
+    return accounts, again
 
 
 def check_free(planned: Sequence[ImportedBoxes], overwrite: bool) -> None:
@@ -158,14 +179,26 @@ def _check_recordings(recordings: dict[str, dict[str, Path]], raw_path: Path) ->
         )
 
 
-def _by_recording(pictures: Sequence[Picture], names: Collection[str]) -> dict[str | None, list[Picture]]:
+def _by_recording(pictures: Sequence[Picture], names: Collection[str], source: Path) -> dict[str | None, list[Picture]]:
     """Images by the longest name of a recording that they belong to, None for no recording.
 
     Images of one series belong to the only recording that there is, whatever they are called.
+
+    Raises:
+        UserError: an image is called as two recordings, of which neither's name begins with the other's.
     """
     found: dict[str | None, list[Picture]] = {}
     for picture in pictures:
-        found.setdefault(next((name for name in picture.owners() if name in names), None), []).append(picture)
+        mine = [name for name in picture.owners() if name in names]
+        others = [name for name in mine if not mine[0].startswith(name)]
+        if others:
+            raise UserError(
+                expected="images that are called as one recording, by file, folder and name",
+                got=f"{picture.name}, called as {mine[0]} and as {others[0]}",
+                where=str(source),
+                fix="rename what is called as the wrong one, or move the boxes to the file of their recording",
+            )
+        found.setdefault(mine[0] if mine else None, []).append(picture)
     if list(found) == [None] and len(names) == 1 and len({picture.series for picture in pictures}) == 1:
         return dict.fromkeys(names, found[None])
     return found

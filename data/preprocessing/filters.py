@@ -73,7 +73,7 @@ def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None
     counts = {class_id: count for class_id, count in counts.items() if class_id != LEFT_OUT_CLASS}
     if not any(num_classes <= class_id != IGNORE_LABEL for class_id in counts):
         return
-    from_one = 0 not in counts and max(counts) == num_classes
+    from_one = set(counts) - {IGNORE_LABEL} == set(range(1, num_classes + 1))
     shift = "ids start at 1: subtract 1 from each, or all classes but the last are called by the next one's name; or "
     raise UserError(
         expected=f"class ids from 0 to {num_classes - 1}, one for each of dataset.classes",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from modules.checkpoints.names import DONE
-from modules.reports.evaluation import FIGURES
-from modules.reports.labels import QUALITY, SUMMARY, read
+from modules.reports.evaluation import read_figures
+from modules.reports.labels import SUMMARY, read, read_quality, read_rounds
 from modules.reports.log_columns import Columns
 from modules.reports.matches import FILE as MATCHES
 from modules.reports.matches import load_matches
 from modules.reports.page import Section, Table
 from modules.reports.rates import rates
-from modules.reports.training import read_logs
+from modules.reports.training import read_done, read_logs
 from modules.reports.write import flattened, kind_of, settings_of_run
 from utils.evaluation.coco import METRICS
 from utils.pictures.plots import Plot, Series, bars, curves
@@ -48,9 +47,16 @@ def compare(folders: Sequence[Path]) -> list[Section]:
     settings = {name: flattened(settings_of_run(folder)) for name, folder in runs.items()}
     plots = [*_training(logs), *_evaluations(of_kind.get("evaluation", {})), *_rounds(of_kind.get("rounds", {}))]
     differing = differing_settings(settings)
+    unknown = [name for name, own in settings.items() if not own]
     return [
         Section("Figures", [_side_by_side("figure", figures), *([] if plots else ["These runs have no curves."])]),
-        Section("Differing settings", [_side_by_side("setting", differing) if any(differing.values()) else "None."]),
+        Section(
+            "Differing settings",
+            [
+                _side_by_side("setting", differing) if any(differing.values()) else "None.",
+                *([f"Not known of {', '.join(unknown)}."] if unknown else []),
+            ],
+        ),
         *([Section("Curves", plots)] if plots else []),
     ]
 
@@ -88,7 +94,7 @@ def _side_by_side(head: str, values: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _of_training(folder: Path, logs: Columns) -> Figures:
     done = folder / DONE
-    found: dict[str, Any] = {"steps": json.loads(done.read_text(encoding="utf-8"))["steps"]} if done.is_file() else {}
+    found: dict[str, Any] = {"steps": read_done(done)["steps"]} if done.is_file() else {}
     if "val/AP" in logs:
         steps, values = logs["val/AP"]
         found |= {"best quick AP": _percent(values.max()), "at step": int(steps[values.argmax()])}
@@ -101,21 +107,21 @@ def _of_training(folder: Path, logs: Columns) -> Figures:
 
 
 def _of_evaluation(folder: Path, _: Columns) -> Figures:
-    result = read(folder / FIGURES)
+    result = read_figures(folder)
     names = [f"{metric}{suffix}" for suffix in ("", *(f"_{n}" for n in result["classes"])) for metric in METRICS]
     known = {name: result["figures"].get(name, -1.0) for name in (*names, "product_AP", "class_AP", "strict_AP")}
     return {name: _percent(value) for name, value in known.items() if value >= 0}
 
 
 def _of_rounds(folder: Path, _: Columns) -> Figures:
-    summary = read(folder / SUMMARY)
+    summary = read_rounds(folder)
     pairs = [(split, metric) for split in summary["splits"] for metric in METRICS[:2]]
     arms = summary["arms"].items()
     return {f"{name}: {metric} {split}": _percent(arm[split][metric]) for name, arm in arms for split, metric in pairs}
 
 
 def _of_quality(folder: Path, _: Columns) -> Figures:
-    figures = read(folder / QUALITY)
+    figures = read_quality(folder)
     rates_50 = {
         f"{rate}, IoU 0.5": figures["one_to_one"]["all"][f"{rate}_50"] for rate in ("precision", "recall", "f1")
     }
@@ -153,7 +159,7 @@ def _training(logs: Mapping[str, Columns]) -> list[Plot]:
 def _evaluations(folders: Mapping[str, Path]) -> list[Plot]:
     if not folders:
         return []
-    results = {name: read(folder / FIGURES) for name, folder in folders.items()}
+    results = {name: read_figures(folder) for name, folder in folders.items()}
     classes = dict.fromkeys(each for result in results.values() for each in result["classes"])
     keys = ["AP", *(f"AP_{name}" for name in classes)]
     heights = {run: [max(100 * own["figures"].get(key, 0.0), 0.0) for key in keys] for run, own in results.items()}
@@ -170,7 +176,7 @@ def _evaluations(folders: Mapping[str, Path]) -> list[Plot]:
 
 
 def _rounds(folders: Mapping[str, Path]) -> list[Plot]:
-    summaries = {name: read(folder / SUMMARY) for name, folder in folders.items()}
+    summaries = {name: read_rounds(folder) for name, folder in folders.items()}
     arms = list(dict.fromkeys(arm for own in summaries.values() for arm in own["arms"]))
     splits = dict.fromkeys(split for own in summaries.values() for split in own["splits"])
     plots = []

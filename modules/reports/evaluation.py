@@ -48,10 +48,19 @@ def keep_evaluation(
     matches.save(folder / MATCHES, {"captions": captions, **numbered})
 
 
+def read_figures(folder: Path) -> dict[str, Any]:
+    """What ``keep_evaluation`` has left: result, classes and score.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    kind = {"figures": {...: float}, "labels": {...: int}, "classes": [str], "score": str}
+    return read_json(folder / FIGURES, kind, expected="figures of an evaluation", fix="evaluate again")
+
+
 def evaluation_sections(folder: Path) -> list[Section]:
     """What the folder of an evaluation tells."""
-    kind = {"figures": {...: float}, "labels": {...: int}, "classes": [str], "score": str}
-    result = read_json(folder / FIGURES, kind, expected="figures of an evaluation", fix="evaluate again")
+    result = read_figures(folder)
     classes, figures = result["classes"], result["figures"]
     sections = [Section("Average precision", _figures(figures, classes, result))]
     if not (folder / MATCHES).is_file():

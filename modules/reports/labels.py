@@ -12,15 +12,24 @@ from modules.reports.evaluation import calibration_plot, shown_metrics
 from modules.reports.matches import IOU
 from modules.reports.page import Block, Link, Section, Table, mapping_table
 from modules.reports.rates import calibration
+from utils.arrays import load_npz
 from utils.atomic import atomic_path, write_json
 from utils.evaluation.coco import METRICS
-from utils.json_files import read_json
+from utils.json_files import Kind, read_json
 from utils.pictures.plots import bars, steps
 
 QUALITY, BOXES, SUMMARY = "label_quality.json", "boxes.npz", "summary.json"
 
 _EDGES = np.linspace(0, 1, 41)
 _RATES = ("precision", "recall", "f1")
+
+
+_ROW = {"labels": object, "boxes": object, **{f"{rate}_{iou}": float for rate in _RATES for iou in (25, 50, 75)}}
+_OF_LABELS = {
+    **dict.fromkeys(("boxes", "labels", "frames"), object),
+    "one_to_one": {"all": _ROW, ...: _ROW},
+    "steps?": {...: {"one_to_one": {"all": _ROW}}},
+}
 
 
 def keep_quality(folder: Path, report: Any) -> None:
@@ -33,11 +42,10 @@ def keep_quality(folder: Path, report: Any) -> None:
 
 def quality_sections(folder: Path) -> list[Section]:
     """How good pseudo labels are."""
-    figures = read(folder / QUALITY)
+    figures = read_quality(folder)
     sections = [*_quality(figures), Section("Prophesee protocol", [_protocol(figures)])]
     if (folder / BOXES).is_file():
-        with np.load(folder / BOXES, allow_pickle=False) as file:
-            boxes = {name: file[name] for name in file.files}
+        boxes = load_npz(folder / BOXES, "objectness", "class_confidence", "best_iou", fix="run the command again")
         right = boxes["best_iou"] >= IOU
         if len(right):
             sections.append(Section("Scores", _scores(boxes, right)))
@@ -113,7 +121,7 @@ def labelling_sections(folder: Path) -> list[Section]:
 
 def rounds_sections(folder: Path) -> list[Section]:
     """What rounds of self-training brought: detectors, and the labels of each round before and after each step."""
-    summary = read(folder / SUMMARY)
+    summary = read_rounds(folder)
     splits, arms = summary["splits"], summary["arms"]
     metrics = ("AP", "AP_50", "product_AP")
     rows = [
@@ -154,6 +162,34 @@ def _percent(value: float | None) -> float | None:
     return None if value is None else round(100 * value, 2)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A JSON object that a command has written."""
-    return read_json(path, {}, expected="what a command wrote", fix="run the command again")
+def read_quality(folder: Path) -> dict[str, Any]:
+    """Figures that ``keep_quality`` has left.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    return read(
+        folder / QUALITY, {**_OF_LABELS, "classes": [str], "prophesee": {"AP": float, "AP_50": float, ...: float}}
+    )
+
+
+def read_rounds(folder: Path) -> dict[str, Any]:
+    """The summary of rounds of self-training: each arm has figures of each split.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = folder / SUMMARY
+    kind = {"settings": dict, "splits": [str], "arms": {...: dict}, "pseudo_labels": {...: _OF_LABELS}}
+    summary = read(path, kind)
+    figures = {split: {"AP": float, "AP_50": float, "product_AP?": float} for split in summary["splits"]}
+    return read(path, {**kind, "arms": {...: {"meaning": str, "steps": object, **figures}}})
+
+
+def read(path: Path, kind: Kind = dict) -> dict[str, Any]:
+    """A JSON object that a command has written.
+
+    Raises:
+        UserError: it is damaged, or of another kind, see ``utils.json_files``.
+    """
+    return read_json(path, kind, expected="what a command wrote", fix="run the command again")

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from modules.label_quality.matching import match_one_to_one, pair_boxes
+from utils.arrays import ARRAY_ERRORS, describe
 from utils.atomic import atomic_path
+from utils.errors import UserError
 from utils.evaluation.windows import protocol_mask
 
 FILE = "matches.npz"
@@ -62,10 +64,18 @@ class Matches:
 
 
 def load_matches(path: Path) -> tuple[Matches, dict[str, Array]]:
-    """Read what ``Matches.save`` has written: the matches, and the further arrays by name."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    return Matches(**{field.name: arrays.pop(field.name) for field in fields(Matches)}), arrays
+    """Read what ``Matches.save`` has written: the matches, and the further arrays by name.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return Matches(**{field.name: arrays.pop(field.name) for field in fields(Matches)}), arrays
+    except (*ARRAY_ERRORS, AttributeError) as error:  # one array has no files
+        got = f"an unreadable file ({describe(error)})"
+        raise UserError(expected="matches of an evaluation", got=got, where=str(path), fix="evaluate again") from error
 
 
 def match_frames(frames: Sequence[tuple[Array, Array]], settings: Any) -> Matches:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from modules.checkpoints.names import CHANGES, DONE
 from modules.reports.log_columns import Columns, read_columns
 from modules.reports.page import Block, Section, Table, mapping_table
 from utils.evaluation.coco import METRICS
+from utils.json_files import read_json
 from utils.pictures.plots import Plot, curves
 
 LOGS = Path("logs", "version_0")
@@ -22,6 +22,16 @@ _NO_CSV = "No CSV log in this folder: the figures went to another logger (loggin
 def read_logs(folder: Path) -> Columns:
     """Everything that a training logged, speeds too."""
     return {**read_columns(folder / LOGS / "metrics.csv"), **read_columns(folder / LOGS / "perf.csv")}
+
+
+def read_done(path: Path) -> dict[str, Any]:
+    """Steps and figures that a finished run has left.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    expected, fix = "what a finished run wrote: steps and figures", "remove it; the same training writes it again"
+    return read_json(path, {"steps": int}, expected=expected, fix=fix)
 
 
 def training_sections(folder: Path, classes: Sequence[str]) -> list[Section]:
@@ -42,7 +52,7 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
     blocks: list[Block] = []
     done = folder / DONE
     if done.is_file():
-        told = json.loads(done.read_text(encoding="utf-8"))
+        told = read_done(done)
         shares = {name: f"{100 * value:.2f} %" for name, value in told.items() if isinstance(value, float)}
         blocks.append(mapping_table({**told, **shares}, ("figure", "value")))
     else:
@@ -52,7 +62,8 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
         at = int(best[1].argmax())
         blocks.append(f"Best quick AP {100 * best[1][at]:.2f} % at step {best[0][at]:.0f}.")
     if (folder / CHANGES).is_file():
-        changes = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
+        kind = [{"from_step": int, "changed": {...: list}}]
+        changes = read_json(folder / CHANGES, kind, expected="settings of a run that changed", fix="move the file away")
         rows = [(e["from_step"], key, str(was), str(now)) for e in changes for key, (was, now) in e["changed"].items()]
         blocks.append(Table(("from step", "setting", "was", "is"), rows))
     return blocks

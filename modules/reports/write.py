@@ -59,8 +59,19 @@ def kind_of(folder: Path) -> str:
 
 
 def settings_of_run(folder: Path) -> dict[str, Any]:
-    """The configuration that a run had, empty if it is not known."""
+    """The configuration that a run had, empty if it is not known.
+
+    Raises:
+        UserError: its file cannot be understood.
+    """
     own = read_record(folder).get("config") or read_config(folder)
+    if own is None and (folder / CONFIG).is_file():
+        raise UserError(
+            expected="the configuration of a run, YAML with keys and values",
+            got="something else",
+            where=str(folder / CONFIG),
+            fix="restore the file, or leave this run out",
+        )
     if own is None and (folder / SUMMARY).is_file():
         own = read(folder / SUMMARY).get("settings")
     return own or {}
@@ -69,7 +80,7 @@ def settings_of_run(folder: Path) -> dict[str, Any]:
 def sections_of(folder: Path) -> tuple[str, list[Section]]:
     """Kind of the run, and the sections of its report."""
     kind, config = kind_of(folder), settings_of_run(folder)
-    classes = config.get("dataset", {}).get("classes", ())
+    classes = flattened(config).get("dataset.classes", ())
     make: dict[str, Callable[[], list[Section]]] = {
         "evaluation": lambda: evaluation_sections(folder),
         "quality": lambda: quality_sections(folder),

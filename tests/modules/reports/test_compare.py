@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from modules.checkpoints.names import CHANGES
 from modules.reports.compare import compare, differing_settings
 from modules.reports.page import render, table_text
+from modules.reports.training import training_sections
 from scripts import compare_runs
 from tests.helpers.commands import call
 from tests.modules.reports.test_reports import QUALITY, ROUNDS, headings, stands_alone
@@ -81,3 +83,37 @@ def test_rounds_of_other_settings_are_compared_as_any_runs(runs, capsys):
     (other / "summary.json").write_text(json.dumps({**ROUNDS, "settings": {"seed": 4, "control": 2}}))
     assert call(compare_runs.main, "compare_runs.py", str(runs[-1]), str(other)) == 0
     assert "| control | 1 | 2 |" in capsys.readouterr().out
+
+
+def test_settings_that_are_not_known_are_no_equal_settings(runs):
+    assert "Not known of evaluation, label_quality" in table_text(compare(runs[2:4]))
+    assert "Not known" not in table_text(compare(runs[:2]))
+
+
+DAMAGED = [
+    *[("a/run/done.json", text) for text in ("{}", "[1", "null", '{"steps": "x"}')],
+    *[("a/run/config.yaml", text) for text in ("- 1", "a: [", "\x00")],
+    *[("a/run/logs/version_0/metrics.csv", text) for text in ("some words\n", "step,a\nx,y\n", "a,b\n1,2\n")],
+    ("a/run/logs/version_0/perf.csv", '"step",a\n' + "9" * 200_000),
+    *[("evaluation/evaluation.json", text) for text in ("{}", '{"figures": {"AP": "x"}}')],
+    ("evaluation/matches.npz", "PK"),
+    *[("label_quality/label_quality.json", text) for text in ("{}", json.dumps({**QUALITY, "prophesee": {}}))],
+    ("rounds/summary.json", json.dumps({**ROUNDS, "splits": ["val", "test"]})),
+    ("rounds/summary.json", json.dumps({**ROUNDS, "pseudo_labels": {"round1": {}}})),
+    ("summary/summary.json", "[]"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), DAMAGED)
+def test_damaged_files(runs, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    folder = next(run for run in runs if run in (tmp_path / name).parents)
+    with pytest.raises(UserError) as told:
+        compare([folder])
+    assert told.value.where == str(tmp_path / name)
+
+
+def test_a_changed_setting_that_cannot_be_read(runs):
+    (runs[0] / CHANGES).write_text('[{"from_step": 1}]')
+    with pytest.raises(UserError, match="changed is missing"):
+        training_sections(runs[0], ())

@@ -12,7 +12,10 @@ from data.box_files.classes import ClassNames
 from data.box_files.read import BoxContext
 from data.box_files.times import ImageTimes
 from data.events.bbox import read_bbox_npy
-from data.importers.boxes import LEFT_OUT, NO_RECORDING, check_free, plan_import, write_import
+from data.importers.boxes import BEFORE_ZERO, LEFT_OUT, NO_RECORDING, check_free, foreseen, plan_import, write_import
+from data.preprocessing.config import PreprocessConfig
+from data.sequences.account import OUTSIDE, UNUSABLE
+from scripts.import_boxes import path_of, splits_of, tell_foreseen
 from tests.helpers.commands import REPOSITORY, failure, run
 from tests.helpers.recordings.box_layouts import (
     CLASSES,
@@ -142,8 +145,17 @@ def test_numbers_without_a_class_are_refused(tmp_path: Path) -> None:
     source = tmp_path / "labels.json"
     write_coco(source, {"a": some_boxes(3)})
     source.write_text(json.dumps({**json.loads(source.read_text()), "categories": []}))  # ids 1, 2, 3
-    with pytest.raises(UserError, match="subtract 1"):
+    with pytest.raises(UserError, match=r"none for 1 \(2 boxes\), 2 \(2 boxes\), 3"):
         plan_import(raw, source, context(), at_rate)
+    assert plan_import(raw, source, context(**dict(zip("123", CLASSES, strict=True))), at_rate)[1].kept == 6
+    table = write_csv(tmp_path / "a.csv", some_boxes(3), "123")
+    with pytest.raises(UserError, match="subtract 1"):
+        plan_import(raw, table, context(), lambda _: ImageTimes())
+    table.write_text("t,x,y,w,h,class\n1,5,5,9,9,3\n")
+    with pytest.raises(UserError) as told:
+        plan_import(raw, table, context(), lambda _: ImageTimes())
+    assert "ids 3" in told.value.got
+    assert "subtract 1" not in told.value.fix, "one box does not say where ids start"
 
 
 def test_times_come_from_a_table_for_each_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,3 +174,43 @@ def test_times_come_from_a_table_for_each_recording(tmp_path: Path, capsys: pyte
     first = int(np.load(tmp_path / "raw" / "train" / "a.npz")["t"][0])
     boxes = read_bbox_npy(tmp_path / "raw" / "train" / "a_bbox.npy")
     assert np.unique(boxes["t"]).tolist() == [6000 + first, 8000 + first]
+
+
+def test_boxes_that_preprocessing_leaves_out_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    raw = recordings(tmp_path / "raw", "train/a.npz", "val/b.npz")
+    sides = ("5,5,30,40", "5,5,30,40", "nan,5,30,40", "5,5,-3,40", "400,5,30,40", "5,5,30,41")
+    times = (9, 9, 9, 9, 9, -5)
+    lines = [f"{t},{side},dog" for t, side in zip(times, sides, strict=True)]
+    (tmp_path / "boxes").mkdir()
+    for name, own in (("a", lines), ("b", lines[2:])):
+        (tmp_path / "boxes" / f"{name}.csv").write_text("\n".join(["t,x,y,w,h,class", *own]))
+    planned, account = plan_import(raw, tmp_path / "boxes", context(), lambda _: ImageTimes())
+    settings = PreprocessConfig(sensor_hw=HW, num_classes=len(CLASSES))
+    accounts, again = foreseen(planned, settings)
+    dropped = {UNUSABLE: 2, OUTSIDE: 1, BEFORE_ZERO: 1}
+    assert account.kept == 10
+    assert accounts["train"].as_dict() == {"read": 6, "kept": 2, "dropped": dropped}
+    assert accounts["val"].as_dict() == {"read": 4, "kept": 0, "dropped": dropped}
+    assert again == 1
+    tell_foreseen(planned, settings)
+    assert "before time 0" in caplog.text
+    assert "1 boxes are there once more" in caplog.text
+
+
+def test_an_image_is_of_one_recording(tmp_path: Path) -> None:
+    raw = recordings(tmp_path / "raw", "train/s0.npz", "train/s1.npz", "train/s1_2.npz")
+    source = write_coco(tmp_path / "labels.json", {"s1/s1_2": some_boxes(1), "s0": some_boxes(1)})
+    planned, _ = plan_import(raw, source, context(), at_rate)
+    assert [one.file.name for one in planned] == ["s0_bbox.npy", "s1_2_bbox.npy"]
+    source = write_coco(tmp_path / "s0.json", {"s1": some_boxes(1)})
+    with pytest.raises(UserError, match="called as s0 and as s1"):
+        plan_import(raw, source, context(), at_rate)
+
+
+def test_settings_that_are_no_paths_or_splits() -> None:
+    for value in (3, None, ["a"], ""):
+        with pytest.raises(UserError, match="a path"):
+            path_of(value, "boxes")
+        with pytest.raises(UserError, match="some of train, val, test"):
+            splits_of(value)
+    assert splits_of(["val"]) == ["val"]
