@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from data.events.clocks import compare_clocks
 from data.events.recording import ArrayRecording
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.manifest import MANIFEST
+from data.preprocessing.pool import run_jobs
 from data.preprocessing.sequence import count_off, join_frames, plan_sequence, preprocess_recording
 from data.preprocessing.timing import group_times
 from data.sequences.account import OFF_GRID, account_of, loss_warning
@@ -125,6 +127,30 @@ def test_the_reason_of_two_clocks_is_told(labels, first, says):
     assert problem is not None
     assert problem.wholly
     assert says in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("labels", "first", "says"),
+    [
+        (np.arange(33, 89) * 100_000 // 3, 8, "labels are later than events by about 0.93 s"),
+        (np.arange(33, 89) * 100_000 // 3, 300_008, "labels are later than events by about 0.63 s"),
+        (np.arange(1, 40) * 50_000 + 599_000_000, 600_000_000, "add about 0.950 s to"),
+        (np.arange(1, 40) * 50_000, 500_000, "add about 0.500 s to"),
+        (np.arange(2, 44) * 50_000 - 600_000, 0, "labels are earlier than events by about 0.5 s"),
+        (np.arange(2, 46) * 46_000, 8, "check that boxes and events belong together"),  # a recording that ends early
+    ],
+)
+def test_labels_beside_the_events_get_advice_that_would_help_or_none(labels, first, says):
+    problem = compare_clocks(labels, first, first + 2_000_000, 50_000)
+    assert problem is not None
+    assert says in problem.reason
+    assert " 0.000 s" not in problem.reason
+
+
+def test_worker_processes_say_things_as_commands_do(capfd):
+    warn = logging.getLogger("worker").warning
+    assert [job for job, _ in run_jobs(warn, ["late labels", "none"], 2)]
+    assert re.search(r"^\d\d:\d\d:\d\d WARNING late labels$", capfd.readouterr().err, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("labels", [[], [40_000], [10_000, 40_000], np.arange(1, 60) * 16_667])
