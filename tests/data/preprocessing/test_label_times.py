@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -191,6 +192,20 @@ def test_ids_without_a_name_stop_everything_before_it_begins(tmp_path):
     boxes["class_id"] = IGNORE_LABEL
     write_bbox_npy(raw / "val" / "s1_bbox.npy", boxes)
     preprocess_dataset(raw, tmp_path / "other", config(**strict), splits=["val"])
+
+
+def test_ids_from_one_are_told_with_what_to_add_to_the_command(tmp_path):
+    raw = make_raw(tmp_path / "raw", splits=("train",), per_split=1)
+    boxes = boxes_at(every_ms(50))
+    boxes["class_id"] = np.arange(20) % 2 + 1
+    write_bbox_npy(raw / "train" / "s0_bbox.npy", boxes)
+    cfg = config(num_raw_classes=None, num_classes=2, classes=("car", "dog"))
+    with pytest.raises(UserError) as refused:
+        preprocess_dataset(raw, tmp_path / "out", cfg)
+    assert "add '++dataset.preprocessing.class_names={1:car,2:dog}' to the command" in refused.value.fix
+    cfg = replace(cfg, class_names={1: "car", 2: "dog"})
+    ((counts,),) = preprocess_dataset(raw, tmp_path / "out", cfg).values()
+    assert counts.boxes
 
 
 def test_the_record_of_the_published_rule_is_what_it_was():
