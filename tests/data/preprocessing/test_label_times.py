@@ -21,8 +21,9 @@ from data.preprocessing.manifest import MANIFEST
 from data.preprocessing.pool import run_jobs
 from data.preprocessing.sequence import count_off, join_frames, plan_sequence, preprocess_recording
 from data.preprocessing.timing import group_times
-from data.sequences.account import OFF_GRID, account_of, loss_warning
+from data.sequences.account import EARLY, OFF_GRID, account_of, loss_warning
 from data.sequences.layout import SequencePaths, read_labels
+from data.sequences.record import SequenceCounts
 from scripts.drawings.label_times import cases, picture, planned
 from tests.helpers.commands import REPOSITORY
 from tests.helpers.recordings.raw_recordings import boxes_at, config, events_of, every_ms, make_raw
@@ -175,7 +176,25 @@ def test_every_box_is_in_the_table_and_the_worst_are_named(tmp_path, caplog):
     assert f"most in s1 ({account.read - account.kept} of 20)" in caplog.text
     counts = json.loads((tmp_path / "out" / MANIFEST).read_text())["splits"]["train"]["sequences"]["s1"]["counts"]
     assert counts["dropped"]["outside"] == 1
-    assert loss_warning("train", rows[:1]) is None
+    assert loss_warning("train", rows[:1], 0) is None
+
+
+def test_early_labels_are_told_with_the_key_that_drops_them():
+    warning = loss_warning("val", [SequenceCounts("a", boxes=17, raw_boxes=20, dropped={EARLY: 3})], 100.0)
+    assert warning is not None
+    assert "3 before align_t_ms; most in a (3 of 20); dataset.preprocessing.align_t_ms=100 leaves out labels" in warning
+
+
+def test_bad_recordings_are_told_once_each_and_then_by_name(tmp_path, caplog):
+    raw = make_raw(tmp_path / "raw", splits=("train", "val"))
+    for name in ("s0", "s1"):
+        write_bbox_npy(raw / "train" / f"{name}_bbox.npy", boxes_at(every_ms(50) // 1000))
+        write_bbox_npy(raw / "val" / f"{name}_bbox.npy", boxes_at(every_ms(50) // 1000))
+    with caplog.at_level(logging.INFO), pytest.raises(UserError) as refused:
+        preprocess_dataset(raw, tmp_path / "out", config(), splits=["train", "val"])
+    assert refused.value.got == "4 bad ones: train/s0, train/s1, val/s0, ...; see the lines above"
+    assert "0 sequences" not in caplog.text
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 4
 
 
 def test_ids_without_a_name_stop_everything_before_it_begins(tmp_path):
