@@ -57,8 +57,9 @@ def test_help_explains(capsys: pytest.CaptureFixture[str], program: str) -> None
 
 WITHOUT_TORCH = """
 import runpy, sys
+data = "/nowhere" if len(sys.argv) == 1 else sys.argv[1]
 for program, *more in (["train"], ["val", "checkpoint=a.ckpt"], ["predict", "checkpoint=pyproject.toml", "save_dir=b"]):
-    sys.argv = [program, *more, "dataset.path=/nowhere"]
+    sys.argv = [program, *more, f"dataset.path={data}"]
     try:
         runpy.run_path(f"{program}.py", run_name="__main__")
     except SystemExit as stop:
@@ -72,3 +73,11 @@ def test_a_missing_dataset_is_told_before_anything_is_loaded() -> None:
     assert told.returncode == 0, told.stderr
     assert told.stderr.count("dataset.path=/nowhere") == 3
     assert told.stderr.startswith("\nerror\nexpected: a dataset folder")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the message is for machines without a GPU")
+def test_a_missing_gpu_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)]
+    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.count("add hardware.accelerator=cpu to the command") == 3
