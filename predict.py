@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 
 from config.given import with_given
 from config.resolvers import register_resolvers
-from modules.data.found import check_dataset_folder
+from modules.data.found import check_dataset_folder, check_free
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, check_target
+from modules.processes.gpu import check_gpu
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
@@ -59,7 +60,9 @@ def main(cfg: DictConfig) -> None:
             where=f"checkpoint={cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
+    check_free(Path(cfg.save_dir).parent, "save_dir")
     check_dataset_folder(plain(cfg))
+    check_gpu(plain(cfg))
     import torch
 
     from modules.data.checks import check_class_ids, check_frame_size

@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from modules.checkpoints.names import DONE
-from modules.data.found import check_dataset_folder
+from modules.data.found import check_dataset_folder, check_free
+from modules.processes.gpu import check_gpu
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
@@ -69,8 +70,10 @@ def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
 def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
     config, began = plain(cfg), time.monotonic()
-    if not (Path(config["output"]["dir"]) / DONE).is_file():  # a finished run needs none
+    if not (Path(config["output"]["dir"]) / DONE).is_file():  # a finished run needs none of these
+        check_free(config["output"]["dir"], "output.dir")
         check_dataset_folder(config)
+        check_gpu(config)
     from modules.labelling.finished import check_finished
     from modules.reports.write import leave_report
     from modules.training.batch_size import fits_memory, settle

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.found import check_dataset_folder
+from modules.processes.gpu import check_gpu
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
@@ -29,6 +30,7 @@ def main(cfg: DictConfig) -> None:
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
     check_dataset_folder(plain(cfg))
+    check_gpu(plain(cfg))
     from modules.data.checks import check_data
     from modules.tasks import task_of
     from modules.training.settings import run_settings

@@ -25,10 +25,11 @@ from utils.commands.cli import run_command
 def describe(path: Path, recording: Recording) -> str:
     """One line about a recording."""
     known = "" if recording.size_known else " (from its events)"
+    rate = recording.num_events / max(1, recording.duration_us)
     return (
         f"{path.name}: {recording.num_events} events, {recording.width} x {recording.height}{known}, "
         f"{recording.t_first_us} to {recording.t_last_us} µs, "
-        f"{recording.num_events / max(1, recording.duration_us):.2f} M events/s"
+        + (f"{rate:.2f} M events/s" if rate >= 0.01 else f"{1e6 * rate:.3g} events/s")
     )
 
 

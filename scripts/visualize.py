@@ -42,8 +42,9 @@ EPILOG = """examples:
   python scripts/visualize.py street.aedat4 --output street.gif --fps 10 --duration-s 2
   python scripts/visualize.py street.aedat4 --labels coco.json --label-rate-hz 30
 
-INPUT is a .dat, .aedat4, .npz or .npy recording, or the folder of a preprocessed sequence. The video lasts as long as
-the recording (times 1/speed). Exit status 2 means a mistake in the command or its files, told in one message."""
+INPUT is a recording (.raw, .dat, HDF5, .aedat4, .npz, .npy, text), or the folder of a preprocessed sequence. The video
+lasts as long as the recording (times 1/speed). Exit status 2 means a mistake in the command or its files, told in one
+message."""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from data.events.problems import bad_value, no_events
 from data.events.recording import Recording, recording_name
-from data.events.report import RecordingReport
+from data.events.report import RecordingReport, slow_words
 from data.events.tidy import ASTRAY_US, BEGINNING, FOLLOWING, MANY, tidy
 from data.events.types import Events
 from utils.errors import UserError
@@ -48,6 +48,7 @@ class ChunkSource(ABC):
         likely_hw: what they most likely are if neither the file nor the caller states them, or None.
         num_chunks: pieces in the file.
         note: what else is to be said about the file, or nothing.
+        fractions: its times have no unit but fractions, and are taken as seconds; known after the first pass.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class ChunkSource(ABC):
     likely_hw: tuple[int, int] | None = None
     num_chunks: int
     note: str = ""
+    fractions: bool = False
 
     @abstractmethod
     def chunk(self, index: int) -> Events:
@@ -122,6 +124,11 @@ class ChunkedRecording(Recording):
         )
         if source.note:
             log.info("%s: %s", source.path, source.note)
+        if source.fractions:
+            log.info("%s: times with fractions: taken as seconds", source.path)
+        slow = slow_words(self.num_events, self.duration_us, source.fractions)
+        if slow is not None:
+            log.warning("%s: %s", source.path, slow)
         for line in self.report.warnings():
             log.warning("%s: %s", source.path, line)
 

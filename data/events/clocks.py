@@ -87,7 +87,7 @@ def compare_clocks(times_us: Times, first_us: int, last_us: int, margin_us: int)
     if not before and not after and (_rate(times_us) <= _MOST_PER_SECOND or _unit(times_us, events) is None):
         return None
     span = int(times_us.min()), int(times_us.max())
-    return ClockProblem(len(times_us), before, after, span, events, _reason(times_us, events))
+    return ClockProblem(len(times_us), before, after, span, events, _reason(times_us, events, margin_us))
 
 
 def check_clocks(times_us: Times, first_us: int, last_us: int, margin_us: int, where: str) -> None:
@@ -120,23 +120,36 @@ def _unit(times_us: Times, events_us: tuple[int, int]) -> tuple[float, str] | No
     first, last = events_us
     for factor, words in _UNITS:
         scaled = times_us.astype(np.float64) * factor
-        fits = np.mean((scaled >= first) & (scaled <= last)) >= _MOST_FIT
         covers = scaled.max() - scaled.min() >= _LEAST_SPAN * (last - first)
-        if fits and covers and 0 < _rate(scaled) <= _MOST_PER_SECOND:
+        if _fit(scaled, events_us) and covers and 0 < _rate(scaled) <= _MOST_PER_SECOND:
             return factor, words
     return None
 
 
-def _reason(times_us: Times, events_us: tuple[int, int]) -> str:
+def _reason(times_us: Times, events_us: tuple[int, int], margin_us: int) -> str:
     unit = _unit(times_us, events_us)
     if unit is not None:
         return f"{unit[1]}: with label times × {unit[0]:g} they fit; write both in microseconds"
     first, last = events_us
-    start, length = int(times_us.min()), last - first
-    if int(times_us.max()) - start > 1.1 * length:
+    start, end, length = int(times_us.min()), int(times_us.max()), last - first
+    if end - start > 1.1 * length:
         return "labels last longer than the recording: check that boxes and events belong together"
     # Who counts from the start of the recording has small times; the other has the camera's clock, or the wall's.
     apart = first if start <= length else -start if first <= length else first - start
-    whose = "labels count from the start and events do not" if start <= length else "the two count from other moments"
-    verb = "add" if apart > 0 else "subtract"
-    return f"{whose}: {verb} about {abs(apart) / 1e6:.3f} s {'to' if apart > 0 else 'from'} the labels' times"
+    if abs(apart) > margin_us and _fit(times_us + apart, events_us):
+        whose = (
+            "labels count from the start and events do not" if start <= length else "the two count from other moments"
+        )
+        verb = "add" if apart > 0 else "subtract"
+        return f"{whose}: {verb} about {abs(apart) / 1e6:.3f} s {'to' if apart > 0 else 'from'} the labels' times"
+    # Else the least that brings them inside, if it is more than a recording that ends a little early.
+    apart = min(0, last - end) or max(0, first - start)
+    if not _fit(times_us, events_us) and _fit(times_us + apart, events_us):
+        order = "later" if apart < 0 else "earlier"
+        return f"labels are {order} than events by about {abs(apart) / 1e6:.2g} s: check what the two count from"
+    return "check that boxes and events belong together and count from the same moment"
+
+
+def _fit(times: npt.NDArray[np.number], events_us: tuple[int, int]) -> bool:
+    """Nearly all of the labels lie within the recording."""
+    return bool(np.mean((times >= events_us[0]) & (times <= events_us[1])) >= _MOST_FIT)

@@ -69,5 +69,33 @@ class RecordingReport:
         return [text for count, text in lines if count]
 
 
+_LONG_US = 60_000_000
+_SLOW = {
+    False: (10.0, "ns, not µs"),
+    True: (1000.0, "ms, not seconds: write whole µs, or in text name the column t_ms"),
+}
+"""By whether a time has fractions: from how few events a second on its unit must be another one, and which."""
+
+
+def slow_words(num_events: int, duration_us: int, fractions: bool) -> str | None:
+    """What to warn of if a long recording has so few events that its times must have another unit.
+
+    Args:
+        num_events: how many there are.
+        duration_us: from the first to the last.
+        fractions: times with fractions were taken as seconds.
+
+    >>> slow_words(600, 1_999_000_000, fractions=False)
+    '0.3 events a second over 1999 s: times are most likely in ns, not µs'
+    >>> slow_words(200_000, 2_000_000, fractions=False) is None
+    True
+    """
+    least, unit = _SLOW[fractions]
+    rate = 1e6 * num_events / max(1, duration_us)
+    if duration_us < _LONG_US or rate >= least:
+        return None
+    return f"{rate:.2g} events a second over {duration_us / 1e6:.0f} s: times are most likely in {unit}"
+
+
 def _events(count: int) -> str:
     return f"{count} event{'' if count == 1 else 's'}"

@@ -210,4 +210,4 @@ def _check_ids(planned: Sequence[ImportedBoxes], context: BoxContext, source: Pa
         return
     ids, counts = np.unique(np.concatenate([one.boxes["class_id"] for one in planned]), return_counts=True)
     numbered = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-    refuse_unknown(numbered, len(context.classes.names), str(source))
+    refuse_unknown(numbered, len(context.classes.names), str(source), context.classes.names)

@@ -23,7 +23,7 @@ from utils.progress import track
 
 log = logging.getLogger(__name__)
 
-_MOST_FAILURES_SHOWN = 10
+_MOST_NAMED = 3
 
 
 def preprocess_dataset(
@@ -136,8 +136,9 @@ def finish(
         mine = sorted((outcome for s, outcome in outcomes if s == split), key=lambda outcome: outcome.name)
         report[split] = [outcome for outcome in mine if isinstance(outcome, SequenceCounts)]
         failed[split] = {outcome.name: outcome for outcome in mine if isinstance(outcome, Failure)}
-        log_summary(split, report[split])
-    log_account(report)
+        if report[split]:  # else all have failed, and that is told
+            log_summary(split, report[split])
+    log_account(report, settings)
     left_out = {split: [row for row in report[split] if row.skipped] for split in present}
     reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
     if shard is None:
@@ -164,16 +165,15 @@ def finish(
 
 
 def _bad_recordings(failures: dict[str, Failure], good: int) -> UserError:
-    """One error for all bad recordings: the whole of it if there is one, else a line for each of the first."""
+    """One error for all bad recordings: the whole of it if there is one, else the first by name; each has its line."""
     again = f"then start the same command again; finished sequences are kept ({good})"
     if len(failures) == 1:
         (failure,) = failures.values()
         return UserError(expected=failure.expected, got=failure.got, where=failure.where, fix=f"{failure.fix}, {again}")
-    lines = [f"{name}: {failure.reason}" for name, failure in failures.items()]
-    more = len(lines) - _MOST_FAILURES_SHOWN
+    names = ", ".join(list(failures)[:_MOST_NAMED]) + ", ..." * (len(failures) > _MOST_NAMED)
     return UserError(
         expected="sound recordings and boxes",
-        got=f"{len(lines)} bad ones: " + " | ".join(lines[:_MOST_FAILURES_SHOWN]) + f" | and {more} more" * (more > 0),
+        got=f"{len(failures)} bad ones: {names}; see the lines above",
         where="raw_path",
         fix=f"correct or remove these, {again}",
     )
@@ -192,12 +192,12 @@ def _raise_if_nothing(rows: list[SequenceCounts], source: str) -> None:
     )
 
 
-def log_account(report: dict[str, list[SequenceCounts]]) -> None:
-    """Log what became of every box that was read, and warn if many are lost."""
+def log_account(report: dict[str, list[SequenceCounts]], settings: dict[str, Any]) -> None:
+    """Log what became of every box that was read, and warn if many are lost; with the setting that decides it."""
     for line in account_table({split: account_of(rows) for split, rows in report.items() if rows}):
         log.info("%s", line)
     for split, rows in report.items():
-        warning = loss_warning(split, rows)
+        warning = loss_warning(split, rows, settings["align_t_ms"])
         if warning:
             log.warning("%s", warning)
 

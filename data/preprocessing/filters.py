@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from data.box_files.classes import KEY as CLASS_NAMES_KEY
 from data.preprocessing.classes import map_classes
 from data.preprocessing.config import PreprocessConfig
 from data.sequences.account import OTHER_CLASS, OUTSIDE, SMALL, UNUSABLE, WIDE
@@ -41,7 +42,8 @@ def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[B
     unmapped, boxes = len(boxes) - len(mapped), mapped
     if cfg.num_raw_classes is None and cfg.num_classes is not None:
         ids, counts = np.unique(boxes["class_id"], return_counts=True)
-        refuse_unknown(dict(zip(ids.tolist(), counts.tolist(), strict=True)), cfg.num_classes, "class ids")
+        numbered = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        refuse_unknown(numbered, cfg.num_classes, "class ids", cfg.classes)
     steps: dict[str, Callable[[Boxes], Boxes]] = {
         UNUSABLE: lambda rows: rows[usable_boxes(rows)],
         OTHER_CLASS: lambda rows: keep_classes(rows, cfg.num_raw_classes),
@@ -59,13 +61,14 @@ def filter_and_count(boxes: Boxes, cfg: PreprocessConfig, split: str) -> tuple[B
     return boxes, dropped
 
 
-def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None:
+def refuse_unknown(counts: dict[int, int], num_classes: int, where: str, classes: Sequence[str] = ()) -> None:
     """Refuse class ids that the dataset has no name for.
 
     Args:
         counts: boxes of each class id.
         num_classes: names that there are.
         where: for the message.
+        classes: the names, if they are known, for what helps against ids from 1.
 
     Raises:
         UserError: there are such ids; all ids with their counts.
@@ -74,7 +77,10 @@ def refuse_unknown(counts: dict[int, int], num_classes: int, where: str) -> None
     if not any(num_classes <= class_id != IGNORE_LABEL for class_id in counts):
         return
     from_one = set(counts) - {IGNORE_LABEL} == set(range(1, num_classes + 1))
-    shift = "ids start at 1: subtract 1 from each, or all classes but the last are called by the next one's name; or "
+    named = ",".join(f"{number}:{name}" for number, name in enumerate(classes, start=1))
+    say_so = f"add '++{CLASS_NAMES_KEY}={{{named}}}' to the command, or " if named else ""
+    shift = f"ids start at 1: {say_so}subtract 1 from each, "
+    shift += "or all classes but the last are called by the next one's name; or "
     raise UserError(
         expected=f"class ids from 0 to {num_classes - 1}, one for each of dataset.classes",
         got="ids " + ", ".join(f"{class_id} ({count} boxes)" for class_id, count in sorted(counts.items())),

@@ -12,6 +12,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from utils.commands.logs import setup_logging
 from utils.errors import UserError
 
 J = TypeVar("J")
@@ -47,7 +48,7 @@ def run_jobs(
     context = get_context(start if start in get_all_start_methods() else "spawn")
     context.set_forkserver_preload([function.__module__])  # imported once, not by every process
     ours, theirs = context.Pipe(duplex=False)  # closes with this process, however it ends
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(ours,))
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(ours,))
     try:
         futures = {executor.submit(function, job): job for job in jobs}
         for future in as_completed(futures):
@@ -71,8 +72,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _end_with(parent: Connection) -> None:
-    """Leave Ctrl-C to the parent, and end as soon as its side of the pipe is closed."""
+def _begin(parent: Connection) -> None:
+    """Say things as commands do, leave Ctrl-C to the parent, and end as soon as its side of the pipe is closed."""
+    setup_logging()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
 

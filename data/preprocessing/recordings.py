@@ -159,7 +159,7 @@ def check_classes(jobs: Sequence[Job], cfg: PreprocessConfig) -> None:
                         counts[class_id] += size
     if unknown:
         context.classes.refuse(unknown, f"the boxes of {len(jobs)} recordings")
-    refuse_unknown(dict(counts), cfg.num_classes, f"{layout.box_files} of {len(jobs)} recordings")
+    refuse_unknown(dict(counts), cfg.num_classes, f"{layout.box_files} of {len(jobs)} recordings", cfg.classes)
 
 
 def _none(layout: Layout, where: Path, fix: str) -> UserError:

@@ -97,14 +97,21 @@ def account_table(accounts: Mapping[str, BoxAccount]) -> list[str]:
     ]
 
 
-def loss_warning(split: str, rows: Sequence[SequenceCounts]) -> str | None:
-    """What to warn of if more than ``WARN_SHARE`` of a split's boxes were dropped: why, and where most."""
+def loss_warning(split: str, rows: Sequence[SequenceCounts], align_t_ms: float) -> str | None:
+    """What to warn of if more than ``WARN_SHARE`` of a split's boxes were dropped: why, and where most.
+
+    Args:
+        split: of the recordings.
+        rows: their counts.
+        align_t_ms: the setting that drops early labels.
+    """
     account = account_of(rows)
     if account.share() <= WARN_SHARE:
         return None
     worst = sorted(rows, key=lambda row: (row.boxes - row.raw_boxes, row.name))[:_WORST]
     names = ", ".join(f"{row.name} ({row.raw_boxes - row.boxes} of {row.raw_boxes})" for row in worst)
+    early = f"; dataset.preprocessing.align_t_ms={align_t_ms:g} leaves out labels before that time, 0 keeps them"
     return (
         f"{split}: {100 * account.share():.1f} % of {account.read} boxes were dropped: {account.words()}; "
-        f"most in {names}"
+        f"most in {names}" + early * (EARLY in account.dropped)
     )

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class ProgressLines(Callback):
-    """Logs a line now and then: step, loss, speed and time left; for logs that no terminal shows.
+    """Logs a line now and then and at the last step: step, loss, speed and time left; for logs that no terminal shows.
 
     Args:
         every_s: least seconds between two lines.
@@ -35,10 +35,12 @@ class ProgressLines(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log a line when enough time has passed."""
+        """Log a line when enough time has passed, or the training ends."""
         now = time.monotonic()
         steps = trainer.global_step - self._first_step
-        if now - self._last_line < self.every_s or steps == 0 or not trainer.is_global_zero:
+        last = trainer.global_step == trainer.max_steps or trainer.should_stop
+        due = last or now - self._last_line >= self.every_s
+        if not due or steps == 0 or not trainer.is_global_zero:
             return
         self._last_line = now
         speed = steps / (now - self._started)

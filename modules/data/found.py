@@ -1,15 +1,16 @@
-"""Whether there is a dataset at all: asked before anything is loaded that takes its time."""
+"""Whether there is a dataset, and a folder that is free: asked before anything is loaded that takes its time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from modules.processes.gpu import lacks_gpu
+from utils.commands.processes import process_rank
+from utils.commands.run_lock import RunLock
 from utils.errors import UserError
-
-_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
-"""Of NVIDIA's driver, of Windows' subsystem for Linux, of AMD's driver."""
 
 
 def check_dataset_folder(config: Mapping[str, Any]) -> None:
@@ -23,11 +24,25 @@ def check_dataset_folder(config: Mapping[str, Any]) -> None:
     """
     path = Path(config["dataset"]["path"])
     if not path.is_dir():
-        lacks_gpu = config["hardware"]["accelerator"] == "gpu" and not any(Path(file).exists() for file in _GPU_DEVICES)
         raise UserError(
             expected="a dataset folder with train, val and test",
             got="no such folder",
             where=f"dataset.path={path}",
             fix="download or make the dataset, or give its place: dataset.path=FOLDER"
-            + ("; without a GPU add hardware.accelerator=cpu too" if lacks_gpu else ""),
+            + ("; without a GPU add hardware.accelerator=cpu too" if lacks_gpu(config) else ""),
         )
+
+
+def check_free(folder: Path | str, key: str) -> None:
+    """Look whether another process works in a folder that this one will take later.
+
+    Args:
+        folder: of the command.
+        key: what the user sets to it.
+
+    Raises:
+        UserError: one does.
+    """
+    if process_rank() == 0:
+        with suppress(OSError):  # told when it is taken
+            RunLock(folder, key).refuse_held()

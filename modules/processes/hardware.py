@@ -16,6 +16,7 @@ from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDSt
 from torch.nn.parallel import DistributedDataParallel
 
 from modules.processes.batch_norm import CpuSyncBatchNorm
+from modules.processes.gpu import no_gpu
 from modules.processes.launcher import ProcessLauncher
 from utils.errors import UserError
 from utils.settings import choice, number, settings_of, whole
@@ -103,12 +104,7 @@ def resolve_accelerator(hardware: HardwareSettings) -> HardwareSettings:
     if hardware.accelerator == "cpu" or (hardware.accelerator == "auto" and not there):
         return replace(hardware, accelerator="cpu")
     if not there:
-        raise UserError(
-            expected="a CUDA GPU",
-            got="none on this machine",
-            where="hardware.accelerator=gpu (the default)",
-            fix="add hardware.accelerator=cpu to the command",
-        )
+        raise no_gpu()
     return replace(hardware, accelerator="cuda")
 
 
@@ -171,6 +167,21 @@ def trainer_hardware(hardware: HardwareSettings) -> tuple[dict[str, Any], list[L
         "sync_batchnorm": synced and not on_cpu,
     }
     return arguments, [CpuSyncBatchNorm()] if synced and on_cpu else []
+
+
+def device_words(arguments: Mapping[str, Any]) -> str:
+    """Where a Trainer with these arguments (``trainer_hardware``) computes, and which GPUs there are.
+
+    >>> device_words({"accelerator": "cpu", "devices": 2, "num_nodes": 1}).split(";")[0]
+    'CPU, 2 processes'
+    """
+    chosen, nodes, there = arguments["devices"], arguments["num_nodes"], torch.cuda.device_count()
+    if arguments["accelerator"] == "cpu":
+        where = "CPU" + f", {chosen * nodes} processes" * (chosen * nodes > 1)
+    else:
+        where = "GPU " + ", ".join(f"{index} ({torch.cuda.get_device_name(index)})" for index in chosen)
+        where += f", on each of {nodes} machines" * (nodes > 1)
+    return f"{where}; GPUs in this machine: {there}"
 
 
 class Ddp(DDPStrategy):

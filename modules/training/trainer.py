@@ -17,7 +17,7 @@ from modules.checkpoints.loops import make_resumable
 from modules.checkpoints.resume_points import ResumePoints, save_resume_point
 from modules.checkpoints.scratch import checkpoint_folder
 from modules.logs.loggers import build_logger
-from modules.processes.hardware import resolve_accelerator, trainer_hardware
+from modules.processes.hardware import device_words, resolve_accelerator, trainer_hardware
 from modules.processes.host_group import SharedFlags
 from modules.processes.launcher import leave_process_group
 from modules.training.averaging import AveragedWeights
@@ -62,6 +62,7 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
     """
     leave_process_group()
     hardware, layer_sync = trainer_hardware(run.hardware)
+    log.info("device: %s", device_words(hardware))
     settings, limits, random = run.training, run.training.limits, run.random
     interval = settings.val_check_interval or limits.max_steps
     callbacks: list[Callback] = []

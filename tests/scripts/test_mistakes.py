@@ -11,6 +11,7 @@ import torch
 
 from tests.helpers.commands import REPOSITORY, SMALL, failure, run
 from tests.helpers.made_once import MadeOnce
+from utils.commands.run_lock import RunLock
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +57,9 @@ def test_help_explains(capsys: pytest.CaptureFixture[str], program: str) -> None
 
 
 WITHOUT_TORCH = """
-import runpy, sys
-for program, *more in (["train"], ["val", "checkpoint=a.ckpt"], ["predict", "checkpoint=pyproject.toml", "save_dir=b"]):
-    sys.argv = [program, *more, "dataset.path=/nowhere"]
+import runpy, shlex, sys
+for program, *arguments in map(shlex.split, sys.argv[1:]):
+    sys.argv = [program, *arguments]
     try:
         runpy.run_path(f"{program}.py", run_name="__main__")
     except SystemExit as stop:
@@ -67,8 +68,17 @@ for program, *more in (["train"], ["val", "checkpoint=a.ckpt"], ["predict", "che
 """
 
 
-def test_a_missing_dataset_is_told_before_anything_is_loaded() -> None:
-    told = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], cwd=REPOSITORY, capture_output=True, text=True)
+def test_what_is_missing_or_taken_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    commands = ("train", "val checkpoint=a.ckpt", "predict checkpoint=pyproject.toml save_dir=b")
+    wrong = [f"{command} dataset.path=/nowhere" for command in commands]
+    if not torch.cuda.is_available():
+        wrong += [f"{command} dataset.path={tmp_path}" for command in commands]
+    with RunLock(tmp_path / "held"):
+        wrong.append(f"train output.dir={tmp_path}/held")
+        program = [sys.executable, "-c", WITHOUT_TORCH]
+        told = subprocess.run([*program, *wrong], cwd=REPOSITORY, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
-    assert told.stderr.count("dataset.path=/nowhere") == 3
     assert told.stderr.startswith("\nerror\nexpected: a dataset folder")
+    assert told.stderr.count("where:    dataset.path=/nowhere") == 3
+    assert told.stderr.count("fix:      add hardware.accelerator=cpu to the command") == len(wrong) - 4
+    assert told.stderr.count("expected: a folder that no other run is using") == 1

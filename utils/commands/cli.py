@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -23,6 +22,7 @@ from utils.commands.config_code import refuse_code
 from utils.commands.config_errors import CONFIG_DIR, CONFIG_ERRORS, explain, is_no_file
 from utils.commands.dead_workers import explain_dead_worker
 from utils.commands.kinds import check_kinds
+from utils.commands.logs import setup_logging
 from utils.commands.out_of_memory import explain_out_of_memory, is_out_of_memory
 from utils.commands.path_overrides import quote_paths
 from utils.commands.processes import process_rank
@@ -30,9 +30,6 @@ from utils.commands.signals import CommandStopped, ignore_stop, raise_on_stop
 from utils.commands.system_errors import explain_os_error, standard_streams
 from utils.errors import UserError
 from utils.jobs.slurm import current_job, leave_job
-
-_NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
-_NOISY += ("pytorch_lightning", "lightning_fabric")
 
 # When all processes of a run meet the same mistake, the first one says so and ends the others before they do.
 _FIRST_SPEAKS_S = 3.0
@@ -98,17 +95,6 @@ def stoppable() -> Iterator[None]:
                 leave_job(job, terminated=stop.exit_status == 128 + signal.SIGTERM)
             # Of processes that one of us started, the first one's status speaks; another status would end the first.
             sys.exit(stop.exit_status if rank == 0 or job is not None else 0)
-
-
-def setup_logging() -> None:
-    """Log to stderr with time and level, once; libraries speak from WARNING on."""
-    if not logging.getLogger().handlers:
-        level = logging.INFO if process_rank() == 0 else logging.WARNING
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    # Deprecations inside Lightning and notices about resuming say nothing that a user could act on.
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
-    for noisy in _NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def hydra_entry(

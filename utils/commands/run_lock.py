@@ -98,7 +98,7 @@ class RunLock:
                 error.strerror,
             )
 
-    def _lock(self, descriptor: int) -> None:
+    def _lock(self, descriptor: int, kind: int = fcntl.LOCK_EX) -> None:
         """Lock the file, also when a killed holder's child, forked in that moment, is still about to let it go.
 
         A holder that has not signed the file yet, or has just removed it, is given a moment, too.
@@ -106,7 +106,7 @@ class RunLock:
         began = time.monotonic()
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
                 holder = _read(self.path)
@@ -142,9 +142,7 @@ class RunLock:
         with suppress(FileNotFoundError):
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._refuse(_read(self.path))
+                self._lock(self._descriptor, fcntl.LOCK_SH)
             except OSError:  # no locks here: ``_try_lock`` says so
                 if _alive(_read(self.path)):
                     self._refuse(_read(self.path))

@@ -18,7 +18,7 @@ NAMES = {
     "t": ("t", "ts", "time", "times", "timestamp", "timestamps", "t_us", "time_us", "timestamp_us"),
     "x": ("x", "xs", "col", "column"),
     "y": ("y", "ys", "row"),
-    "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
+    "p": ("p", "ps", "pol", "pols", "polarity", "polarities", "on"),
 }
 """What the four columns may be called, in lower case."""
 
@@ -81,6 +81,7 @@ class ColumnSource(ChunkSource):
         hw: sensor size that the file states, or None.
         t_offset_us: what is added to each time.
         cut_bytes: see ``RecordingReport``.
+        fractions: see ``ChunkSource``, where ``rows`` are in microseconds already.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class ColumnSource(ChunkSource):
         hw: tuple[int, int] | None,
         t_offset_us: int = 0,
         cut_bytes: int = 0,
+        fractions: bool = False,
     ) -> None:
         self.path, self.hw = path, hw
         self._rows, self._num_events, self._t_offset_us = rows, num_events, t_offset_us
@@ -98,6 +100,7 @@ class ColumnSource(ChunkSource):
         self._polarity = PolarityCodes(path)
         self.num_chunks = -(-num_events // CHUNK)
         self._seconds: bool | None = None
+        self.fractions = fractions
 
     def chunk(self, index: int) -> Events:
         """Events of one piece."""
@@ -132,7 +135,7 @@ class ColumnSource(ChunkSource):
         values = self._finite("t", values, first)
         if values.dtype.kind == "f":
             if self._seconds is None:
-                self._seconds = bool((values != np.floor(values)).any())
+                self._seconds = self.fractions = bool((values != np.floor(values)).any())
             values = np.rint(values * 1e6 if self._seconds else values)
         wrong = (
             (values < -_LAST_US) | (values > _LAST_US) if values.dtype.kind in "uf" or values.itemsize == 8 else None

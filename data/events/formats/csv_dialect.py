@@ -31,6 +31,7 @@ class Dialect:
         t_power: power of ten that makes times microseconds.
         hw: sensor height and width that the file states, or None.
         data_offset: byte at which the first event's line begins (comments may stand between events, too).
+        fractions: the column of times has no unit; they have fractions and are taken as seconds.
     """
 
     separator: str
@@ -38,6 +39,7 @@ class Dialect:
     t_power: int
     hw: tuple[int, int] | None
     data_offset: int
+    fractions: bool
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def read_dialect(path: Path) -> Dialect:
     if hw is None and all(sizes):
         hw = _hw(path, *sizes)  # x@WIDTH, y@HEIGHT, as in faery
     columns = tuple(next((k for k, name in enumerate(_ORDER) if names[name] == i), IGNORED) for i in range(len(header)))
-    return Dialect(separator, columns, _power(header[names["t"]], names["t"], rows), hw, offset)
+    power = _named_power(header[names["t"]])
+    fractions = power is None and _have_fractions(names["t"], rows)
+    return Dialect(separator, columns, 6 if fractions else power or 0, hw, offset, fractions)
 
 
 def _split(head: bytes) -> tuple[list[str], list[_Line]]:
@@ -169,13 +173,16 @@ def _guess(path: Path, rows: list[list[str]]) -> list[str]:
     raise bad_value(path, "polarities 0, 1 or -1 in the last column", got, "name the columns in the first line")
 
 
-def _power(name: str, index: int, rows: list[list[str]]) -> int:
-    """Power of ten by the unit in the column's name; else seconds if a time has a fraction, else microseconds."""
+def _named_power(name: str) -> int | None:
+    """Power of ten by the unit in the column's name, None if it has none."""
     match = _TIME.fullmatch(name.lower())
-    if match is not None and match[2]:
-        return _UNITS[match[2]]
+    return _UNITS[match[2]] if match is not None and match[2] else None
+
+
+def _have_fractions(index: int, rows: list[list[str]]) -> bool:
+    """A time in this column has a fraction: without a unit they are seconds, else microseconds."""
     times = [row[index] for row in rows if len(row) > index and _NUMBER.fullmatch(row[index])]
-    return 6 if any(float(text) % 1 != 0 for text in times) else 0
+    return any(float(text) % 1 != 0 for text in times)
 
 
 def _stated_size(path: Path, comments: list[str]) -> tuple[int, int] | None:

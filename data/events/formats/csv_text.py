@@ -50,7 +50,7 @@ def csv_source(path: Path) -> ColumnSource:
             position += used
             if len(rest) > BLOCK_BYTES:
                 raise damaged(path, f"a line longer than {BLOCK_BYTES} bytes at byte {position}")
-    return ColumnSource(path, spill.rows, spill.num_events, dialect.hw, cut_bytes=cut)
+    return ColumnSource(path, spill.rows, spill.num_events, dialect.hw, 0, cut, dialect.fractions)
 
 
 def _parse(

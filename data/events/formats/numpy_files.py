@@ -192,4 +192,5 @@ def spilled(path: Path, source: ColumnSource) -> ColumnSource:
     spill = Spill()
     for index in range(source.num_chunks):
         spill.append(source.chunk(index))
-    return ColumnSource(path, spill.rows, spill.num_events, source.hw, cut_bytes=source.findings()["cut_bytes"])
+    cut_bytes = source.findings()["cut_bytes"]
+    return ColumnSource(path, spill.rows, spill.num_events, source.hw, 0, cut_bytes, source.fractions)

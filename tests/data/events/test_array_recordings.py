@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+import re
 
 import h5py
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 
 from data.events.chunked import concatenate
 from data.events.formats import columns as columns_module
+from data.events.formats.columns import NAMES
 from data.events.formats.hdf5 import write_hdf5
 from data.events.open import open_recording
 from data.preprocessing.dataset import preprocess_dataset
+from tests.helpers.commands import REPOSITORY
 from tests.helpers.recordings.raw_recordings import config, make_raw
 from tests.helpers.recordings.recording_files import FIELDS, assert_same, random_events
 from utils.errors import UserError
@@ -23,6 +27,31 @@ TABLE = np.stack([getattr(EVENTS, name).astype(np.int64) for name in FIELDS], ax
 RECORDS = np.zeros(len(EVENTS), dtype=[("x", "<u2"), ("y", "<u2"), ("timestamp", "<f8"), ("polarity", "?")])
 RECORDS["x"], RECORDS["y"] = EVENTS.x, EVENTS.y
 RECORDS["timestamp"], RECORDS["polarity"] = EVENTS.t / 1e6, EVENTS.p
+
+
+def test_every_name_of_a_column_is_on_the_page() -> None:
+    page = (REPOSITORY / "docs" / "FORMATS.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([txyp]) \| (.*) \|$", page, flags=re.MULTILINE))
+    for column, names in NAMES.items():
+        assert re.findall(r"`(\w+)`", rows[column]) == list(names)
+    assert "pols" in NAMES["p"]
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.csv"])
+def test_times_with_fractions_are_told_and_so_is_a_rate_that_no_camera_has(tmp_path, caplog, name):
+    caplog.set_level(logging.INFO)
+    times = np.arange(1, 2001)[:, None] / 2
+    table = np.hstack([times, np.ones((2000, 2)), np.arange(2000)[:, None] % 2])
+    {
+        "a.npz": lambda path: np.savez(path, **dict(zip("txyp", table.T, strict=True))),
+        "a.npy": lambda path: np.save(path, table),
+        "a.csv": lambda path: np.savetxt(path, table, fmt=("%.3f", "%d", "%d", "%d")),
+    }[name](tmp_path / name)
+    open_recording(tmp_path / name, HW)
+    told, warned = caplog.records[-2:]
+    assert told.getMessage().endswith("times with fractions: taken as seconds")
+    assert warned.levelname == "WARNING"
+    assert "2 events a second over 1000 s: times are most likely in ms" in warned.getMessage()
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

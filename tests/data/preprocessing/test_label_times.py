@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,10 +18,12 @@ from data.events.clocks import compare_clocks
 from data.events.recording import ArrayRecording
 from data.preprocessing.dataset import preprocess_dataset
 from data.preprocessing.manifest import MANIFEST
+from data.preprocessing.pool import run_jobs
 from data.preprocessing.sequence import count_off, join_frames, plan_sequence, preprocess_recording
 from data.preprocessing.timing import group_times
-from data.sequences.account import OFF_GRID, account_of, loss_warning
+from data.sequences.account import EARLY, OFF_GRID, account_of, loss_warning
 from data.sequences.layout import SequencePaths, read_labels
+from data.sequences.record import SequenceCounts
 from scripts.drawings.label_times import cases, picture, planned
 from tests.helpers.commands import REPOSITORY
 from tests.helpers.recordings.raw_recordings import boxes_at, config, events_of, every_ms, make_raw
@@ -127,6 +131,30 @@ def test_the_reason_of_two_clocks_is_told(labels, first, says):
     assert says in problem.reason
 
 
+@pytest.mark.parametrize(
+    ("labels", "first", "says"),
+    [
+        (np.arange(33, 89) * 100_000 // 3, 8, "labels are later than events by about 0.93 s"),
+        (np.arange(33, 89) * 100_000 // 3, 300_008, "labels are later than events by about 0.63 s"),
+        (np.arange(1, 40) * 50_000 + 599_000_000, 600_000_000, "add about 0.950 s to"),
+        (np.arange(1, 40) * 50_000, 500_000, "add about 0.500 s to"),
+        (np.arange(2, 44) * 50_000 - 600_000, 0, "labels are earlier than events by about 0.5 s"),
+        (np.arange(2, 46) * 46_000, 8, "check that boxes and events belong together"),  # a recording that ends early
+    ],
+)
+def test_labels_beside_the_events_get_advice_that_would_help_or_none(labels, first, says):
+    problem = compare_clocks(labels, first, first + 2_000_000, 50_000)
+    assert problem is not None
+    assert says in problem.reason
+    assert " 0.000 s" not in problem.reason
+
+
+def test_worker_processes_say_things_as_commands_do(capfd):
+    warn = logging.getLogger("worker").warning
+    assert [job for job, _ in run_jobs(warn, ["late labels", "none"], 2)]
+    assert re.search(r"^\d\d:\d\d:\d\d WARNING late labels$", capfd.readouterr().err, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize("labels", [[], [40_000], [10_000, 40_000], np.arange(1, 60) * 16_667])
 def test_labels_of_the_first_second_of_an_hour_are_no_problem(labels):
     assert compare_clocks(np.asarray(labels, dtype=np.int64), 0, 3_600_000_000, 50_000) is None
@@ -148,7 +176,25 @@ def test_every_box_is_in_the_table_and_the_worst_are_named(tmp_path, caplog):
     assert f"most in s1 ({account.read - account.kept} of 20)" in caplog.text
     counts = json.loads((tmp_path / "out" / MANIFEST).read_text())["splits"]["train"]["sequences"]["s1"]["counts"]
     assert counts["dropped"]["outside"] == 1
-    assert loss_warning("train", rows[:1]) is None
+    assert loss_warning("train", rows[:1], 0) is None
+
+
+def test_early_labels_are_told_with_the_key_that_drops_them():
+    warning = loss_warning("val", [SequenceCounts("a", boxes=17, raw_boxes=20, dropped={EARLY: 3})], 100.0)
+    assert warning is not None
+    assert "3 before align_t_ms; most in a (3 of 20); dataset.preprocessing.align_t_ms=100 leaves out labels" in warning
+
+
+def test_bad_recordings_are_told_once_each_and_then_by_name(tmp_path, caplog):
+    raw = make_raw(tmp_path / "raw", splits=("train", "val"))
+    for name in ("s0", "s1"):
+        write_bbox_npy(raw / "train" / f"{name}_bbox.npy", boxes_at(every_ms(50) // 1000))
+        write_bbox_npy(raw / "val" / f"{name}_bbox.npy", boxes_at(every_ms(50) // 1000))
+    with caplog.at_level(logging.INFO), pytest.raises(UserError) as refused:
+        preprocess_dataset(raw, tmp_path / "out", config(), splits=["train", "val"])
+    assert refused.value.got == "4 bad ones: train/s0, train/s1, val/s0, ...; see the lines above"
+    assert "0 sequences" not in caplog.text
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 4
 
 
 def test_ids_without_a_name_stop_everything_before_it_begins(tmp_path):
@@ -165,6 +211,20 @@ def test_ids_without_a_name_stop_everything_before_it_begins(tmp_path):
     boxes["class_id"] = IGNORE_LABEL
     write_bbox_npy(raw / "val" / "s1_bbox.npy", boxes)
     preprocess_dataset(raw, tmp_path / "other", config(**strict), splits=["val"])
+
+
+def test_ids_from_one_are_told_with_what_to_add_to_the_command(tmp_path):
+    raw = make_raw(tmp_path / "raw", splits=("train",), per_split=1)
+    boxes = boxes_at(every_ms(50))
+    boxes["class_id"] = np.arange(20) % 2 + 1
+    write_bbox_npy(raw / "train" / "s0_bbox.npy", boxes)
+    cfg = config(num_raw_classes=None, num_classes=2, classes=("car", "dog"))
+    with pytest.raises(UserError) as refused:
+        preprocess_dataset(raw, tmp_path / "out", cfg)
+    assert "add '++dataset.preprocessing.class_names={1:car,2:dog}' to the command" in refused.value.fix
+    cfg = replace(cfg, class_names={1: "car", 2: "dog"})
+    ((counts,),) = preprocess_dataset(raw, tmp_path / "out", cfg).values()
+    assert counts.boxes
 
 
 def test_the_record_of_the_published_rule_is_what_it_was():

@@ -40,7 +40,7 @@ SMALLER = {
 
 def commands() -> list[list[str]]:
     (block,) = re.findall(r"^## Six commands\n+```bash\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-    return [shlex.split(line)[1:] for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in block.splitlines() if not line.startswith("#")]
 
 
 def test_six_commands_lead_to_a_video(

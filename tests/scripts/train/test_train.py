@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,8 @@ def test_same_command_same_weights_with_mixed_sampling_and_two_workers(dataset: 
 
 
 @pytest.mark.parametrize("sampling", ["random", "stream"])
-def test_training_goes_on(dataset: Path, tmp_path: Path, sampling: str) -> None:
+def test_training_goes_on(dataset: Path, tmp_path: Path, sampling: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     out = tmp_path / "run"
     train = (
         *SMALL, f"dataset.path={dataset}", f"output.dir={out}", f"dataset.train.sampling={sampling}",
@@ -51,6 +53,8 @@ def test_training_goes_on(dataset: Path, tmp_path: Path, sampling: str) -> None:
     assert run("train.py", *train, "training.max_steps=3", "validation.val_check_interval=2") == 0
     done = json.loads((out / "done.json").read_text())
     assert done["steps"] == 3
+    assert "device: CPU; GPUs in this machine: " in caplog.text
+    assert not any(word in caplog.text for word in ("Tip", "TPU", "weights_only", "limit_val_batches"))
     assert {"val/AP", "val/AP_50"} <= done.keys()
     assert (out / "best.ckpt").exists()
     figures = (out / "logs" / "version_0" / "metrics.csv").read_text()
