@@ -84,7 +84,7 @@ def _box(
         words = [agreed_cell(row, places, head, where, _number) for places in columns]
         x, y, w, h = read_numbers(words, "numbers for x, y, w, h", where)
         boxes.append([x, y, w - x, h - y] if columns is corners else [x, y, w, h])
-    if any(abs(one - other) > _NEAR for one, other in zip(boxes[0], boxes[-1], strict=True)):
+    if len(boxes) > 1 and any(abs(one - other) > _NEAR for one, other in zip(boxes[0], boxes[-1], strict=True)):
         raise contradiction([(head[places[0]], row[places[0]]) for places in (*sides, *corners)], where)
     return boxes[0]
 
@@ -98,6 +98,8 @@ def _number(cell: str) -> object:
 
 def _label(row: Sequence[str], places: Sequence[int], head: Sequence[str], where: str) -> str:
     """The class of a row: a name, else a number."""
+    if len(places) == 1 and row[places[0]]:
+        return _whole(row[places[0]])
     told = [place for place in places if row[place]]
     named = [place for place in told if not _whole(row[place]).isdigit()]
     numbered = [place for place in told if place not in named]

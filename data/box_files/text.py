@@ -66,7 +66,9 @@ def read_numbers(words: Sequence[object], expected: str, where: str) -> list[flo
         UserError: a word is no number.
     """
     try:
-        if any(isinstance(word, bool) or "_" in str(word) for word in words):  # Python reads 1_0 as 10
+        if any(
+            "_" in word if isinstance(word, str) else isinstance(word, bool) for word in words
+        ):  # 1_0 is 10 to Python
             raise ValueError("no number")
         return [float(word) for word in words]  # type: ignore[arg-type] # anything else is what the error is for
     except (TypeError, ValueError, OverflowError) as error:
@@ -141,7 +143,7 @@ def agreed_cell(
         UserError: the columns contradict each other.
     """
     cell = row[places[0]]
-    if any(row[place] != cell and meaning(row[place]) != meaning(cell) for place in places[1:]):
+    if len(places) > 1 and any(row[place] != cell and meaning(row[place]) != meaning(cell) for place in places[1:]):
         raise contradiction([(head[place], row[place]) for place in places], where)
     return cell
 

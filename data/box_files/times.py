@@ -66,7 +66,7 @@ def agreed_time(told: Sequence[tuple[TimeField, object]], where: str) -> int:
         UserError: no time, or they contradict each other.
     """
     times = [field.us(value, where) for field, value in told]
-    if max(times) - min(times) > _ROUNDING:
+    if len(times) > 1 and max(times) - min(times) > _ROUNDING:
         raise contradiction([(field.name, value) for field, value in told], where)
     return times[0]
 
