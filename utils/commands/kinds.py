@@ -86,6 +86,7 @@ def compare_kinds(usual: Mapping[Any, Any], given: Mapping[Any, Any], above: str
             compare_kinds(before, value, f"{key}.")
         elif not _agrees(before, value, key):
             expected, fix = _in_words(before, key)
+            expected += ", each once" * (key.endswith(".classes") and isinstance(value, list))
             raise UserError(expected=expected, got="null" if value is None else repr(value), where=key, fix=fix)
 
 
@@ -124,7 +125,6 @@ def _in_words(before: Any, key: str) -> tuple[str, str]:
         return "a value", f"set {key}=VALUE, or leave it out"
     if isinstance(before, list):
         kind = "numbers" if before and not isinstance(before[0], str) else "words"
-        kind += ", each once" * key.endswith(".classes")
         return f"a list of {kind}", f"give a list, e.g. {key}=[{','.join(map(str, before))}]"
     names = [str(name) for name in before]
     example = f"set one of them, e.g. {key}.{names[0]}=..., or" if names else f"give {key}={{NAME:VALUE}}, or"
