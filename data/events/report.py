@@ -94,7 +94,7 @@ def slow_words(num_events: int, duration_us: int, fractions: bool) -> str | None
     rate = 1e6 * num_events / max(1, duration_us)
     if duration_us < _LONG_US or rate >= least:
         return None
-    return f"{rate:.2g} events a second over {duration_us / 1e6:.0f} s: times are most likely in {unit}"
+    return f"{rate:.3g} events a second over {duration_us / 1e6:.0f} s: times are most likely in {unit}"
 
 
 def _events(count: int) -> str:
