@@ -136,7 +136,7 @@ def _reason(times_us: Times, events_us: tuple[int, int], margin_us: int) -> str:
         return "labels last longer than the recording: check that boxes and events belong together"
     # Who counts from the start of the recording has small times; the other has the camera's clock, or the wall's.
     apart = first if start <= length else -start if first <= length else first - start
-    if abs(apart) > margin_us and _fit(times_us + apart, events_us):
+    if abs(apart) > margin_us and _fit(times_us + apart, (first - margin_us, last + margin_us)):
         whose = (
             "labels count from the start and events do not" if start <= length else "the two count from other moments"
         )
@@ -146,10 +146,10 @@ def _reason(times_us: Times, events_us: tuple[int, int], margin_us: int) -> str:
     apart = min(0, last - end) or max(0, first - start)
     if not _fit(times_us, events_us) and _fit(times_us + apart, events_us):
         order = "later" if apart < 0 else "earlier"
-        return f"labels are {order} than events by about {abs(apart) / 1e6:.2g} s: check what the two count from"
+        return f"labels are {order} than events by about {abs(apart) / 1e6:.2f} s: check what the two count from"
     return "check that boxes and events belong together and count from the same moment"
 
 
 def _fit(times: npt.NDArray[np.number], events_us: tuple[int, int]) -> bool:
-    """Nearly all of the labels lie within the recording."""
+    """Nearly all of the labels lie within the events."""
     return bool(np.mean((times >= events_us[0]) & (times <= events_us[1])) >= _MOST_FIT)

@@ -170,12 +170,13 @@ def _bad_recordings(failures: dict[str, Failure], good: int) -> UserError:
     if len(failures) == 1:
         (failure,) = failures.values()
         return UserError(expected=failure.expected, got=failure.got, where=failure.where, fix=f"{failure.fix}, {again}")
+    fixes = {failure.fix for failure in failures.values()}
     names = ", ".join(list(failures)[:_MOST_NAMED]) + ", ..." * (len(failures) > _MOST_NAMED)
     return UserError(
         expected="sound recordings and boxes",
         got=f"{len(failures)} bad ones: {names}; see the lines above",
         where="raw_path",
-        fix=f"correct or remove these, {again}",
+        fix=f"{fixes.pop() if len(fixes) == 1 else 'correct or remove these'}, {again}",
     )
 
 

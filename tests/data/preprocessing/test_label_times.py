@@ -138,7 +138,7 @@ def test_the_reason_of_two_clocks_is_told(labels, first, says):
         (np.arange(33, 89) * 100_000 // 3, 300_008, "labels are later than events by about 0.63 s"),
         (np.arange(1, 40) * 50_000 + 599_000_000, 600_000_000, "add about 0.950 s to"),
         (np.arange(1, 40) * 50_000, 500_000, "add about 0.500 s to"),
-        (np.arange(2, 44) * 50_000 - 600_000, 0, "labels are earlier than events by about 0.5 s"),
+        (np.arange(2, 44) * 50_000 - 600_000, 0, "labels are earlier than events by about 0.50 s"),
         (np.arange(2, 46) * 46_000, 8, "check that boxes and events belong together"),  # a recording that ends early
     ],
 )
