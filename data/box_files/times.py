@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from pathlib import Path, PurePosixPath
 
-from data.box_files.picture import Picture
+from data.box_files.picture import Picture, without_ending
 from data.box_files.text import agreed_cell, bad_line, contradiction, lines_by_place, table_rows, text_lines
 from utils.errors import UserError
 
@@ -173,7 +173,7 @@ def read_time_table(path: Path) -> dict[str | int, int]:
     """Times by image: a CSV with columns of images and of times, or a time in µs on each line, of one image each.
 
     Returns:
-        times by what the column calls the images, or by place, from 0 on.
+        times by what the column calls the images, with and without their endings, or by place, from 0 on.
 
     Raises:
         UserError: there is no such table, a time is none, or an image has two.
@@ -198,6 +198,10 @@ def read_time_table(path: Path) -> dict[str | int, int]:
         us = agreed_time([(field, row[at]) for field, at in fields], where)
         if table.setdefault(key, us) != us:
             raise _two_times(str(key), f"{table[key]} and {us} µs", where)
+    for name in [key for key in table if isinstance(key, str)]:  # some layouts know images without their endings
+        bare, us = without_ending(name), table[name]
+        if table.setdefault(bare, us) != us:
+            raise _two_times(bare, f"{table[bare]} and {us} µs", str(path))
     return table
 
 

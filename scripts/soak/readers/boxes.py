@@ -41,9 +41,9 @@ def _file(name: str, *lines: str) -> Callable[[Path], Path]:
     return write
 
 
-def _read_as(layout: str, *, folder: bool = True) -> Callable[[Path], object]:
-    """Read a file, or the folder that holds it, as of this layout."""
-    context = BoxContext(CONTEXT.classes, HW, CONTEXT.times, layout)
+def _read_as(layout: str, *, folder: bool = True, timed: bool = False) -> Callable[[Path], object]:
+    """Read a file, or the folder that holds it, as of this layout; one without times of its own by a camera's rate."""
+    context = BoxContext(CONTEXT.classes, HW, ImageTimes() if timed else CONTEXT.times, layout)
 
     def read(path: Path) -> object:
         root = next(parent for parent in path.parents if parent.name == "boxes") if folder else path
@@ -56,7 +56,7 @@ READERS = (
     Reader(
         "labels/table.csv",
         _file("a_bbox.csv", "t,x,y,w,h,class", "50000,1,2,30,40.5,car", "100000,0,0,5,5,pedestrian"),
-        _read_as("auto", folder=False),
+        _read_as("auto", folder=False, timed=True),
     ),
     Reader("labels/coco.json", _file("labels.json", json.dumps(COCO)), _read_as("coco", folder=False)),
     Reader(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.box_files.classes import ClassNames
+from data.box_files.picture import Picture
 from data.box_files.read import BoxContext, read_boxes, read_named_boxes
 from data.box_files.times import ImageTimes, read_time_table
 from data.box_files.yolo import read_names
@@ -200,3 +201,9 @@ def test_the_way_out_can_be_typed() -> None:
         ClassNames(CLASSES).ids(["", "a:b"], "s0.csv")
     assert "in the dataset's file" in told.value.fix
     assert "++" not in told.value.fix
+
+
+def test_a_table_may_name_the_endings_of_images_that_their_boxes_do_not_know(tmp_path: Path) -> None:
+    table = read_time_table(written(tmp_path / "t.csv", "image,t_us\nday/7.png,5\n8.png,6\n"))
+    assert ImageTimes(table=table).of(Picture("day/7", ()), "here") == 5
+    assert ImageTimes(table=table).of(Picture("day/8", ()), "here") == 6
