@@ -17,11 +17,11 @@ from utils.errors import UserError
 
 MAY_CHANGE = (
     "hardware", "logging", "wandb", "output", "checkpointing", "validation", "checkpoint", "weight_strict", "resume",
-    "allow_unfinished", "batch_size.eval", "training.max_steps", "training.max_epochs", "training.max_time",
-    "training.on_bad_loss", "training.on_bad_sequence", "training.dynamic_batch_size", "training.lr_scheduler.use",
-    "reproduce.deterministic_flag", "reproduce.benchmark", "dataset.preprocessing", "dataset.pseudo_label",
-    "model.name", "model.short_name", "model.size_name", "model.postprocess", "model.pseudo_label",
-    "model.backbone.compile", "model.backbone.lstm.fused",
+    "allow_share", "allow_unfinished", "batch_size.eval", "training.max_steps", "training.max_epochs",
+    "training.max_time", "training.on_bad_loss", "training.on_bad_sequence", "training.dynamic_batch_size",
+    "training.lr_scheduler.use", "reproduce.deterministic_flag", "reproduce.benchmark", "dataset.preprocessing",
+    "dataset.pseudo_label", "model.name", "model.short_name", "model.size_name", "model.postprocess",
+    "model.pseudo_label", "model.backbone.compile", "model.backbone.lstm.fused",
 )  # fmt: skip
 """Keys, with all below them, that say where, how long and how fast a run trains, or what is told of it; not what it
 becomes. Thresholds of pseudo labels are compared where they take effect, in the model's head."""

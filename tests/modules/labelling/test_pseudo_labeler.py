@@ -13,7 +13,7 @@ from data.batches.config import DataModuleConfig
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, list_sequences, read_labels
 from modules.data.genx import DataModule
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.finished import check_finished
+from modules.labelling.finished import check_all_used, check_finished
 from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
@@ -275,6 +275,22 @@ def test_a_part_of_the_labels_is_not_taken_for_all(source, tmp_path):
     shutil.rmtree(tmp_path / "train" / "b")
     with pytest.raises(UserError, match="labelling unfinished: 3 of 4 sequences"):
         check_finished(config(allow=False))
+
+
+def test_a_share_of_pseudo_labels_is_asked_for(source, tmp_path):
+    def config(path, allow=False, **shares):
+        dataset = {"path": str(path), "ratio": None, "train_ratio": None, "split_file": None, **shares}
+        return {"dataset": dataset, "allow_share": allow}
+
+    label(source, tmp_path / "train")
+    for key, value in {"ratio": 0.3, "train_ratio": 0.1, "split_file": "some.json"}.items():
+        with pytest.raises(UserError, match=f"dataset.{key}={value}, which hides(.|\n)*add dataset.{key}=null"):
+            check_all_used(config(tmp_path, **{key: value}))
+    check_all_used(config(tmp_path, allow=True, ratio=0.3))
+    check_all_used(config(tmp_path))
+    check_all_used(config(source, ratio=0.3))
+    (source / "manifest.json").write_text('{"representation": {}}')  # as preprocessing leaves one
+    check_all_used(config(source, ratio=0.3))
 
 
 def test_places_that_cannot_be_written_are_refused(source, tmp_path):
