@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.given import output_given
 from config.resolvers import register_resolvers
 from tests.helpers.commands import call
 from utils.commands.cli import hydra_entry
@@ -41,3 +42,14 @@ def test_a_run_that_has_the_plain_name_keeps_it(tmp_path: Path) -> None:
     assert names(root, "training.learning_rate=5e-4") == [plain]
     assert names(root, "training.learning_rate=5e-4", "reproduce.seed_everything=1") == [f"{plain}_lr0.0005_seed1"]
     assert names(root, "training.learning_rate=0.1") == [f"{plain}_lr0.1"]
+
+
+def test_whether_a_place_is_given() -> None:
+    def given(*arguments: str) -> bool:
+        found: list[bool] = []
+        register_resolvers()
+        assert call(hydra_entry("val")(lambda cfg: found.append(output_given(cfg))), "val.py", *arguments) == 0
+        return found[0]
+
+    assert not given("dataset=synthetic", "+experiment/synthetic=demo", "output.scratch=s", "checkpoint=a.ckpt")
+    assert all(given(override) for override in ("output.dir=a", "output.name=a", "output.root=a"))
