@@ -70,7 +70,7 @@ def check_settings(
         may += ("weight",)
     if not (trains and now["training"]["lr_scheduler"]["use"]):
         may += (_TOTAL,)
-    refused = {key: values for key, values in changes.items() if not _below(key, may)}
+    refused = {key: values for key, values in changes.items() if not below(key, may)}
     if refused:
         keys = ",".join(refused)
         raise UserError(
@@ -94,7 +94,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 def noted(changes: Changes) -> Changes:
     """Those that are told and kept: not where the files of the run are."""
-    return {key: values for key, values in changes.items() if not _below(key, _NOT_NOTED)}
+    return {key: values for key, values in changes.items() if not below(key, _NOT_NOTED)}
 
 
 def write_config(folder: Path, config: Mapping[str, Any], changes: Changes, step: int) -> None:
@@ -128,5 +128,6 @@ def _same(key: str, before: Any, now: Any) -> bool:
     return before == now
 
 
-def _below(key: str, keys: Collection[str]) -> bool:
+def below(key: str, keys: Collection[str]) -> bool:
+    """Whether a key is one of these, or lies below one."""
     return any(key == each or key.startswith(f"{each}.") for each in keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytorch_lightning as pl
 from modules.checkpoints.files import LAST
 from modules.checkpoints.names import CONFIG, DONE
 from modules.checkpoints.resume_points import KEY, is_finished, points_of
-from modules.checkpoints.settings import Changes, check_settings, noted, read_config, write_config
-from modules.checkpoints.start import check_schedule, is_done, resume_point, write_done
+from modules.checkpoints.settings import Changes, below, check_settings, noted, read_config, write_config
+from modules.checkpoints.start import check_schedule, is_done, read_done, resume_point, write_done
 from modules.detection import Module
 from modules.optim import check_groups
 from modules.tasks import task_of
@@ -46,9 +47,12 @@ def was_done(run: RunSettings) -> bool:
     if not is_done(folder, run.training.limits):
         return False
     before = read_config(folder)
+    changes = {}
     if before is not None:
-        check_settings(before, run.config, folder / CONFIG, run.may_change, trains=False)
-    log.info("%s says that this run is done; nothing to do", folder / DONE)
+        changes = check_settings(before, run.config, folder / CONFIG, run.may_change, trains=False)
+    figures = {name: value for name, value in (read_done(folder) or {}).items() if isinstance(value, float)}
+    log.info("%s says that this run is done; nothing to do: %s  %s", folder / DONE, folder / LAST, _line(run, figures))
+    _tell_unused(run, changes)
     return True
 
 
@@ -71,8 +75,9 @@ def begin(run: RunSettings, module: Module) -> Beginning:
     limits, step = run.training.limits, int(state.get("global_step", 0))
     before = state.get("hyper_parameters", {}).get("config", run.config)
     if is_finished(state, limits.max_steps):
-        check_settings(before, run.config, path, run.may_change, trains=False)
+        changes = check_settings(before, run.config, path, run.may_change, trains=False)
         log.info("%s already holds all %d steps; nothing to do", path, limits.max_steps)
+        _tell_unused(run, changes)
         write_done(run.folder, limits, step, state.get(KEY, {}).get("figures", {}))
         return Beginning(path, finished=True)
     module.load_checkpoint_weights(state, where=str(path))
@@ -95,5 +100,15 @@ def finish(run: RunSettings, trainer: pl.Trainer) -> None:
     """Say that a run is over, and with which figures."""
     figures = points_of(trainer).figures
     write_done(run.folder, run.training.limits, trainer.global_step, figures)
-    told = task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
-    log.info("trained %d steps: %s  %s", trainer.global_step, run.folder.dir / LAST, told)
+    log.info("trained %d steps: %s  %s", trainer.global_step, run.folder.dir / LAST, _line(run, figures))
+
+
+def _line(run: RunSettings, figures: Mapping[str, float]) -> str:
+    return task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
+
+
+def _tell_unused(run: RunSettings, changes: Changes) -> None:
+    """Warn of settings that would have changed a run which is over."""
+    unused = [key for key in changes if below(key, run.may_change)]
+    if unused:
+        log.warning("not used, as the run is over: the changed %s; more training.max_steps go on", ", ".join(unused))
