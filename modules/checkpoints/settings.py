@@ -28,7 +28,7 @@ becomes. Thresholds of pseudo labels are compared where they take effect, in the
 
 _PLACES = ("dataset.path", "dataset.split_file", "weight")
 _NOT_NOTED = ("output", "checkpoint", "resume")
-_TOTAL = "training.lr_scheduler.total_steps"
+TOTAL_STEPS = "training.lr_scheduler.total_steps"
 
 Changes = dict[str, tuple[Any, Any]]
 """What a setting was and what it is, by its key."""
@@ -69,7 +69,7 @@ def check_settings(
     if changes.get("weight", ("", ""))[1] is None:  # it counts at the start only
         may += ("weight",)
     if not (trains and now["training"]["lr_scheduler"]["use"]):
-        may += (_TOTAL,)
+        may += (TOTAL_STEPS,)
     refused = {key: values for key, values in changes.items() if not below(key, may)}
     if refused:
         keys = ",".join(refused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,15 @@ import pytorch_lightning as pl
 from modules.checkpoints.files import LAST
 from modules.checkpoints.names import CONFIG, DONE
 from modules.checkpoints.resume_points import KEY, is_finished, points_of
-from modules.checkpoints.settings import Changes, below, check_settings, noted, read_config, write_config
+from modules.checkpoints.settings import (
+    TOTAL_STEPS,
+    Changes,
+    below,
+    check_settings,
+    noted,
+    read_config,
+    write_config,
+)
 from modules.checkpoints.start import check_schedule, is_done, read_done, resume_point, write_done
 from modules.detection import Module
 from modules.optim import check_groups
@@ -20,6 +29,7 @@ from modules.tasks import task_of
 from modules.training.averaging import check_averaging
 from modules.training.settings import RunSettings
 from utils.commands.processes import process_rank
+from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +79,7 @@ def begin(run: RunSettings, module: Module) -> Beginning:
         if run.weight is not None:
             module.load_weight(run.weight, strict=run.weight_strict)
             log.info("starting from the weights of %s", run.weight)
+        _tell_shorter(run)
         _keep(run, {}, 0)
         return Beginning()
     path, state = resume
@@ -89,6 +100,32 @@ def begin(run: RunSettings, module: Module) -> Beginning:
         log.info("from step %d on %s is %s, was %s", step, key, now, was)
     _keep(run, changes, step)
     return Beginning(path)
+
+
+def _tell_shorter(run: RunSettings) -> None:
+    """Name the run of fewer steps, else the same, beside a new one: steps are in a folder's name, so it has another."""
+    folder, shorter = run.folder.dir.absolute(), []
+    for other in folder.parent.glob("*/"):
+        same = other != folder and _without_steps(other.name) == _without_steps(folder.name)
+        config = read_config(other) if same and (other / LAST).is_file() else None
+        try:
+            if config is not None:
+                check_settings(config, run.config, other / CONFIG, (*run.may_change, TOTAL_STEPS))
+                training = config["training"]
+                shorter.append((training["max_steps"], training["lr_scheduler"]["total_steps"], other))
+        except (UserError, KeyError, TypeError):  # another run, or none of ours
+            continue
+    shorter = [each for each in shorter if each[0] < run.training.limits.max_steps]
+    if shorter:
+        steps, total, other = max(shorter)
+        log.info(
+            "a new run, from step 0 on; the one with training.max_steps=%d goes on with output.dir=%s %s=%d",
+            *(steps, other, TOTAL_STEPS, total),
+        )
+
+
+def _without_steps(name: str) -> str:
+    return re.sub(r"_iter\w+?(?=_|$)", "", name)
 
 
 def _keep(run: RunSettings, changes: Changes, step: int) -> None:
