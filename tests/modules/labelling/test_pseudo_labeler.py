@@ -12,6 +12,7 @@ import torch
 from data.batches.config import DataModuleConfig
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, list_sequences, read_labels
 from modules.data.genx import DataModule
+from modules.label_runs import summary_text
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.finished import check_all_used, check_finished
 from modules.labelling.retrack import retrack_dataset
@@ -247,6 +248,28 @@ def test_other_settings_do_not_continue_a_run(source, tmp_path):
     for part in ("hflip is True, was False", "thresholds.objectness", "provenance.checkpoint is other, was teacher"):
         assert part in str(error.value)
     assert "class_confidence" not in str(error.value)
+
+
+def test_another_teacher_is_told_by_its_file(source, tmp_path):
+    def teach(checksum, file):
+        target = (source / "train", tmp_path / "train")
+        return PseudoLabeler(settings(), *target, {"checkpoint_sha256": checksum}, teacher=file)
+
+    teach("97a8", "first.ckpt")
+    teach("97a8", "moved.ckpt")
+    with pytest.raises(UserError, match=r"got: *the teacher is second.ckpt, was first.ckpt\n"):
+        teach("6814", "second.ckpt")
+    with pytest.raises(UserError, match="checkpoint_sha256 is 6814, was 97a8"):
+        teach("6814", "first.ckpt")
+
+
+def test_a_summary_is_told_in_words():
+    summary = {"sequences": 3, "missing": ["a"], "frames": 24, "pseudo": 10, "pseudo_car": 7, "ignored_inpainted": 0}
+    told = summary_text(summary).splitlines()
+    assert told[0] == "sequences with labels                          3"
+    assert told[1].split() == ["sequences", "that", "were", "not", "labelled", "1"]
+    assert told[4].split() == ["...", "car", "7"]
+    assert len({len(line) for line in told}) == 1
 
 
 def test_another_dataset_does_not_continue_a_run(source, tmp_path):
