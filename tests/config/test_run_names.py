@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config.given import output_given
 from config.resolvers import register_resolvers
-from tests.helpers.commands import call
+from tests.helpers.commands import REPOSITORY, call
 from utils.commands.cli import hydra_entry
 
 
@@ -31,6 +31,12 @@ def test_runs_of_a_sweep_have_names_of_their_own(tmp_path: Path) -> None:
     assert len(set(first)) == 2
     assert all(name.startswith("rvt-b-gen1-bs8_iter400k_seed1_") for name in first)
     assert names(*settings, "hardware.threads=1") == first
+
+
+def test_the_names_that_the_page_shows() -> None:
+    shown = names("--multirun", "dataset=gen1", "+experiment/gen1=small", "training.weight_decay=0,0.01")
+    page = (REPOSITORY / "docs" / "RUNS.md").read_text(encoding="utf-8")
+    assert f"compare_runs.py {' '.join(f'checkpoint/{name}' for name in shown)}\n" in page
 
 
 def test_a_run_that_has_the_plain_name_keeps_it(tmp_path: Path) -> None:
