@@ -45,12 +45,12 @@ def main(cfg: DictConfig) -> None:
     began = time.monotonic()
     check_thresholds(plain(cfg))
     if cfg.model.only_load_labels:
-        from modules.label_runs import retrack
+        from modules.label_runs import retrack, summary_text
         from modules.reports.write import leave_report
 
         if process_rank() == 0:
             with reserve(plain(cfg)):
-                retrack(plain(cfg))
+                print(summary_text(retrack(plain(cfg))))  # noqa: T201
                 leave_report(Path(cfg.save_dir).parent, "predict", plain(cfg), time.monotonic() - began)
         return
     if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
@@ -66,7 +66,7 @@ def main(cfg: DictConfig) -> None:
     import torch
 
     from modules.data.checks import check_class_ids, check_frame_size
-    from modules.label_runs import SUMMARY, label
+    from modules.label_runs import SUMMARY, label, summary_text
     from modules.processes.shared_work import run_in_processes
     from modules.reports.write import leave_report
     from modules.training.settings import run_settings
@@ -95,7 +95,8 @@ def main(cfg: DictConfig) -> None:
                     "thresholds of model.pseudo_label, and at the teacher's AP",
                     config["model"]["postprocess"]["confidence_threshold"],
                 )
-            log.info("pseudo labels in %s (torch %s): %s", config["save_dir"], torch.__version__, summary)
+            log.info("pseudo labels in %s (torch %s)", config["save_dir"], torch.__version__)
+            print(summary_text(summary))  # noqa: T201
             leave_report(Path(config["save_dir"]).parent, "predict", config, time.monotonic() - began)
 
 

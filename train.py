@@ -74,7 +74,7 @@ def main(cfg: DictConfig) -> None:
         check_free(config["output"]["dir"], "output.dir")
         check_dataset_folder(config)
         check_gpu(config)
-    from modules.labelling.finished import check_finished
+    from modules.labelling.finished import check_all_used, check_finished
     from modules.reports.write import leave_report
     from modules.training.batch_size import fits_memory, settle
     from modules.training.settings import run_settings
@@ -87,6 +87,7 @@ def main(cfg: DictConfig) -> None:
     if was_done(run):
         return
     check_finished(config)
+    check_all_used(config)
     parts = build_parts(run)
     with RunLock(folder, inside=WRITTEN) if process_rank() == 0 else nullcontext():
         finished = False

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
-from config.given import with_given
+from config.given import output_given, with_given
 from config.resolvers import register_resolvers
 from modules.data.found import check_dataset_folder
 from modules.processes.gpu import check_gpu
@@ -38,6 +38,7 @@ def main(cfg: DictConfig) -> None:
     from modules.utils.fetch import fetch_data_module, fetch_model_module
     from modules.weights.network_of import KIND, network_of
 
+    own = output_given(cfg)
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
@@ -63,11 +64,12 @@ def main(cfg: DictConfig) -> None:
         if cfg.save_json is not None:
             write_json(cfg.save_json, result)
         from modules.reports.evaluation import keep_evaluation
-        from modules.reports.write import folder_beside, leave_report
+        from modules.reports.write import evaluation_folder, folder_beside, leave_report
 
         evaluation, dataset = module.evaluation, run.config["dataset"]
+        place = run.folder.dir / f"evaluation_{split}" if own else evaluation_folder(cfg.checkpoint, split)
         leave_report(
-            folder_beside(cfg.save_json, run.folder.dir / f"evaluation_{split}"),
+            folder_beside(cfg.save_json, place),
             "val",
             run.config,
             time.monotonic() - began,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from config.given import output_given
 from config.resolvers import register_resolvers
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
@@ -64,7 +65,8 @@ def main(cfg: DictConfig) -> None:
     from modules.reports.labels import keep_quality
     from modules.reports.write import folder_beside, leave_report
 
-    folder = folder_beside(cfg.save_json, Path(config["output"]["dir"]) / "label_quality")
+    place = Path(config["output"]["dir"] if output_given(cfg) else dataset["path"])
+    folder = folder_beside(cfg.save_json, place / "label_quality")
     leave_report(folder, "val_dst", config, time.monotonic() - began, lambda at: keep_quality(at, report))
 
 

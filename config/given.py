@@ -60,6 +60,11 @@ def with_given(
     return section_now, found
 
 
+def output_given(cfg: DictConfig) -> bool:
+    """Whether the command line says where files go, so that no place has to be guessed."""
+    return bool({"dir", "name", "root"} & with_given(cfg, "output")[1].keys())
+
+
 def leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Dotted keys and values below a node of plain containers; lists are values.
 

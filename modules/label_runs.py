@@ -22,6 +22,17 @@ log = logging.getLogger(__name__)
 
 SUMMARY = "summary.json"
 
+_WORDS = {
+    "sequences": "sequences with labels",
+    "missing": "sequences that were not labelled",
+    "frames": "labelled frames",
+    "ground_truth": "boxes of ground truth",
+    "pseudo": "pseudo boxes",
+    "ignored_short_track": "boxes to ignore, of short tracks",
+    "ignored_inpainted": "boxes to ignore, painted into gaps of tracks",
+}
+"""By name in the summary; the others are pseudo boxes of a class."""
+
 
 def provenance(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
     """What decides the labels beside the thresholds: teacher, arithmetic, data and which labels it may keep.
@@ -56,6 +67,7 @@ def label(
         provenance(config, precision),
         is_main=process.rank == 0,
         barrier=process.barrier,
+        teacher=str(Path(config["checkpoint"]).absolute()),
     )
 
     def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:
@@ -64,8 +76,11 @@ def label(
     return labeler.run(module, loader)
 
 
-def retrack(config: Mapping[str, Any]) -> None:
+def retrack(config: Mapping[str, Any]) -> dict[str, Any]:
     """Apply thresholds and tracking again to the labels of the pseudo dataset at ``dataset.path``, without a detector.
+
+    Returns:
+        Summary of the new dataset, see ``complete_dataset``.
 
     Raises:
         UserError: there is no such dataset, or it is unfinished.
@@ -81,4 +96,17 @@ def retrack(config: Mapping[str, Any]) -> None:
     check_finished(config)
     summary = retrack_dataset(pseudo_labeler_config(config), labels, save_dir, {"labels": str(labels.resolve())})
     write_json(save_dir.parent / SUMMARY, summary)
-    log.info("tracked again in %s: %s", save_dir, summary)
+    log.info("tracked again in %s", save_dir)
+    return summary
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """What was written, as a table in words.
+
+    Args:
+        summary: see ``complete_dataset``.
+    """
+    numbers = {_WORDS.get(name, f"... {name.removeprefix('pseudo_')}"): value for name, value in summary.items()}
+    rows = [(words, str(len(value) if isinstance(value, list) else value)) for words, value in numbers.items()]
+    wide, digits = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"{words:<{wide}}  {number:>{digits}}" for words, number in rows)

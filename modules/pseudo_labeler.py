@@ -65,6 +65,7 @@ class PseudoLabeler:
             manifest, and a run with other values does not continue this one.
         is_main: this process writes the manifest, links and counts (rank 0).
         barrier: waits for the other processes, each of which labels its share of the sequences.
+        teacher: file of the detector, for messages.
 
     Raises:
         UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset`` and ``check_source``.
@@ -78,6 +79,7 @@ class PseudoLabeler:
         provenance: Mapping[str, Any] | None = None,
         is_main: bool = True,
         barrier: Callable[[], None] | None = None,
+        teacher: str | None = None,
     ) -> None:
         self.config = config
         self.source_split = Path(source_split)
@@ -87,7 +89,7 @@ class PseudoLabeler:
         self._views_dir = self.save_dir / VIEWS_DIR
         self._scale = 2 if config.downsampled else 1
         settings = {**asdict(config), "provenance": dict(provenance or {})}
-        prepare_dataset(self.save_dir, self.source_split, settings, write=is_main)
+        prepare_dataset(self.save_dir, self.source_split, settings, write=is_main, teacher=teacher)
         check_source(self.save_dir, self.source_split, config.ev_repr_name, config.downsampled)
         self._open: dict[str, EventSeqData] = {}
         self._stored: dict[str, StoredLabels] = {}

@@ -136,7 +136,8 @@ class Health(Callback):
             if healthy is None or healthy[0] <= largest <= healthy[1] or f"{kind} {part}" in self._warned:
                 continue
             self._warned.add(f"{kind} {part}")
-            log.warning("step %d: %s", trainer.global_step, _warning(kind, part, largest, healthy))
+            step = trainer.global_step + (kind == "grad")  # gradients are those of the step under way
+            log.warning("step %d: %s", step, _warning(kind, part, largest, healthy))
 
 
 def _detector(pl_module: pl.LightningModule) -> Detector:

@@ -14,13 +14,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from modules.checkpoints.names import LAST
 from utils.atomic import atomic_path
 from utils.commands.run_lock import folder_error
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
 from utils.settings import choice, whole
 
-LAST = "last.ckpt"
 BEST = "best.ckpt"
 
 

@@ -1,6 +1,9 @@
-"""Files of a run's folder beside its checkpoints."""
+"""Files of a run's folder, those beside its checkpoints and the newest of these."""
 
 from __future__ import annotations
+
+LAST = "last.ckpt"
+"""The newest resume point."""
 
 DONE = "done.json"
 """Exists in the folder of a finished run."""

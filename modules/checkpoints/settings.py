@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,22 @@ from models.registry import spec_of_section
 from modules.checkpoints.names import CHANGES, CONFIG
 from utils.atomic import write_json, write_text
 from utils.errors import UserError
+from utils.json_files import read_json
 
 MAY_CHANGE = (
     "hardware", "logging", "wandb", "output", "checkpointing", "validation", "checkpoint", "weight_strict", "resume",
-    "allow_unfinished", "batch_size.eval", "training.max_steps", "training.max_epochs", "training.max_time",
-    "training.on_bad_loss", "training.on_bad_sequence", "training.dynamic_batch_size", "training.lr_scheduler.use",
-    "reproduce.deterministic_flag", "reproduce.benchmark", "dataset.preprocessing", "dataset.pseudo_label",
-    "model.name", "model.short_name", "model.size_name", "model.postprocess", "model.pseudo_label",
-    "model.backbone.compile", "model.backbone.lstm.fused",
+    "allow_share", "allow_unfinished", "batch_size.eval", "training.max_steps", "training.max_epochs",
+    "training.max_time", "training.on_bad_loss", "training.on_bad_sequence", "training.dynamic_batch_size",
+    "training.lr_scheduler.use", "reproduce.deterministic_flag", "reproduce.benchmark", "dataset.preprocessing",
+    "dataset.pseudo_label", "model.name", "model.short_name", "model.size_name", "model.postprocess",
+    "model.pseudo_label", "model.backbone.compile", "model.backbone.lstm.fused",
 )  # fmt: skip
 """Keys, with all below them, that say where, how long and how fast a run trains, or what is told of it; not what it
 becomes. Thresholds of pseudo labels are compared where they take effect, in the model's head."""
 
 _PLACES = ("dataset.path", "dataset.split_file", "weight")
 _NOT_NOTED = ("output", "checkpoint", "resume")
-_TOTAL = "training.lr_scheduler.total_steps"
+TOTAL_STEPS = "training.lr_scheduler.total_steps"
 
 Changes = dict[str, tuple[Any, Any]]
 """What a setting was and what it is, by its key."""
@@ -69,18 +69,35 @@ def check_settings(
     if changes.get("weight", ("", ""))[1] is None:  # it counts at the start only
         may += ("weight",)
     if not (trains and now["training"]["lr_scheduler"]["use"]):
-        may += (_TOTAL,)
-    refused = {key: values for key, values in changes.items() if not _below(key, may)}
+        may += (TOTAL_STEPS,)
+    refused = {key: values for key, values in changes.items() if not below(key, may)}
     if refused:
-        keys = ",".join(refused)
+        keys, since = ",".join(refused), _since(where.parent, refused)
         raise UserError(
             expected=f"the settings of this run ({where})",
-            got="; ".join(f"{key} is {now}, was {was}" for key, (was, now) in refused.items()),
+            got="; ".join(f"{key} is {now}, was {was}{since[key]}" for key, (was, now) in refused.items()),
             where=", ".join(refused),
             fix="for a run of its own choose another output.dir or output.name; to go on with this one take the values "
             f"back, or let them change: 'resume.allow=[{keys}]'",
         )
     return changes
+
+
+def _since(folder: Path, refused: Changes) -> dict[str, str]:
+    """For each key, since when a run has the value it has, if it began with another one: for messages."""
+    told = dict.fromkeys(refused, "")
+    for entry in _history(folder):
+        told |= dict.fromkeys(told.keys() & entry["changed"], f" since step {entry['from_step']} ({folder / CHANGES})")
+    return told
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """What ``write_config`` has noted; a file that cannot be read is a UserError."""
+    if not (folder / CHANGES).is_file():
+        return []
+    kind = [{"from_step": int, "changed": dict}]
+    fix = "remove the file: it only tells what has changed"
+    return read_json(folder / CHANGES, kind, expected="what a run has changed at which step", fix=fix)
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
@@ -94,7 +111,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 def noted(changes: Changes) -> Changes:
     """Those that are told and kept: not where the files of the run are."""
-    return {key: values for key, values in changes.items() if not _below(key, _NOT_NOTED)}
+    return {key: values for key, values in changes.items() if not below(key, _NOT_NOTED)}
 
 
 def write_config(folder: Path, config: Mapping[str, Any], changes: Changes, step: int) -> None:
@@ -106,11 +123,10 @@ def write_config(folder: Path, config: Mapping[str, Any], changes: Changes, step
         changes: against what it has used so far.
         step: optimiser steps it has made.
     """
-    file = folder / CHANGES
-    history = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    history = _history(folder)
     entry = {"from_step": step, "changed": {key: list(values) for key, values in noted(changes).items()}}
     if entry["changed"] and entry not in history[-1:]:
-        write_json(file, [*history, entry])
+        write_json(folder / CHANGES, [*history, entry])
     write_text(folder / CONFIG, OmegaConf.to_yaml(dict(config)))
 
 
@@ -128,5 +144,6 @@ def _same(key: str, before: Any, now: Any) -> bool:
     return before == now
 
 
-def _below(key: str, keys: Collection[str]) -> bool:
+def below(key: str, keys: Collection[str]) -> bool:
+    """Whether a key is one of these, or lies below one."""
     return any(key == each or key.startswith(f"{each}.") for each in keys)

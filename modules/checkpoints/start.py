@@ -107,19 +107,30 @@ def is_done(folder: Path, limits: Limits) -> bool:
     Raises:
         UserError: the file that says so cannot be understood.
     """
+    done = read_done(folder)
+    if done is None:
+        return False
+    steps, before = done["steps"], Limits(done.get("max_steps", 0), done.get("max_epochs", 0))
+    if steps >= limits.max_steps:
+        return True
+    return before.max_steps >= limits.max_steps and before.max_epochs >= limits.max_epochs
+
+
+def read_done(folder: Path) -> dict[str, Any] | None:
+    """What ``write_done`` wrote, None if the run has not ended.
+
+    Raises:
+        UserError: the file cannot be understood.
+    """
     file = folder / DONE
     if not file.is_file():
-        return False
-    done = read_json(
+        return None
+    return read_json(
         file,
         {"steps": int, "max_steps?": int, "max_epochs?": int},
         expected="what a finished run wrote: steps and figures",
         fix="remove it; the same command then goes on from the newest checkpoint",
     )
-    steps, before = done["steps"], Limits(done.get("max_steps", 0), done.get("max_epochs", 0))
-    if steps >= limits.max_steps:
-        return True
-    return before.max_steps >= limits.max_steps and before.max_epochs >= limits.max_epochs
 
 
 def write_done(folder: RunFolder, limits: Limits, steps: int, figures: dict[str, float]) -> None:

@@ -19,13 +19,22 @@ from utils.json_files import read_json
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+CHECKSUM = "provenance.checkpoint_sha256"
+"""The setting by which a teacher is known."""
 VIEWS_DIR = ".views"
 """Folder in an unfinished split for the boxes of sequences that wait for a second pass."""
 KEPT_VIEWS_DIR = "views"
 """Folder beside the split for the boxes of all views, one file a sequence, if they are kept."""
 
 
-def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, Any], *, write: bool = True) -> None:
+def prepare_dataset(
+    save_dir: Path,
+    source_split: Path,
+    settings: Mapping[str, Any],
+    *,
+    write: bool = True,
+    teacher: str | None = None,
+) -> None:
     """Check that ``save_dir`` may be written (or continued) with these settings, and note them in the manifest.
 
     Args:
@@ -33,6 +42,7 @@ def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, A
         source_split: split folder the frames come from.
         settings: everything that decides the labels, as JSON values.
         write: write the manifest if there is none (the main process only).
+        teacher: file of the detector, for messages; the settings know it by its checksum, wherever it lies.
 
     Raises:
         UserError: see ``check_target``; or ``save_dir`` holds sequences of unknown origin, or was begun with other
@@ -42,8 +52,9 @@ def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, A
     manifest = save_dir.parent / MANIFEST
     current = json.loads(json.dumps(settings))
     if manifest.is_file():
-        previous = read_settings(save_dir.parent)
-        differing = _differences(previous, current)
+        previous = read_manifest(save_dir.parent)
+        files = {"before": previous.get("teacher"), "now": teacher}
+        differing = _differences(previous["settings"], current, files)
         if differing:
             raise UserError(
                 expected="the settings the folder was begun with",
@@ -61,26 +72,34 @@ def prepare_dataset(save_dir: Path, source_split: Path, settings: Mapping[str, A
         )
     save_dir.mkdir(parents=True, exist_ok=True)
     if write:
-        write_json(manifest, {"settings": current, "complete": False})
+        write_json(manifest, {"settings": current, **_teacher(teacher), "complete": False})
 
 
 def read_settings(folder: Path, kind: Mapping[str, type] | None = None) -> dict[str, Any]:
-    """Settings in the manifest of a pseudo-label dataset.
+    """Settings in the manifest of a pseudo-label dataset, see ``read_manifest``."""
+    return read_manifest(folder, kind)["settings"]
+
+
+def read_manifest(folder: Path, kind: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """The manifest of a pseudo-label dataset.
 
     Args:
         folder: of the dataset, with the split beside the manifest.
-        kind: of those that are needed.
+        kind: of the settings that are needed.
 
     Raises:
         UserError: the manifest cannot be read, or one of them is missing or of another kind.
     """
-    content = read_json(
+    return read_json(
         folder / MANIFEST,
-        {"settings": kind or {}},
+        {"settings": kind or {}, "teacher?": str},
         expected="the manifest of a pseudo-label dataset",
         fix=f"label again into another save_dir, or remove {folder}",
     )
-    return content["settings"]
+
+
+def _teacher(file: str | None) -> dict[str, str]:
+    return {} if file is None else {"teacher": file}
 
 
 def check_target(save_dir: Path, source_split: Path) -> None:
@@ -133,8 +152,9 @@ def complete_dataset(
             totals[name] = totals.get(name, 0) + value
     summary = {"sequences": len(sequences), "missing": missing, **totals}
     manifest = save_dir.parent / MANIFEST
-    settings = read_settings(save_dir.parent)
-    write_json(manifest, {"settings": settings, "complete": True, "summary": summary, "sequences": sequences})
+    begun = read_manifest(save_dir.parent)
+    begun = {"settings": begun["settings"], **_teacher(begun.get("teacher"))}
+    write_json(manifest, {**begun, "complete": True, "summary": summary, "sequences": sequences})
     return summary
 
 
@@ -171,10 +191,13 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target, target_is_directory=True)
 
 
-def _differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+def _differences(previous: Mapping[str, Any], current: Mapping[str, Any], files: Mapping[str, str | None]) -> list[str]:
+    """What is another setting than before; of another teacher the two files, if they are known."""
     old, new = _flat(previous), _flat(current)
+    known = all(files.values()) and len(set(files.values())) > 1
+    teachers = {CHECKSUM: f"the teacher is {files['now']}, was {files['before']}"} if known else {}
     return [
-        f"{key} is {new.get(key, 'absent')}, was {old.get(key, 'absent')}"
+        teachers.get(key, f"{key} is {new.get(key, 'absent')}, was {old.get(key, 'absent')}")
         for key in sorted(old.keys() | new.keys())
         if old.get(key, "absent") != new.get(key, "absent")
     ]

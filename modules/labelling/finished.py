@@ -1,4 +1,4 @@
-"""Whether a pseudo-label dataset has all its sequences, and which split they were made from."""
+"""Whether a pseudo-label dataset has all its sequences, whose they are, and whether all its labels are used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from utils.errors import UserError
 
 TRAIN = "train"
 """The split that is labelled."""
+
+_SHARES = ("ratio", "train_ratio", "split_file")
+"""Keys of a dataset that hide labels."""
 
 
 def linked_source(split: Path | str, ev_repr_name: str, downsampled: bool) -> Path | None:
@@ -63,16 +66,10 @@ def check_finished(config: Mapping[str, Any]) -> None:
     """
     dataset = config["dataset"]
     folder = Path(dataset["path"])
-    manifest = folder / MANIFEST
-    if config["allow_unfinished"] or not manifest.is_file():
+    content = None if config["allow_unfinished"] else _predicted(folder)
+    if content is None:
         return
-    try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        complete, labelled = content.get("complete"), len(content.get("sequences", ()))
-    except (ValueError, AttributeError, TypeError):
-        return  # not ours: those who read it complain
-    if complete is None:  # of a dataset that was preprocessed
-        return
+    complete, labelled = content["complete"], len(content.get("sequences", ()))
     split = folder / TRAIN
     done = len(list_sequences(split)) if split.is_dir() else 0
     if complete and done >= labelled:
@@ -87,3 +84,37 @@ def check_finished(config: Mapping[str, Any]) -> None:
         fix="start the same predict.py command again, which labels the rest, or take what is there: "
         "allow_unfinished=true",
     )
+
+
+def check_all_used(config: Mapping[str, Any]) -> None:
+    """Refuse to train on a share of pseudo labels, unless ``allow_share`` says otherwise.
+
+    The share that a teacher was trained on is no setting of its labels: it would hide most of them again.
+
+    Args:
+        config: the composed configuration as plain containers.
+
+    Raises:
+        UserError: a key of the dataset hides labels of a dataset that ``predict.py`` has written.
+    """
+    dataset = config["dataset"]
+    shares = {f"dataset.{key}": dataset[key] for key in _SHARES if dataset[key] is not None}
+    if not shares or config["allow_share"] or _predicted(Path(dataset["path"])) is None:
+        return
+    raise UserError(
+        expected="all labels of a dataset that predict.py has written",
+        got=f"{', '.join(f'{key}={value}' for key, value in shares.items())}, which hides pseudo labels too",
+        where=f"dataset.path={dataset['path']}",
+        fix=f"add {' '.join(f'{key}=null' for key in shares)}; for a share of the pseudo labels: allow_share=true",
+    )
+
+
+def _predicted(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a pseudo-label dataset, None for other datasets and for what those who read it complain of."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        of_labels = content.get("complete") is not None  # no key of a dataset that was preprocessed
+        len(content.get("sequences", ()))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    return content if of_labels else None

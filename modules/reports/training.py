@@ -19,9 +19,17 @@ LOGS = Path("logs", "version_0")
 _NO_CSV = "No CSV log in this folder: the figures went to another logger (logging.logger), or the run has not begun."
 
 
+_AFTER_THE_STEP = ("health/h_", "health/c_")
+"""Columns of the log that hold the number of steps made; the others count from 0, as Lightning does."""
+
+
 def read_logs(folder: Path) -> Columns:
-    """Everything that a training logged, speeds too."""
-    return {**read_columns(folder / LOGS / "metrics.csv"), **read_columns(folder / LOGS / "perf.csv")}
+    """Everything that a training logged, speeds too, by the number of steps made, which is what commands print."""
+    logged = {
+        name: (steps if name.startswith(_AFTER_THE_STEP) else steps + 1, values)
+        for name, (steps, values) in read_columns(folder / LOGS / "metrics.csv").items()
+    }
+    return {**logged, **read_columns(folder / LOGS / "perf.csv")}
 
 
 def read_done(path: Path) -> dict[str, Any]:

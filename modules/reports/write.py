@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from modules.checkpoints.names import CONFIG
+from modules.checkpoints.names import CONFIG, LAST
 from modules.checkpoints.settings import read_config
 from modules.reports.evaluation import FIGURES, evaluation_sections
 from modules.reports.labels import QUALITY, SUMMARY, labelling_sections, quality_sections, read, rounds_sections
@@ -142,6 +142,16 @@ def folder_beside(save_json: str | None, otherwise: Path) -> Path:
         return otherwise
     path = Path(save_json)
     return path.with_suffix("") if path.suffix else path.with_name(f"{path.name}_report")
+
+
+def evaluation_folder(checkpoint: Path | str, split: str) -> Path:
+    """Beside a checkpoint, a folder for its evaluation: one for each file, so that none replaces that of another.
+
+    >>> str(evaluation_folder("run/last.ckpt", "val")), str(evaluation_folder("run/best.ckpt", "test"))
+    ('run/evaluation_val', 'run/evaluation_test_best')
+    """
+    path = Path(checkpoint)
+    return path.parent / (f"evaluation_{split}" if path.name == LAST else f"evaluation_{split}_{path.stem}")
 
 
 _TITLES = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +13,23 @@ import pytorch_lightning as pl
 from modules.checkpoints.files import LAST
 from modules.checkpoints.names import CONFIG, DONE
 from modules.checkpoints.resume_points import KEY, is_finished, points_of
-from modules.checkpoints.settings import Changes, check_settings, noted, read_config, write_config
-from modules.checkpoints.start import check_schedule, is_done, resume_point, write_done
+from modules.checkpoints.settings import (
+    TOTAL_STEPS,
+    Changes,
+    below,
+    check_settings,
+    noted,
+    read_config,
+    write_config,
+)
+from modules.checkpoints.start import check_schedule, is_done, read_done, resume_point, write_done
 from modules.detection import Module
 from modules.optim import check_groups
 from modules.tasks import task_of
 from modules.training.averaging import check_averaging
 from modules.training.settings import RunSettings
 from utils.commands.processes import process_rank
+from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +57,12 @@ def was_done(run: RunSettings) -> bool:
     if not is_done(folder, run.training.limits):
         return False
     before = read_config(folder)
+    changes = {}
     if before is not None:
-        check_settings(before, run.config, folder / CONFIG, run.may_change, trains=False)
-    log.info("%s says that this run is done; nothing to do", folder / DONE)
+        changes = check_settings(before, run.config, folder / CONFIG, run.may_change, trains=False)
+    figures = {name: value for name, value in (read_done(folder) or {}).items() if isinstance(value, float)}
+    log.info("%s says that this run is done; nothing to do: %s  %s", folder / DONE, folder / LAST, _line(run, figures))
+    _tell_unused(run, changes)
     return True
 
 
@@ -65,14 +79,16 @@ def begin(run: RunSettings, module: Module) -> Beginning:
         if run.weight is not None:
             module.load_weight(run.weight, strict=run.weight_strict)
             log.info("starting from the weights of %s", run.weight)
+        _tell_shorter(run)
         _keep(run, {}, 0)
         return Beginning()
     path, state = resume
     limits, step = run.training.limits, int(state.get("global_step", 0))
     before = state.get("hyper_parameters", {}).get("config", run.config)
     if is_finished(state, limits.max_steps):
-        check_settings(before, run.config, path, run.may_change, trains=False)
+        changes = check_settings(before, run.config, path, run.may_change, trains=False)
         log.info("%s already holds all %d steps; nothing to do", path, limits.max_steps)
+        _tell_unused(run, changes)
         write_done(run.folder, limits, step, state.get(KEY, {}).get("figures", {}))
         return Beginning(path, finished=True)
     module.load_checkpoint_weights(state, where=str(path))
@@ -86,6 +102,32 @@ def begin(run: RunSettings, module: Module) -> Beginning:
     return Beginning(path)
 
 
+def _tell_shorter(run: RunSettings) -> None:
+    """Name the run of fewer steps, else the same, beside a new one: steps are in a folder's name, so it has another."""
+    folder, shorter = run.folder.dir.absolute(), []
+    for other in folder.parent.glob("*/"):
+        same = other != folder and _without_steps(other.name) == _without_steps(folder.name)
+        config = read_config(other) if same and (other / LAST).is_file() else None
+        try:
+            if config is not None:
+                check_settings(config, run.config, other / CONFIG, (*run.may_change, TOTAL_STEPS))
+                training = config["training"]
+                shorter.append((training["max_steps"], training["lr_scheduler"]["total_steps"], other))
+        except (UserError, KeyError, TypeError):  # another run, or none of ours
+            continue
+    shorter = [each for each in shorter if each[0] < run.training.limits.max_steps]
+    if shorter:
+        steps, total, other = max(shorter)
+        log.info(
+            "a new run, from step 0 on; the one with training.max_steps=%d goes on with output.dir=%s %s=%d",
+            *(steps, other, TOTAL_STEPS, total),
+        )
+
+
+def _without_steps(name: str) -> str:
+    return re.sub(r"_iter\w+?(?=_|$)", "", name)
+
+
 def _keep(run: RunSettings, changes: Changes, step: int) -> None:
     if process_rank() == 0:
         write_config(run.folder.dir, run.config, changes, step)
@@ -95,5 +137,15 @@ def finish(run: RunSettings, trainer: pl.Trainer) -> None:
     """Say that a run is over, and with which figures."""
     figures = points_of(trainer).figures
     write_done(run.folder, run.training.limits, trainer.global_step, figures)
-    told = task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
-    log.info("trained %d steps: %s  %s", trainer.global_step, run.folder.dir / LAST, told)
+    log.info("trained %d steps: %s  %s", trainer.global_step, run.folder.dir / LAST, _line(run, figures))
+
+
+def _line(run: RunSettings, figures: Mapping[str, float]) -> str:
+    return task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
+
+
+def _tell_unused(run: RunSettings, changes: Changes) -> None:
+    """Warn of settings that would have changed a run which is over."""
+    unused = [key for key in changes if below(key, run.may_change)]
+    if unused:
+        log.warning("not used, as the run is over: the changed %s; more training.max_steps go on", ", ".join(unused))

@@ -26,6 +26,7 @@ from modules.training.rates import ConfiguredRates
 from modules.training.settings import RunSettings
 from modules.training.stopping import StopAfter
 from modules.training.watchers import progress_display, watchers
+from utils.commands.composed import on_command_line
 from utils.commands.processes import process_rank
 
 __all__ = ["build_trainer", "resolve_accelerator", "set_seed_and_threads"]
@@ -33,9 +34,10 @@ __all__ = ["build_trainer", "resolve_accelerator", "set_seed_and_threads"]
 log = logging.getLogger(__name__)
 
 
-def _precision(wanted: str, accelerator: str) -> Any:
+def _precision(wanted: str, accelerator: str, *, told: bool) -> Any:
     if accelerator == "cpu" and wanted == "16-mixed":
-        log.info("training.precision=16 needs a GPU; on CPU float32 is used")
+        if told:
+            log.info("training.precision=16 needs a GPU; on CPU float32 is used")
         return "32-true"
     return wanted
 
@@ -80,9 +82,10 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
             callbacks.append(StopAfter(settings.max_time, save_resume_point, flags=flags))
     display = progress_display(run.logging.bar, in_terminal=sys.stderr.isatty(), training=training)
     callbacks += display
+    told = training or on_command_line("training.precision")
     trainer = pl.Trainer(
         **hardware,
-        precision=_precision(settings.precision, hardware["accelerator"]),
+        precision=_precision(settings.precision, hardware["accelerator"], told=told),
         logger=build_logger(run.logger) if training else False,
         callbacks=callbacks,
         max_steps=limits.max_steps,

@@ -151,6 +151,20 @@ def test_a_typo_is_answered_with_the_nearest_key() -> None:
     assert "'training.max_steps'" in error.fix
 
 
+@pytest.mark.parametrize(
+    ("short", "key"),
+    [
+        ("seed", "reproduce.seed_everything"),
+        ("lr", "training.learning_rate"),
+        ("max_steps", "training.max_steps"),
+        ("epochs", "training.max_epochs"),
+        ("model.seed", "reproduce.seed_everything"),
+    ],
+)
+def test_a_part_of_a_key_is_answered_with_the_key(short: str, key: str) -> None:
+    assert mistake(f"{short}=3").fix.startswith(f"did you mean '{key}'")
+
+
 def test_an_unknown_dataset_lists_the_choices() -> None:
     error = mistake("dataset=gen5")
     assert "gen1x0.01_ss" in error.expected

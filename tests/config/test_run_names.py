@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.given import output_given
 from config.resolvers import register_resolvers
-from tests.helpers.commands import call
+from tests.helpers.commands import REPOSITORY, call
 from utils.commands.cli import hydra_entry
 
 
@@ -32,6 +33,12 @@ def test_runs_of_a_sweep_have_names_of_their_own(tmp_path: Path) -> None:
     assert names(*settings, "hardware.threads=1") == first
 
 
+def test_the_names_that_the_page_shows() -> None:
+    shown = names("--multirun", "dataset=gen1", "+experiment/gen1=small", "training.weight_decay=0,0.01")
+    page = (REPOSITORY / "docs" / "RUNS.md").read_text(encoding="utf-8")
+    assert f"compare_runs.py {' '.join(f'checkpoint/{name}' for name in shown)}\n" in page
+
+
 def test_a_run_that_has_the_plain_name_keeps_it(tmp_path: Path) -> None:
     plain = "rvt-b-gen1-bs8_iter400k"
     folder = tmp_path / plain
@@ -41,3 +48,14 @@ def test_a_run_that_has_the_plain_name_keeps_it(tmp_path: Path) -> None:
     assert names(root, "training.learning_rate=5e-4") == [plain]
     assert names(root, "training.learning_rate=5e-4", "reproduce.seed_everything=1") == [f"{plain}_lr0.0005_seed1"]
     assert names(root, "training.learning_rate=0.1") == [f"{plain}_lr0.1"]
+
+
+def test_whether_a_place_is_given() -> None:
+    def given(*arguments: str) -> bool:
+        found: list[bool] = []
+        register_resolvers()
+        assert call(hydra_entry("val")(lambda cfg: found.append(output_given(cfg))), "val.py", *arguments) == 0
+        return found[0]
+
+    assert not given("dataset=synthetic", "+experiment/synthetic=demo", "output.scratch=s", "checkpoint=a.ckpt")
+    assert all(given(override) for override in ("output.dir=a", "output.name=a", "output.root=a"))

@@ -34,6 +34,12 @@ def search_overrides() -> list[str]:
     return [text for text in HydraConfig.get().overrides.hydra if text.startswith("hydra.searchpath")]
 
 
+def on_command_line(key: str) -> bool:
+    """Whether the running command sets a key itself."""
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return any(text.lstrip("+").partition("=")[0] == key for text in given)
+
+
 @functools.lru_cache(maxsize=64)
 def _compose(places: tuple[str, ...], name: str, overrides: tuple[str, ...]) -> DictConfig:
     return hydra.compose(name, list(overrides))

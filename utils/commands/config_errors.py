@@ -56,7 +56,7 @@ def explain(error: Exception, config_name: str) -> UserError:
             expected="a key of the configuration",
             got=f"'{key}', which does not exist",
             where=where,
-            fix=_nearest(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
+            fix=_nearest_key(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
         )
     unknown_option = re.search(r"Could not find '([^']+)'", text)
     if unknown_option or is_no_file(error):
@@ -164,6 +164,27 @@ def _program() -> str:
     return Path(sys.argv[0]).name
 
 
+def _nearest_key(name: str, keys: list[str]) -> str | None:
+    """The key that is meant by a part of its last part, or by a name with a mistake in it.
+
+    >>> _nearest_key("seed", ["tta", "reproduce.seed_everything"]), _nearest_key("lr", ["x.learning_rate"])
+    ("did you mean 'reproduce.seed_everything'?", "did you mean 'x.learning_rate'?")
+    """
+    return _did_you_mean(_short_for(name.rpartition(".")[2], keys)) or _nearest(name, keys)
+
+
+def _short_for(name: str, keys: list[str]) -> list[str]:
+    """Up to three keys whose last part is a name, has it as a word, or has words that begin with its letters."""
+    ranked = []
+    for key in keys:
+        words = key.rpartition(".")[2].split("_")
+        initials = "".join(word[:1] for word in words)
+        ways = ("_".join(words) == name, initials == name, name in words)
+        if any(ways):
+            ranked.append((ways.index(True), key.count("."), len(key), key))
+    return [key for *_, key in sorted(ranked)[:3]]
+
+
 def _nearest(name: str, candidates: list[str]) -> str | None:
     matches = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
     if not matches:
@@ -171,6 +192,10 @@ def _nearest(name: str, candidates: list[str]) -> str | None:
         tail = name.rsplit(".", 1)[-1]
         by_tail = {candidate.rsplit(".", 1)[-1]: candidate for candidate in candidates}
         matches = [by_tail[match] for match in difflib.get_close_matches(tail, list(by_tail), n=3, cutoff=0.7)]
+    return _did_you_mean(matches)
+
+
+def _did_you_mean(matches: Sequence[str]) -> str | None:
     return f"did you mean {' or '.join(repr(match) for match in matches)}?" if matches else None
 
 

@@ -70,7 +70,7 @@ def test_unhealthy_gradients_are_told_once(gradient: float, advice: str, caplog:
     for step in (1, 3):
         trainer.global_step = step
         gradients(health, trainer, gradient)
-    assert caplog.text.count("largest gradient of fpn") == 1
+    assert caplog.text.count("step 2: the largest gradient of fpn") == 1
     assert advice in caplog.text
 
 

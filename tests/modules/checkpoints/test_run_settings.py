@@ -107,3 +107,13 @@ def test_what_a_run_used_is_kept(tmp_path: Path) -> None:
     assert read_config(tmp_path) == now
     noted = [(entry["from_step"], entry["changed"]) for entry in json.loads((tmp_path / CHANGES).read_text())]
     assert noted == [(4, {"training.max_steps": [1000, 6]}), (6, {"training.max_steps": [1000, 8]})]
+
+
+def test_the_command_before_a_change_is_told_when_it_came(tmp_path: Path) -> None:
+    first, then = CONFIGURATION, changed(training__learning_rate=0.5)
+    allowed = check_settings(first, then, tmp_path / "last.ckpt", ["training.learning_rate"])
+    write_config(tmp_path, then, allowed, 6)
+    with pytest.raises(UserError) as mistake:
+        check_settings(then, first, tmp_path / "last.ckpt")
+    told = f"training.learning_rate is 0.002, was 0.5 since step 6 ({tmp_path / CHANGES})"
+    assert mistake.value.got == told

@@ -12,8 +12,9 @@ import torch
 from data.batches.config import DataModuleConfig
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, list_sequences, read_labels
 from modules.data.genx import DataModule
+from modules.label_runs import summary_text
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.finished import check_finished
+from modules.labelling.finished import check_all_used, check_finished
 from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
@@ -249,6 +250,28 @@ def test_other_settings_do_not_continue_a_run(source, tmp_path):
     assert "class_confidence" not in str(error.value)
 
 
+def test_another_teacher_is_told_by_its_file(source, tmp_path):
+    def teach(checksum, file):
+        target = (source / "train", tmp_path / "train")
+        return PseudoLabeler(settings(), *target, {"checkpoint_sha256": checksum}, teacher=file)
+
+    teach("97a8", "first.ckpt")
+    teach("97a8", "moved.ckpt")
+    with pytest.raises(UserError, match=r"got: *the teacher is second.ckpt, was first.ckpt\n"):
+        teach("6814", "second.ckpt")
+    with pytest.raises(UserError, match="checkpoint_sha256 is 6814, was 97a8"):
+        teach("6814", "first.ckpt")
+
+
+def test_a_summary_is_told_in_words():
+    summary = {"sequences": 3, "missing": ["a"], "frames": 24, "pseudo": 10, "pseudo_car": 7, "ignored_inpainted": 0}
+    told = summary_text(summary).splitlines()
+    assert told[0] == "sequences with labels                          3"
+    assert told[1].split() == ["sequences", "that", "were", "not", "labelled", "1"]
+    assert told[4].split() == ["...", "car", "7"]
+    assert len({len(line) for line in told}) == 1
+
+
 def test_another_dataset_does_not_continue_a_run(source, tmp_path):
     label(source, tmp_path / "out" / "train")
     write_sequence(tmp_path / "other" / "train", "a", SEQUENCES["a"], downsampled=False)
@@ -275,6 +298,22 @@ def test_a_part_of_the_labels_is_not_taken_for_all(source, tmp_path):
     shutil.rmtree(tmp_path / "train" / "b")
     with pytest.raises(UserError, match="labelling unfinished: 3 of 4 sequences"):
         check_finished(config(allow=False))
+
+
+def test_a_share_of_pseudo_labels_is_asked_for(source, tmp_path):
+    def config(path, allow=False, **shares):
+        dataset = {"path": str(path), "ratio": None, "train_ratio": None, "split_file": None, **shares}
+        return {"dataset": dataset, "allow_share": allow}
+
+    label(source, tmp_path / "train")
+    for key, value in {"ratio": 0.3, "train_ratio": 0.1, "split_file": "some.json"}.items():
+        with pytest.raises(UserError, match=f"dataset.{key}={value}, which hides(.|\n)*add dataset.{key}=null"):
+            check_all_used(config(tmp_path, **{key: value}))
+    check_all_used(config(tmp_path, allow=True, ratio=0.3))
+    check_all_used(config(tmp_path))
+    check_all_used(config(source, ratio=0.3))
+    (source / "manifest.json").write_text('{"representation": {}}')  # as preprocessing leaves one
+    check_all_used(config(source, ratio=0.3))
 
 
 def test_places_that_cannot_be_written_are_refused(source, tmp_path):

@@ -40,6 +40,7 @@ def test_all_kinds(runs):
     text = table_text(sections)
     assert "| figure | a/run | b/run | tmp" not in text
     assert "| best quick AP | 25 | 25 | – | – | – | – |" in text
+    assert "| at step | 3 | 3 |" in text
     assert "| training.learning_rate | 0.1 | 0.2 | – | – | – | – |" in text
     assert "training.max_steps" not in table_text(compare(runs[:2]))
     page = render("all", sections)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -31,17 +32,22 @@ def test_training(tmp_path, made_once: MadeOnce):
         assert picture.size[0] == 1680
 
 
-def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture[str]):
-    what = (f"dataset.path={made_once.dataset()}", f"checkpoint={made_once.teacher()}")
-    assert run("val.py", *SMALL, *what, "logging.report=true", f"save_json={tmp_path / 'val.json'}") == 0
-    page = (tmp_path / "val" / "report.html").read_text(encoding="utf-8")
+def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    checkpoint, folder = tmp_path / "run" / "last.ckpt", tmp_path / "run" / "evaluation_val"
+    checkpoint.parent.mkdir()
+    shutil.copy(made_once.teacher(), checkpoint)
+    monkeypatch.chdir(tmp_path)
+    what = (f"dataset.path={made_once.dataset()}", f"checkpoint={checkpoint}")
+    assert run("val.py", *SMALL, *what, "logging.report=true") == 0
+    assert not (tmp_path / "checkpoint").exists(), "the folder of a run that never was"
+    page = (folder / "report.html").read_text(encoding="utf-8")
     assert stands_alone(page)
     expected = ["What was run", "Average precision", "Precision and recall", "Confusion", "Scores", "Sizes"]
     assert headings(page)[:6] == expected
     assert headings(page)[6:] == ["Best and worst frames"]
     assert page.count("data:image/jpeg") >= 1
-    before = (tmp_path / "val" / "results.png").read_bytes()
-    assert run("scripts/reports/__main__.py", str(tmp_path / "val")) == 0
+    before = (folder / "results.png").read_bytes()
+    assert run("scripts/reports/__main__.py", str(folder)) == 0
     assert capsys.readouterr().out.strip().endswith("report.html")
-    assert (tmp_path / "val" / "results.png").read_bytes() == before
-    assert (tmp_path / "val" / "report.html").read_text(encoding="utf-8") == page
+    assert (folder / "results.png").read_bytes() == before
+    assert (folder / "report.html").read_text(encoding="utf-8") == page

@@ -11,6 +11,7 @@ import pytest
 
 from modules.reports.log_columns import read_columns
 from modules.reports.page import Section, mapping_table, render
+from modules.reports.training import read_logs
 from modules.reports.write import folder_beside, kind_of, leave_report, write_report
 from utils.errors import UserError
 
@@ -65,7 +66,10 @@ def test_training(tmp_path):
     page = made(tmp_path, done={"steps": 4, "val/AP": 0.25})
     expected = ["What was run", "Result", "Loss", "Learning rate", "Validation", "Throughput", "Health"]
     assert headings(page) == expected
-    assert "Best quick AP 25.00 % at step 1" in page
+    assert "Best quick AP 25.00 % at step 2." in page
+    logged = read_logs(tmp_path)
+    names = ("train/loss", "lr-AdamW", "health/grad_head_max", "health/c_stage1_max", "perf/frames_per_s")
+    assert [logged[name][0].tolist() for name in names] == [[1, 2], [1], [2], [1], [1]]
     assert (tmp_path / "results.png").is_file()
 
 

@@ -79,6 +79,7 @@ def test_label_and_train_again(
         assert "allow_unfinished=true" in message
     assert run("predict.py", *arguments) == 0
     assert tree_bytes(out) == before
+    assert "hides pseudo labels" in failure(capsys, "train.py", *SMALL, f"dataset.path={out}", supervision)
 
     student = tmp_path / "student"
     status = run(
