@@ -2,7 +2,8 @@
 
 The file is run in onnxruntime beside torch over a sequence of random frames, each with its own states, before it
 appears. Frames go in as they are made from events (integers, unpadded); predictions come out before thresholds and
-NMS: [streams, anchors, 5 + classes] = cx, cy, w, h in pixels, objectness, class probabilities. States start as zeros.
+NMS: [streams, anchors, 5 + classes] = cx, cy, w, h in pixels of the frame, objectness, class probabilities. States
+start as zeros. The file's metadata says how many sensor pixels a pixel of the frame is.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def metadata(detector: StreamingDetector) -> dict[str, str]:
         "classes": json.dumps(detector.classes),
         "sensor_hw": json.dumps(detector.sensor_hw),
         "frame_chw": json.dumps(detector.frame_shape),
+        "box_pixels": "frame",  # of the predictions; times sensor_pixels_per_box_pixel they are the sensor's
+        "sensor_pixels_per_box_pixel": str(detector.frames.sensor_pixels),
         "representation": json.dumps(vars(form)),
         "confidence_threshold": str(detector.confidence_threshold),
         "nms_threshold": str(detector.nms_threshold),

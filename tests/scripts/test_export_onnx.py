@@ -36,6 +36,7 @@ def test_the_file_equals_torch_over_a_sequence(checkpoint: Path, tmp_path: Path)
     assert [entry.name for entry in stream.session.get_inputs()] == ["frame", *detector.network.state_names]
     facts = stream.session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == detector.classes
+    assert (facts["box_pixels"], facts["sensor_pixels_per_box_pixel"]) == ("frame", "2")
     assert json.loads(facts["frame_chw"]) == list(detector.frame_shape)
 
     states = detector.network.initial_states(2)
