@@ -80,7 +80,7 @@ def preprocess_dataset(
                 log.error("%s/%s: %s", job.split, outcome.name, outcome.reason)
             results.append((job, outcome))
         outcomes = [(job.split, outcome) for job, outcome in results]
-        return finish(outcomes, out_path, cfg.settings(), str(raw_path), shard)
+        return finish(outcomes, out_path, cfg.settings(), str(raw_path), shard, cfg.classes)
 
 
 def _run(jobs: list[Job], num_workers: int | None) -> Iterator[tuple[Job, Outcome]]:
@@ -100,6 +100,7 @@ def finish(
     settings: dict[str, Any],
     source: str,
     shard: Shard | None = None,
+    classes: Sequence[str] = (),
 ) -> dict[str, list[SequenceCounts]]:
     """Write the manifest, if this is all of the dataset, and sum up.
 
@@ -109,6 +110,7 @@ def finish(
         settings: of this run.
         source: where the recordings are, for messages.
         shard: the share that was made, if it was one.
+        classes: names by class id.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
@@ -129,7 +131,7 @@ def finish(
     reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
     if shard is None:
         try:
-            write_manifest(out_path, settings, left_out, reasons)
+            write_manifest(out_path, settings, left_out, reasons, classes)
         except OSError as error:
             raise cannot_write(error, out_path) from error
     rows = [row for split in present for row in report[split]]
