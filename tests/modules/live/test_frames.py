@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tomllib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from data.events.types import Events
 from modules.live.frames import FrameMaker
+from tests.helpers.commands import REPOSITORY
 from utils.errors import UserError
 
 DATASET = {
@@ -59,3 +61,9 @@ def test_times_in_seconds_do_not_become_zeros() -> None:
     with pytest.raises(UserError, match="whole microseconds"):
         Events.from_arrays(T / 1e6, T, T, T)
     assert Events.from_arrays(T.astype(float), T, T, T).t.tolist() == T.tolist()
+
+
+def test_an_editable_installation_has_every_room_that_the_detector_needs() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    rooms = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")} - {"scripts", "tests"}
+    assert set(project["tool"]["setuptools"]["packages"]["find"]["include"]) == {f"{room}*" for room in rooms}
