@@ -86,10 +86,19 @@ def run(args: argparse.Namespace) -> None:
         export_onnx(detector.network, unchecked, args.streams, dtype, metadata(detector))
         worst = largest_differences(detector.network, unchecked, frames)
         for name, (absolute, scaled) in worst.items():
-            log.info("%s: largest difference from torch %.1e, relative above 1 %.1e", name, absolute, scaled)
+            log.info("%s: largest difference from torch %.1e; relative for values above 1 %.1e", name, absolute, scaled)
         check_equality(worst, args)
     size = output.stat().st_size / 1e6
-    log.info("%s: %.1f MB, %d states, equal to torch over %d frames", output, size, len(detector.states), args.frames)
+    largest = max(scaled for _, scaled in worst.values())
+    log.info(
+        "%s: %.1f MB, %d states; differs from torch by %.1e over %d frames (relative for values above 1; limit %g)",
+        output,
+        size,
+        len(detector.states),
+        largest,
+        args.frames,
+        args.tolerance,
+    )
 
 
 def check_equality(worst: dict[str, tuple[float, float]], args: argparse.Namespace) -> None:
