@@ -11,7 +11,7 @@ import numpy as np
 
 from modules.checkpoints.names import CHANGES, DONE
 from modules.reports.log_columns import Columns, read_columns
-from modules.reports.page import Block, Section, Table, mapping_table
+from modules.reports.page import Block, Section, Table, mapping_table, value_text
 from utils.evaluation.coco import METRICS
 from utils.pictures.plots import Plot, curves
 
@@ -53,7 +53,11 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
         blocks.append(f"Best quick AP {100 * best[1][at]:.2f} % at step {best[0][at]:.0f}.")
     if (folder / CHANGES).is_file():
         changes = json.loads((folder / CHANGES).read_text(encoding="utf-8"))
-        rows = [(e["from_step"], key, str(was), str(now)) for e in changes for key, (was, now) in e["changed"].items()]
+        rows = [
+            (e["from_step"], key, value_text(was), value_text(now))
+            for e in changes
+            for key, (was, now) in e["changed"].items()
+        ]
         blocks.append(Table(("from step", "setting", "was", "is"), rows))
     return blocks
 
