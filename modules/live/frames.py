@@ -108,19 +108,27 @@ class FrameMaker:
         if not len(events):
             return
         where = f"events from {events.t[0]} to {events.t[-1]}"
-        if events.t.dtype.kind not in "iu":
-            raise UserError(
-                expected="times in whole microseconds",
-                got=f"times of type {events.t.dtype}",
-                where=where,
-                fix="for seconds: Events.from_arrays((1e6 * t).round(), x, y, p)",
-            )
+        for name, values in vars(events).items():
+            if values.dtype.kind not in "iub":
+                raise UserError(
+                    expected="whole numbers: microseconds, columns, rows and polarity",
+                    got=f"{name} of {values.dtype}",
+                    where=where,
+                    fix="make events with Events.from_arrays; of times in seconds: (1e6 * t).round()",
+                )
         if (events.t[1:] < events.t[:-1]).any():
             raise UserError(
                 expected="events in the order of time",
                 got="times that step backwards",
                 where=where,
                 fix="sort them, or give events.in_order()",
+            )
+        if min(events.x.min(), events.y.min()) < 0:
+            raise UserError(
+                expected="columns and rows from 0 on, 0 at the upper left",
+                got=f"column {events.x.min()}, row {events.y.min()}",
+                where=where,
+                fix="leave such events out",
             )
         low, high = events.p.min(), events.p.max()
         if low < 0 or high > 1:
