@@ -2,7 +2,8 @@
 
 The file is run in onnxruntime beside torch over a sequence of random frames, each with its own states, before it
 appears. Frames go in as they are made from events (integers, unpadded); predictions come out before thresholds and
-NMS: [streams, anchors, 5 + classes] = cx, cy, w, h in pixels, objectness, class probabilities. States start as zeros.
+NMS: [streams, anchors, 5 + classes] = cx, cy, w, h in pixels of the frame, objectness, class probabilities. States
+start as zeros. The file's metadata says how many sensor pixels a pixel of the frame is.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def metadata(detector: StreamingDetector) -> dict[str, str]:
         "classes": json.dumps(detector.classes),
         "sensor_hw": json.dumps(detector.sensor_hw),
         "frame_chw": json.dumps(detector.frame_shape),
+        "box_pixels": "frame",  # of the predictions; times sensor_pixels_per_box_pixel they are the sensor's
+        "sensor_pixels_per_box_pixel": str(detector.frames.sensor_pixels),
         "representation": json.dumps(vars(form)),
         "confidence_threshold": str(detector.confidence_threshold),
         "nms_threshold": str(detector.nms_threshold),
@@ -83,10 +86,19 @@ def run(args: argparse.Namespace) -> None:
         export_onnx(detector.network, unchecked, args.streams, dtype, metadata(detector))
         worst = largest_differences(detector.network, unchecked, frames)
         for name, (absolute, scaled) in worst.items():
-            log.info("%s: largest difference from torch %.1e, relative above 1 %.1e", name, absolute, scaled)
+            log.info("%s: largest difference from torch %.1e; relative for values above 1 %.1e", name, absolute, scaled)
         check_equality(worst, args)
     size = output.stat().st_size / 1e6
-    log.info("%s: %.1f MB, %d states, equal to torch over %d frames", output, size, len(detector.states), args.frames)
+    largest = max(scaled for _, scaled in worst.values())
+    log.info(
+        "%s: %.1f MB, %d states; differs from torch by %.1e over %d frames (relative for values above 1; limit %g)",
+        output,
+        size,
+        len(detector.states),
+        largest,
+        args.frames,
+        args.tolerance,
+    )
 
 
 def check_equality(worst: dict[str, tuple[float, float]], args: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from data.box_files.times import ImageTimes, read_time_table
 from data.events.clocks import check_clocks
 from data.events.open import is_recording, open_recording
 from data.events.recording import recording_name
+from data.sequences.class_names import classes_of_sequences
 from data.sequences.layout import EV_DIR
 from modules.live import ENGINES
 from modules.playback.boxes import Detections, FrameDetector, LabelTrack, find_labels, load_labels
@@ -83,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     boxes.add_argument(
         "--label-hold-ms", type=at_least_zero, default=200.0, help="labels fade out over this (default: 200)"
     )
-    boxes.add_argument("--classes", help="class names, comma separated (default: the checkpoint's)")
+    boxes.add_argument("--classes", help="class names, comma separated (default: the checkpoint's or the dataset's)")
     look = parser.add_argument_group("look")
     look.add_argument("--scale", type=positive, default=1.0, help="2 doubles the size (default: 1, the camera's own)")
     look.add_argument("--theme", choices=sorted(THEMES), default="dark", help="ground (default: dark)")
@@ -179,9 +180,8 @@ def check_outputs(video: Path | None, still: Path | None) -> None:
         video_format(video)
     if still is not None and still.suffix.lower() != ".png":
         raise UserError(expected="a file that ends in .png", got=still.name, where="--still", fix="call it .png")
-    for path in (video, still):
-        if path is not None:
-            check_writable(path)
+    for path in filter(None, (video, still)):
+        check_writable(path)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -200,7 +200,8 @@ def run(args: argparse.Namespace) -> None:
     source, detector = open_source(args)
     window = source.dt_us or 1000.0 * (args.dt_ms or (detector.representation.dt_ms if detector else 50.0))
     timeline = plan_time(source, window, args.fps, args.speed, args.start_s, args.duration_s)
-    names = args.classes.split(",") if args.classes else list(detector.classes) if detector else []
+    stored = detector.classes if detector else classes_of_sequences(Path(args.labels), args.input)
+    names = args.classes.split(",") if args.classes else list(stored)
     labels = choose_labels(args, (source.height, source.width), names)
     if labels is not None:
         check_clocks(labels.times_us, source.start_us, source.stop_us, round(window), f"labels of {args.input}")
@@ -233,8 +234,7 @@ def produce(args: argparse.Namespace, painter: Painter, timeline: Timeline, fram
             if sheet is not None:
                 sheet.offer(index, moment)
     if args.output is not None:
-        seconds = total / timeline.fps
-        log.info("%s: %d frames of %d x %d pixels, %.2f s", args.output, total, width, height, seconds)
+        log.info("%s: %d frames of %d x %d pixels, %.2f s", args.output, total, width, height, total / timeline.fps)
     if sheet is not None and args.still is not None:
         picture = sheet.image()
         save_png(args.still, picture)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from utils.errors import UserError
+
 
 @dataclass(frozen=True, eq=False)
 class Events:
@@ -37,11 +39,22 @@ class Events:
     def from_arrays(cls, t: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, p: npt.ArrayLike) -> Events:
         """Cast arrays of any numeric type; a polarity below zero becomes 0, above zero 1.
 
+        Raises:
+            UserError: times that are no whole numbers: seconds, most likely.
+
         >>> Events.from_arrays([5, 6], [1, 2], [0, 0], [-1, 1]).p
         array([0, 1], dtype=uint8)
         """
+        times = np.asarray(t)
+        if times.dtype.kind == "f" and (times % 1 != 0).any():
+            raise UserError(
+                expected="times in whole microseconds",
+                got=f"times like {times[times % 1 != 0][0]:g}",
+                where="t of the events",
+                fix="for seconds: Events.from_arrays((1e6 * t).round(), x, y, p)",
+            )
         return cls(
-            t=np.ascontiguousarray(t, dtype=np.int64),
+            t=np.ascontiguousarray(times, dtype=np.int64),
             x=np.ascontiguousarray(x, dtype=np.uint16),
             y=np.ascontiguousarray(y, dtype=np.uint16),
             p=(np.asarray(p) > 0).astype(np.uint8),

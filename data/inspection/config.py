@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 
+from data.sequences.class_names import class_names
 from data.sequences.layout import EV_DIR, SequencePaths, list_sequences
 from data.sequences.stored_labels import LABEL_DIR
 from utils.errors import UserError
@@ -79,7 +80,7 @@ def complete(expectation: Expectation) -> Expectation:
             where=str(root),
             fix="preprocess the recordings: scripts/preprocess_dataset.py raw_path=FOLDER",
         )
-    found = replace(expectation, ev_repr_name=name)
+    found = replace(expectation, ev_repr_name=name, classes=expectation.classes or class_names(root) or None)
     if found.downsampled is None:
         halves = [SequencePaths(s, name, True).h5.is_file() for s in sequences]
         fulls = [SequencePaths(s, name, False).h5.is_file() for s in sequences]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy.typing as npt
 import torch
 
 from data.events.types import Events
-from data.representations.factory import make_representation
 from models.detection.cuda_graph import GraphedStep
 from models.detection.streaming import StreamingStep
 from models.registry import spec_of_section
@@ -21,28 +19,13 @@ from models.weights import load_tensors, strip_prefix
 from modules.checkpoints.files import load_checkpoint_file
 from modules.detection import Module
 from modules.live.engines import choose_engine
+from modules.live.frames import FrameMaker, frame_hw
 from modules.weights.files import read_state_dict
 from modules.weights.published import config_for
+from utils.boxes import Detection
 from utils.errors import UserError
 
-
-@dataclass(frozen=True)
-class RepresentationSettings:
-    """How the frames of a detector are made from events.
-
-    Args:
-        kind: ``stacked_histogram`` or ``mixed_density``.
-        bins: time bins per window.
-        count_cutoff: largest count per pixel and bin, None = 255.
-        dt_ms: window length in milliseconds.
-        downsample_by_factor_2: frames have half the sensor's resolution.
-    """
-
-    kind: str
-    bins: int
-    count_cutoff: int | None
-    dt_ms: float
-    downsample_by_factor_2: bool
+PIXELS = ("sensor", "frame")
 
 
 class StreamingDetector:
@@ -59,11 +42,15 @@ class StreamingDetector:
         cuda_graph: launch a frame's kernels together as a CUDA graph; None = where there is CUDA.
         precision: float16 or bfloat16 by autocast; float32 otherwise.
         engine: what computes a frame on a CPU in float32, see ``modules.live.engines``; elsewhere torch does.
+        pixels: what boxes are in: ``sensor`` pixels, whatever the resolution of the frames, or pixels of the ``frame``.
 
     Raises:
-        UserError: a CUDA graph or an engine is asked for where there is none.
+        UserError: a CUDA graph or an engine is asked for where there is none, or other pixels.
 
     Attributes:
+        classes: names by class id.
+        frames: makes and checks the frames.
+        sensor_hw, representation, frame_shape, frame_dtype: of the frames, see ``FrameMaker``.
         engine: the one that was taken.
         network: the network as a function of frame and states, for export and compilation.
         states: what is remembered of the past, tensors [1, C, h, w]; may be kept and put back.
@@ -77,26 +64,21 @@ class StreamingDetector:
         cuda_graph: bool | None = None,
         precision: torch.dtype = torch.float32,
         engine: str = "eager",
+        pixels: str = "sensor",
     ) -> None:
+        if pixels not in PIXELS:
+            raise UserError(expected=" or ".join(PIXELS), got=repr(pixels), where="pixels", fix="choose one")
         self.device = torch.device(device)
         dataset = config["dataset"]
         self.classes: list[str] = list(dataset["classes"])
-        self.sensor_hw: tuple[int, int] = (int(dataset["sensor_hw"][0]), int(dataset["sensor_hw"][1]))
-        settings = dataset["representation"]
-        self.representation = RepresentationSettings(
-            kind=settings["kind"],
-            bins=int(settings["bins"]),
-            count_cutoff=None if settings["count_cutoff"] is None else int(settings["count_cutoff"]),
-            dt_ms=float(settings["dt_ms"]),
-            downsample_by_factor_2=bool(dataset["downsample_by_factor_2"]),
-        )
-        self._builder = make_representation(
-            self.representation.kind, self.representation.bins, self.representation.count_cutoff, settings["dt_ms"]
-        )
+        self.frames = FrameMaker(dataset)
+        self.sensor_hw, self.representation = self.frames.sensor_hw, self.frames.settings
+        self.frame_shape, self.frame_dtype = self.frames.shape, self.frames.dtype
+        self.pixels, self._factor = pixels, self.frames.sensor_pixels if pixels == "sensor" else 1
         network = module.mdl.to(self.device).eval()
         # On a CPU nothing is folded: numbers stay those of the module to the last bit.
         self._autocast = self.device.type == "cpu" or not network.freeze(precision)
-        self.network = StreamingStep(network, _frame_hw(dataset))
+        self.network = StreamingStep(network, frame_hw(dataset))
         self.states = self.network.initial_states()
         postprocessing = config["model"]["postprocess"]
         self.confidence_threshold = float(postprocessing["confidence_threshold"])
@@ -134,6 +116,7 @@ class StreamingDetector:
         cuda_graph: bool | None = None,
         precision: torch.dtype = torch.float32,
         engine: str = "eager",
+        pixels: str = "sensor",
     ) -> StreamingDetector:
         """Build the detector that a checkpoint describes.
 
@@ -148,6 +131,7 @@ class StreamingDetector:
             cuda_graph: see the class.
             precision: see the class.
             engine: see the class.
+            pixels: see the class.
 
         Raises:
             UserError: no checkpoint, a file without configuration and none given, or one that does not fit it.
@@ -156,22 +140,12 @@ class StreamingDetector:
         if sensor_hw is not None:
             config["dataset"]["sensor_hw"] = list(sensor_hw)
             section = config["model"]
-            config["model"] = spec_of_section(section).for_frames(section, _frame_hw(config["dataset"]))
+            config["model"] = spec_of_section(section).for_frames(section, frame_hw(config["dataset"]))
         if confidence_threshold is not None:
             config["model"]["postprocess"]["confidence_threshold"] = confidence_threshold
         module = Module(config)
         load_tensors(module.mdl, state, where=str(path))
-        return cls(module, config, device, cuda_graph, precision, engine)
-
-    @property
-    def frame_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a frame."""
-        return self._builder.channels, *self.network.frame_hw
-
-    @property
-    def frame_dtype(self) -> np.dtype[Any]:
-        """uint8 (stacked histogram) or int8 (mixed density)."""
-        return self._builder.dtype
+        return cls(module, config, device, cuda_graph, precision, engine, pixels)
 
     def reset(self) -> None:
         """Forget the past: the next frame starts a new recording."""
@@ -184,10 +158,10 @@ class StreamingDetector:
             frame: uint8 or int8 [C, H, W], or the events of the window, from which the frame is then made.
 
         Returns:
-            float32 [n, 7]: x1, y1, x2, y2, objectness, class confidence, class; pixels of the frame.
+            float32 [n, 7]: x1, y1, x2, y2, objectness, class confidence, class; x and y as ``pixels`` says.
 
         Raises:
-            UserError: a frame of another shape than the detector's.
+            UserError: what is no frame of this detector and no window of events (``FrameMaker``).
         """
         boxes, self.states = self.detect(frame, self.states)
         return boxes
@@ -197,30 +171,17 @@ class StreamingDetector:
         self, frame: npt.NDArray[Any] | Events, states: list[torch.Tensor]
     ) -> tuple[npt.NDArray[np.float32], list[torch.Tensor]]:
         """As :meth:`step`, with the states given and returned; nothing is remembered."""
-        if isinstance(frame, Events):
-            frame = self._builder.build(frame, *self.sensor_hw, self.representation.downsample_by_factor_2)
-        if frame.shape != self.frame_shape:
-            raise UserError(
-                expected=f"a frame {list(self.frame_shape)} (channels, height, width)",
-                got=str(list(frame.shape)),
-                where="a frame given to the detector",
-                fix="give the sensor's size with sensor_hw, and frames made as the checkpoint's dataset says",
-            )
-        inputs = to_device(torch.from_numpy(np.ascontiguousarray(frame)), self.device)[None]
+        inputs = to_device(torch.from_numpy(np.ascontiguousarray(self.frames.frame(frame))), self.device)[None]
         predictions, *states = self._step(inputs, *states)
         (found,) = self.network.detector.boxes(predictions, self.confidence_threshold, self.nms_threshold)
-        return found.float().cpu().numpy(), states
+        boxes = found.float().cpu().numpy()
+        boxes[:, Detection.CORNERS] *= self._factor
+        return boxes, states
 
     def _eager_step(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         enabled = self._autocast and self.precision != torch.float32
         with torch.autocast(self.device.type, dtype=self.precision if enabled else None, enabled=enabled):
             return self.network(*inputs)
-
-
-def _frame_hw(dataset: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of a frame before padding."""
-    height, width = (int(size) // (2 if dataset["downsample_by_factor_2"] else 1) for size in dataset["sensor_hw"])
-    return height, width
 
 
 def read_network(path: Path | str, config: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -36,7 +36,7 @@ class FrameDetector(Protocol):
         ...
 
     def step(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Boxes [n, 7] (``Detection``) of a frame uint8 [C, H, W]."""
+        """Boxes [n, 7] (``Detection``) of a frame uint8 [C, H, W], in camera pixels."""
         ...
 
 
@@ -191,7 +191,6 @@ class Detections:
         self._ticks = ticks
         self._next = 0
         self._min_score = min_score
-        self._factor = 2.0 if detector.representation.downsample_by_factor_2 else 1.0
         self._newest: list[DrawnBox] = []
 
     def at(self, end_us: int) -> list[DrawnBox]:
@@ -211,7 +210,7 @@ class Detections:
         order = [index for index in np.argsort(scores, kind="stable") if scores[index] >= self._min_score]
         boxes = []
         for index in order:
-            x1, y1, x2, y2 = (float(value) * self._factor for value in rows[index, Detection.CORNERS])
+            x1, y1, x2, y2 = (float(value) for value in rows[index, Detection.CORNERS])
             class_id = int(rows[index, Detection.CLASS_ID])
             text = f"{class_name(self._detector.classes, class_id)} {scores[index]:.2f}"
             boxes.append(DrawnBox((x1, y1, x2, y2), BoxKind.PREDICTION, class_id, text))

@@ -12,13 +12,14 @@ from modules.reports.labels import SUMMARY, read, read_quality, read_rounds
 from modules.reports.log_columns import Columns
 from modules.reports.matches import FILE as MATCHES
 from modules.reports.matches import load_matches
-from modules.reports.page import Section, Table
+from modules.reports.page import Section, Table, value_text
 from modules.reports.rates import rates
 from modules.reports.training import read_done, read_logs
-from modules.reports.write import flattened, kind_of, settings_of_run
+from modules.reports.write import kind_of, used_settings
 from utils.evaluation.coco import METRICS
 from utils.pictures.plots import Plot, Series, bars, curves
 
+_EVERYWHERE = ("evaluation_val", "evaluation_test", "label_quality")
 _PLACES = ("output.", "root", "save_dir", "save_json", "save_picture")
 
 Figures = Mapping[str, Any]
@@ -44,7 +45,7 @@ def compare(folders: Sequence[Path]) -> list[Section]:
         name: _FIGURES[kind](folder, logs.get(name, {}))
         for (name, folder), kind in zip(runs.items(), kinds, strict=True)
     }
-    settings = {name: flattened(settings_of_run(folder)) for name, folder in runs.items()}
+    settings = {name: used_settings(folder) for name, folder in runs.items()}
     plots = [*_training(logs), *_evaluations(of_kind.get("evaluation", {})), *_rounds(of_kind.get("rounds", {}))]
     differing = differing_settings(settings)
     unknown = [name for name, own in settings.items() if not own]
@@ -64,14 +65,18 @@ def compare(folders: Sequence[Path]) -> list[Section]:
 def names_of(folders: Sequence[Path]) -> list[str]:
     """Names of folders, with as many of the folders above as tell them apart; the same one twice gets a number.
 
+    A folder that every run's evaluation has is never called by its own name alone.
+
     >>> names_of([Path("/a/b/run"), Path("/a/c/run"), Path("/a/c/run")])
     ['b/run', 'c/run', 'c/run (2)']
+    >>> names_of([Path("/a/b"), Path("/a/c/evaluation_val")])
+    ['b', 'c/evaluation_val']
     """
     whole = [folder.resolve() for folder in folders]
     different, depth = len(set(whole)), 1
     while len({path.parts[-depth:] for path in whole}) < different:
         depth += 1
-    short = ["/".join(path.parts[-depth:]) for path in whole]
+    short = ["/".join(path.parts[-max(depth, 1 + (path.name in _EVERYWHERE)) :]) for path in whole]
     again = [short[:at].count(name) for at, name in enumerate(short)]
     return [f"{name} ({count + 1})" if count else name for name, count in zip(short, again, strict=True)]
 
@@ -82,9 +87,9 @@ def differing_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, d
     Where the files of a run are is no difference.
     """
     keys = dict.fromkeys(key for own in settings.values() for key in own if not key.startswith(_PLACES))
-    told = {key: {str(own[key]) for own in settings.values() if key in own} for key in keys}
+    told = {key: {value_text(own[key]) for own in settings.values() if key in own} for key in keys}
     differing = [key for key, values in told.items() if len(values) > 1]
-    return {name: {key: str(own.get(key, "–")) for key in differing} for name, own in settings.items()}
+    return {name: {key: value_text(own.get(key, "–")) for key in differing} for name, own in settings.items()}
 
 
 def _side_by_side(head: str, values: Mapping[str, Mapping[str, Any]]) -> Table:

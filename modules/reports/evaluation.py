@@ -130,14 +130,17 @@ def _rates(matches: Matches, classes: Sequence[str], score: str, threshold: floa
         if at is not None:
             row = (each.threshold[at], each.precision[at], each.recall[at], each.f1[at])
             rows.append((name, round(float(row[0]), 4), *(round(100 * float(value), 1) for value in row[1:])))
-            best[f"{name}: {row[0]:.3g}"] = (float(row[0]), float(row[3]))
-    by_score: dict[str, tuple[Values, Values]] = {n: (e.threshold[::-1], e.f1[::-1]) for n, e in found.items()}
+            best[name] = (float(row[0]), float(row[3]))
+    said = {name: f"{name}, best at {best[name][0]:.3g}" if name in best else name for name in found}
+    by_score: dict[str, tuple[Values, Values]] = {said[n]: (e.threshold[::-1], e.f1[::-1]) for n, e in found.items()}
     by_recall: dict[str, tuple[Values, Values]] = {n: (e.recall, e.precision) for n, e in found.items()}
     ranked = "class confidence" if score == "class" else "objectness x class confidence"
     return [
         f"At IoU {IOU:g}, one detection to one label, ranked by {ranked}.",
         curves("precision over recall", by_recall, "recall", "precision", unit_square=True),
-        curves("F1 over threshold, best ones marked", by_score, ranked, "F1", unit_square=True, marks=best),
+        curves(
+            "F1 over threshold, best ones marked", by_score, ranked, "F1", unit_square=True, marks=list(best.values())
+        ),
         Table(("class", "best threshold", "precision, %", "recall, %", "F1, %"), rows),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -111,6 +112,15 @@ def mapping_table(
 ) -> Table:
     """A table of names and values."""
     return Table(heads, list(values.items()), folded)
+
+
+def value_text(value: object) -> str:
+    """A setting as its file has it.
+
+    >>> value_text(None), value_text(True), value_text(["a", 1]), value_text("a")
+    ('null', 'true', '["a", 1]', 'a')
+    """
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _grid(figures: Sequence[str]) -> list[str]:

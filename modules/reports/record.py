@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def write_record(folder: Path, command: str, config: Mapping[str, Any], seconds:
         seconds: that the command has taken.
     """
     earlier = read_record(folder).get("starts", [])
-    start = {"seconds": round(seconds, 1), **_machine()}
+    began = (datetime.now().astimezone() - timedelta(seconds=seconds)).isoformat(" ", "seconds")
+    start = {"began": began, "seconds": round(seconds, 1), **_machine()}
     record: dict[str, Any] = {"command": command, "commit": _commit(), "starts": [*earlier, start]}
     data = _data(config)
     if data is not None:

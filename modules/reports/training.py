@@ -10,7 +10,7 @@ import numpy as np
 
 from modules.checkpoints.names import CHANGES, DONE
 from modules.reports.log_columns import Columns, read_columns
-from modules.reports.page import Block, Section, Table, mapping_table
+from modules.reports.page import Block, Section, Table, mapping_table, value_text
 from utils.evaluation.coco import METRICS
 from utils.json_files import read_json
 from utils.pictures.plots import Plot, curves
@@ -72,7 +72,11 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
     if (folder / CHANGES).is_file():
         kind = [{"from_step": int, "changed": {...: list}}]
         changes = read_json(folder / CHANGES, kind, expected="settings of a run that changed", fix="move the file away")
-        rows = [(e["from_step"], key, str(was), str(now)) for e in changes for key, (was, now) in e["changed"].items()]
+        rows = [
+            (e["from_step"], key, value_text(was), value_text(now))
+            for e in changes
+            for key, (was, now) in e["changed"].items()
+        ]
         blocks.append(Table(("from step", "setting", "was", "is"), rows))
     return blocks
 

@@ -11,7 +11,7 @@ from modules.checkpoints.names import CONFIG, LAST
 from modules.checkpoints.settings import read_config
 from modules.reports.evaluation import FIGURES, evaluation_sections
 from modules.reports.labels import QUALITY, SUMMARY, labelling_sections, quality_sections, read, rounds_sections
-from modules.reports.page import Block, Section, Table, mapping_table, plots_of, render
+from modules.reports.page import Block, Section, Table, mapping_table, plots_of, render, value_text
 from modules.reports.record import read_record, write_record
 from modules.reports.training import training_sections
 from utils.atomic import write_text
@@ -33,7 +33,12 @@ MATTER = (
 )  # fmt: skip
 """Settings that are told first."""
 
-_OF_TRAINING = ("training.", "batch_size.train", "reproduce.")
+_OF_TRAINING = (
+    "training.", "batch_size.train", "reproduce.", "checkpointing.", "validation.", "augmentation.", "resume.",
+    "weight", "logging.", "dataset.train.", "hardware.num_workers.train",
+)  # fmt: skip
+_OF_LABELS = ("dataset.ratio", "dataset.train_ratio", "dataset.split_file")
+_PRECISION = "training.precision"
 
 
 def kind_of(folder: Path) -> str:
@@ -75,6 +80,18 @@ def settings_of_run(folder: Path) -> dict[str, Any]:
     if own is None and (folder / SUMMARY).is_file():
         own = read(folder / SUMMARY).get("settings")
     return own or {}
+
+
+def used_settings(folder: Path) -> dict[str, Any]:
+    """Settings of a run by their whole key, without those that commands of its kind do not read."""
+    kind, record = kind_of(folder), read_record(folder)
+    settings = flattened(settings_of_run(folder))
+    if kind in ("training", "rounds"):
+        return settings
+    unused = (*_OF_TRAINING, *_OF_LABELS) if kind == "evaluation" else _OF_TRAINING
+    on_gpu = any(start.get("device") != "CPU" for start in record.get("starts", []))
+    computed = (_PRECISION,) if on_gpu and kind != "quality" else ()  # on a CPU it is float32
+    return {key: value for key, value in settings.items() if key in computed or not key.startswith(unused)}
 
 
 def sections_of(folder: Path) -> tuple[str, list[Section]]:
@@ -171,7 +188,9 @@ def _said(error: Exception) -> str:
 def _about(kind: str, config: Mapping[str, Any], record: Mapping[str, Any]) -> Section:
     flat = flattened(config)
     matter = [key for key in MATTER if kind == "training" or not key.startswith(_OF_TRAINING)]
-    blocks: list[Block] = [mapping_table({key: str(flat[key]) for key in matter if flat.get(key) not in (None, [])})]
+    blocks: list[Block] = [
+        mapping_table({key: value_text(flat[key]) for key in matter if flat.get(key) not in (None, [])})
+    ]
     told = {key: record[key] for key in ("command", "commit") if record.get(key)}
     told |= {f"data: {key}": value for key, value in record.get("data", {}).items()}
     if told:
@@ -181,7 +200,7 @@ def _about(kind: str, config: Mapping[str, Any], record: Mapping[str, Any]) -> S
         heads = tuple(starts[-1])
         blocks.append(Table(heads, [[start.get(head) for head in heads] for start in starts]))
     if flat:
-        rows = {key: str(value) for key, value in flat.items()}
+        rows = {key: value_text(value) for key, value in flat.items()}
         blocks.append(mapping_table(rows, folded=f"all {len(rows)} settings"))
     return Section("What was run", blocks)
 

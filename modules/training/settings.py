@@ -140,9 +140,10 @@ def run_settings(config: dict[str, Any]) -> RunSettings:
     """
     output, shown, checkpoint = config["output"], section(config, "logging"), config["checkpoint"]
     scratch, task = output["scratch"], task_of(config)
+    training, every = _training(config), whole(shown["log_every_n_steps"], "logging.log_every_n_steps")
     return RunSettings(
         config=config,
-        training=_training(config),
+        training=training,
         hardware=hardware_settings(config),
         logging=settings_of(
             LoggingSettings,
@@ -150,7 +151,7 @@ def run_settings(config: dict[str, Any]) -> RunSettings:
             "logging",
             health=settings_of(HealthSettings, config, "logging.health"),
             pictures=settings_of(PictureSettings, config, "logging.pictures"),
-            log_every_n_steps=whole(shown["log_every_n_steps"], "logging.log_every_n_steps"),
+            log_every_n_steps=min(every, training.limits.max_steps),  # a short training logs its last step at least
         ),
         logger=logger_settings(config),
         random=settings_of(RandomSettings, config, "reproduce"),

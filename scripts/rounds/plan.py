@@ -46,6 +46,7 @@ class RoundsPlan:
     splits: tuple[str, ...]
     steps: list[Step] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
+    labels: dict[str, Path] = field(default_factory=dict)
     qualities: dict[str, Path] = field(default_factory=dict)
     decisions: dict[str, Path] = field(default_factory=dict)
 
@@ -102,6 +103,7 @@ class _Builder:
             *self.cfg.labelling.overrides,
         ]
         self.add(self.commands.label(name, teacher, dataset, overrides, [after]))
+        self.plan.labels[f"round{index}"] = dataset / "summary.json"
         if self.measured:
             figures = self.root / "evaluation" / f"labels_round{index}.json"
             real = Path(self.cfg.dataset_path)

@@ -15,6 +15,7 @@ RATES = ("precision_50", "recall_50", "f1_50")
 _RATES = dict.fromkeys(RATES, float)
 _DECISION = {"stop": bool, "precision": float, "precision_before": float}
 _FIGURES = {"figures": {"AP": float, "AP_50": float}}
+_LABELS = {"pseudo": int, "frames": int}
 _QUALITY = {"one_to_one": {...: _RATES}, "steps?": {...: {"one_to_one": {"all": _RATES}}}}
 
 
@@ -45,11 +46,17 @@ def summarise(
         "settings": dict(settings),
         "splits": list(plan.splits),
         "arms": arms,
+        "labels_written": {name: _counts(path) for name, path in plan.labels.items() if path.exists()},
         "pseudo_labels": {name: load(path, _QUALITY) for name, path in plan.qualities.items() if path.exists()},
         "decisions": decisions,
         "stopped_before": cancelled,
         "seconds": all_seconds(previous, seconds),
     }
+
+
+def _counts(path: Path) -> dict[str, int]:
+    counts = load(path, _LABELS)
+    return {name: counts[name] for name in ("pseudo", "frames")}
 
 
 def all_seconds(previous: Path, seconds: Mapping[str, float]) -> dict[str, float]:
@@ -59,7 +66,7 @@ def all_seconds(previous: Path, seconds: Mapping[str, float]) -> dict[str, float
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """Arms with steps, AP and AP_50 per split; the labels of each round by class and by step; why it stopped."""
+    """Arms with steps, AP and AP_50 per split; the labels of each round, by class and step; why it stopped."""
     splits = list(summary["splits"])
     heads = [f"{metric} {split}" for split in splits for metric in ("AP", "AP_50")]
     lines = [
@@ -70,6 +77,10 @@ def table(summary: Mapping[str, Any]) -> str:
     for name, arm in summary["arms"].items():
         cells = "".join(f"{100 * arm[split][metric]:>12.1f}" for split in splits for metric in ("AP", "AP_50"))
         lines.append(f"{name:<12}{arm['meaning']:<32}{arm['steps']:>7}{cells}")
+    written = summary.get("labels_written", {})
+    lines += [""] * bool(written)
+    for name, counts in written.items():
+        lines.append(f"{name}: {counts['pseudo']} pseudo labels; {counts['frames']} frames have labels")
     for name, quality in summary["pseudo_labels"].items():
         lines += ["", f"pseudo labels of {name} against the hidden labels, IoU 0.5"]
         lines.append(f"  {'':<28}{'precision':>10}{'recall':>10}{'F1':>10}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from config.compose import compose
@@ -17,7 +18,8 @@ from scripts.rounds.plan import build_plan
 from scripts.rounds.settings import experiment_settings
 from tests.helpers.commands import SMALL, failure, run
 from tests.helpers.made_once import MadeOnce
-from utils.commands.config_errors import CONFIG_DIR
+from utils.commands.config_errors import CONFIG_DIR, explain
+from utils.commands.kinds import compare_kinds
 from utils.commands.path_overrides import PATH_KEYS, path_override, quote_paths
 from utils.errors import UserError
 from utils.settings import plain
@@ -46,6 +48,22 @@ WILD = "it's (1), a=b [x] {y} #2 &! 数据"
 
 def as_read(*arguments: str, key: str = "output.dir") -> object:
     return OmegaConf.select(OmegaConf.create(compose(arguments)), key)
+
+
+@pytest.mark.parametrize("value", ["[batch_size.train=2]", "[a.b=[1,2],model=x]", "a=b,c=d", "a=1"])
+def test_a_list_of_overrides_is_answered_with_one_that_works(value: str) -> None:
+    key = "supervised.overrides"
+    wanted = {"[a.b=[1,2],model=x]": ["a.b=[1,2]", "model=x"], "a=b,c=d": ["a=b", "c=d"]}
+    with pytest.raises(HydraException) as caught:
+        unresolved("self_train", f"{key}={value}")
+    (pasted,) = shlex.split(explain(caught.value, "self_train").fix)
+    given = unresolved("self_train", pasted).supervised.overrides
+    if isinstance(given, str):  # a text, for which the second message stands
+        with pytest.raises(UserError) as second:
+            compare_kinds({"overrides": []}, {"overrides": given}, "supervised.")
+        (pasted,) = shlex.split(second.value.fix.removeprefix("give a list, e.g. "))
+        given = unresolved("self_train", pasted).supervised.overrides
+    assert given == wanted.get(value, [value.strip("[]")])
 
 
 def unresolved(program: str, *overrides: str) -> DictConfig:

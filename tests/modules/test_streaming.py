@@ -90,6 +90,10 @@ def test_events_become_the_frame_of_the_checkpoint(tmp_path):
     found = detector.step(events)
     detector.reset()
     np.testing.assert_array_equal(found, detector.step(frame))
+    # The sensor has 160 columns, the frame 80: boxes are the sensor's unless the frame's are asked for.
+    inside = StreamingDetector.from_checkpoint(tmp_path / "a.ckpt", confidence_threshold=0.0001, pixels="frame")
+    np.testing.assert_array_equal(found, inside.step(frame) * ([2] * 4 + [1] * 3))
+    assert 100 < found[:, 2].max() < 250
     with pytest.raises(UserError, match=r"channels, height, width"):
         detector.step(frame[:, 1:])
 

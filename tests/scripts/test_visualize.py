@@ -49,8 +49,7 @@ class Detector:
 
     def step(self, frame):
         self.frames.append(frame)
-        scale = 0.5 if self.representation.downsample_by_factor_2 else 1.0
-        return np.array([[20, 20, 60, 50, 1.0, 0.9, 1], [0, 0, 5, 5, 0.5, 0.2, 0]]) * ([scale] * 4 + [1] * 3)
+        return np.array([[20, 20, 60, 50, 1.0, 0.9, 1], [0, 0, 5, 5, 0.5, 0.2, 0]])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
+from utils.jobs import steps as jobs
 from utils.jobs.steps import Step, run_steps
 
 
@@ -33,6 +35,22 @@ def test_failure_names_the_step_and_shows_its_log(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the cause") as caught:
         run_steps([bad], log_dir=tmp_path / "logs", parallel=1)
     assert "exit status 3" in str(caught.value)
+
+
+def test_warnings_are_passed_on_and_progress_names_the_step(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "REPORT_S", 0.0)
+    caplog.set_level(logging.INFO)
+    code = "print('12:00:01 WARNING 0 pseudo labels\\n12:00:02 INFO {}'); open({!r}, 'w')"
+    paths = {name: str(tmp_path / name) for name in "ab"}
+    steps = [Step(name, (sys.executable, "-c", code.format(name, path)), Path(path)) for name, path in paths.items()]
+    run_steps(steps, log_dir=tmp_path / "logs", parallel=1)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == ["a: 0 pseudo labels"]
+    assert any(message.startswith("  a (1 of 2), ") for message in caplog.messages)
+    assert not any(sys.executable in message for message in caplog.messages)
+    assert sys.executable in (tmp_path / "logs" / "b.log").read_text()
 
 
 def test_a_step_without_its_result_has_failed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from utils.commands.path_overrides import quoted
+from utils.commands.path_overrides import as_value
 from utils.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
@@ -47,7 +47,7 @@ def explain(error: Exception, config_name: str) -> UserError:
             expected="KEY=VALUE in Hydra's grammar, in which , = ( ) [ ] { } # and quotes mean something",
             got=refused,
             where=where,
-            fix=f"{several}{shlex.quote(f'{key}={quoted(value)}')}",
+            fix=f"{several}{shlex.quote(f'{key}={as_value(value)}')}",
         )
     unknown_key = re.search(r"Could not override '([^']+)'", text)
     if unknown_key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from utils.commands.composed import command_name, composed
-from utils.commands.path_overrides import PATH_KEYS
+from utils.commands.path_overrides import PATH_KEYS, as_value
 from utils.errors import UserError
 
 _FREE = re.compile(
@@ -85,7 +86,7 @@ def compare_kinds(usual: Mapping[Any, Any], given: Mapping[Any, Any], above: str
         if isinstance(before, Mapping) and isinstance(value, Mapping):
             compare_kinds(before, value, f"{key}.")
         elif not _agrees(before, value, key):
-            expected, fix = _in_words(before, key)
+            expected, fix = _in_words(before, value, key)
             expected += ", each once" * (key.endswith(".classes") and isinstance(value, list))
             raise UserError(expected=expected, got="null" if value is None else repr(value), where=key, fix=fix)
 
@@ -115,7 +116,7 @@ def _is_word(like: Any, value: Any) -> bool:
     return isinstance(value, str) or not isinstance(like, str)
 
 
-def _in_words(before: Any, key: str) -> tuple[str, str]:
+def _in_words(before: Any, value: Any, key: str) -> tuple[str, str]:
     """What is expected, and what to do."""
     if isinstance(before, bool):
         return "true or false", f"set {key}=true or {key}=false"
@@ -125,7 +126,11 @@ def _in_words(before: Any, key: str) -> tuple[str, str]:
         return "a value", f"set {key}=VALUE, or leave it out"
     if isinstance(before, list):
         kind = "numbers" if before and not isinstance(before[0], str) else "words"
-        return f"a list of {kind}", f"give a list, e.g. {key}=[{','.join(map(str, before))}]"
+        example = f"{key}=[{','.join(map(str, before))}]"
+        if isinstance(value, str) and not before:
+            listed = value if value.startswith("[") else f"[{value}]"
+            example = shlex.quote(f"{key}={as_value(listed)}")
+        return f"a list of {kind}", f"give a list, e.g. {example}"
     names = [str(name) for name in before]
     example = f"set one of them, e.g. {key}.{names[0]}=..., or" if names else f"give {key}={{NAME:VALUE}}, or"
     return f"keys below it: {', '.join(names)}" if names else "a mapping", f"{example} leave {key} out"

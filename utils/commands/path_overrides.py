@@ -32,6 +32,7 @@ _OVERRIDE = re.compile(rf"(\+{{0,2}}(?:{'|'.join(map(re.escape, PATH_KEYS))}))=(
 _STRINGS = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 _QUOTED = re.compile(rf"\s*(?:{_STRINGS})\s*", re.DOTALL)
 _CHOICES = re.compile(rf"(?:{_STRINGS}|\$\{{[^}}]*\}}|[^,])+", re.DOTALL)
+_ELEMENTS = re.compile(rf"(?:{_STRINGS}|\[[^\]]*\]|\{{[^}}]*\}}|[^,])+", re.DOTALL)
 _SWEEP = re.compile(r"(?:choice|glob|range|interval|sort|shuffle|tag)\(.*\)", re.DOTALL)
 _MULTIRUN = frozenset({"-m", "--multirun", "hydra.mode=MULTIRUN"})
 
@@ -68,6 +69,31 @@ def quoted(text: str) -> str:
     except HydraException:
         pass  # of Hydra's grammar, or against it: that is what quotes are for
     return QuotedString(text=text, quote=Quote.single).with_quotes()
+
+
+def as_value(text: str) -> str:
+    r"""As ``quoted``, but a list stays one: what Hydra cannot read in it is quoted by itself.
+
+    >>> as_value("[a.b=2, c]"), as_value("[a=[1,2],'b=3']"), as_value("a=b")
+    ('["a.b=2",c]', '["a=[1,2]",\'b=3\']', "'a=b'")
+    """
+    inner = text.strip()
+    if not (inner.startswith("[") and inner.endswith("]")):
+        return quoted(text)
+    value = f"[{','.join(_element(part.strip()) for part in _ELEMENTS.findall(inner[1:-1]))}]"
+    return value if _readable(value) else quoted(text)
+
+
+def _element(text: str) -> str:
+    return text if _readable(text) else QuotedString(text=text, quote=Quote.double).with_quotes()
+
+
+def _readable(value: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return False
+    return True
 
 
 def _with_quotes(argument: str, *, sweeps: bool) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 REPORT_S = 20.0
+_WARNING = re.compile(r"(?:\d\d:\d\d:\d\d )?(?:WARNING|ERROR) (.+)")
+"""A line of ``utils.commands.cli.setup_logging`` that somebody should see."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,14 @@ class Step:
 @dataclass
 class _Running:
     step: Step
+    number: str  # of how many, e.g. "2 of 5"
     process: subprocess.Popen[bytes]
     started: float
     log_file: Path
 
 
 def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: int | None = None) -> dict[str, float]:
-    """Run all steps in the order their needs allow.
+    """Run all steps in the order their needs allow; what they warn of is passed on, the same once for all.
 
     Args:
         steps: with needs among themselves.
@@ -76,6 +80,7 @@ def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: i
     done: set[str] = set()
     running: list[_Running] = []
     seconds: dict[str, float] = {}
+    told: set[str] = set()
     reported = time.monotonic()
     try:
         while waiting or running:
@@ -86,7 +91,7 @@ def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: i
             ready = [step for step in waiting if done.issuperset(step.needs) and not step.why_done()]
             for step in ready[: max(0, parallel - len(running))]:
                 waiting.remove(step)
-                running.append(_start(step, log_dir, threads))
+                running.append(_start(step, f"{steps.index(step) + 1} of {len(steps)}", log_dir, threads))
             if waiting and not running and not ready:
                 # Steps whose needs were met in this very pass are looked at again in the next one.
                 if not any(done.issuperset(step.needs) for step in waiting):
@@ -94,12 +99,15 @@ def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: i
                 continue
             for entry in [entry for entry in running if entry.process.poll() is not None]:
                 running.remove(entry)
+                _pass_on(entry, told)
                 seconds[entry.step.name] = _finish(entry)
                 done.add(entry.step.name)
             if time.monotonic() - reported > REPORT_S:
                 reported = time.monotonic()
                 for entry in running:
-                    log.info("  %s: %s", entry.step.name, _last_line(entry.log_file))
+                    _pass_on(entry, told)
+                    spent, said = time.monotonic() - entry.started, _last_line(entry.log_file)
+                    log.info("  %s (%s), %.0f s: %s", entry.step.name, entry.number, spent, said)
             time.sleep(POLL_S)
     finally:
         for entry in running:
@@ -109,12 +117,12 @@ def run_steps(steps: Sequence[Step], *, log_dir: Path, parallel: int, threads: i
     return seconds
 
 
-def _start(step: Step, log_dir: Path, threads: int | None) -> _Running:
+def _start(step: Step, number: str, log_dir: Path, threads: int | None) -> _Running:
     log_file = log_dir / f"{step.name}.log"
     environment = without_slurm(os.environ)  # this program answers SLURM's signals; a step just stops
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
-    log.info("%s: started, log in %s", step.name, log_file)
+    log.info("%s (%s): started, log in %s", step.name, number, log_file)
     with open(log_file, "wb") as handle:
         handle.write((" ".join(step.command) + "\n").encode())
         handle.flush()
@@ -126,7 +134,15 @@ def _start(step: Step, log_dir: Path, threads: int | None) -> _Running:
             env=environment,
             preexec_fn=end_with_this_process(),
         )
-    return _Running(step, process, time.monotonic(), log_file)
+    return _Running(step, number, process, time.monotonic(), log_file)
+
+
+def _pass_on(entry: _Running, told: set[str]) -> None:
+    for line in _read(entry.log_file):
+        found = _WARNING.match(line)
+        if found and found[1] not in told:
+            told.add(found[1])
+            log.warning("%s: %s", entry.step.name, found[1])
 
 
 def _finish(entry: _Running) -> float:
@@ -140,7 +156,7 @@ def _finish(entry: _Running) -> float:
             where=str(entry.log_file),
             fix="mend the cause and start the same command again; finished steps are kept",
         )
-    log.info("%s: done in %.0f s", entry.step.name, spent)
+    log.info("%s (%s): done in %.0f s", entry.step.name, entry.number, spent)
     return spent
 
 
@@ -149,5 +165,5 @@ def _read(path: Path) -> list[str]:
 
 
 def _last_line(path: Path) -> str:
-    lines = [line for line in _read(path) if line.strip()]
+    lines = [line for line in _read(path)[1:] if line.strip()]  # the first one is the command
     return lines[-1][:160] if lines else "..."

@@ -78,7 +78,7 @@ def curves(
     *,
     logarithmic: bool = False,
     unit_square: bool = False,
-    marks: Mapping[str, tuple[float, float]] | None = None,
+    marks: Sequence[tuple[float, float]] = (),
 ) -> Plot:
     """Lines over a common x; long ones are thinned out, peaks stay.
 
@@ -89,7 +89,7 @@ def curves(
         ylabel: beside it.
         logarithmic: scale of y, if all that is drawn is positive.
         unit_square: both axes from 0 to 1.
-        marks: points (x, y) to point out, by what is said of them.
+        marks: points (x, y) to point out; what is to be said of them, the names of the curves say, which never overlap.
     """
 
     def draw(axis: Any) -> None:
@@ -99,19 +99,31 @@ def curves(
                 axis.plot(*thinned(x, y), linewidth=0.6, alpha=0.3, color=line.get_color(), zorder=1)
             else:
                 few, values = thinned(x, y)
-                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name)
+                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name, clip_on=len(few) > 1)
         if any(x.max(initial=0) >= _MANY for x, _ in series.values()):
             axis.xaxis.set_major_formatter(_short_number)
-        for name, (x, y) in (marks or {}).items():
+        for x, y in marks:
             axis.plot([x], [y], "k.", markersize=7)
-            axis.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
         if logarithmic and all((y[np.isfinite(y)] > 0).all() for _, y in series.values()):
             axis.set_yscale("log")
+        elif not unit_square:
+            _begin_at_zero(axis.set_ylim, [y for _, y in series.values()])
+        if not unit_square:
+            _begin_at_zero(axis.set_xlim, [x for x, _ in series.values()])
         axis.set(xlabel=xlabel, ylabel=ylabel, **({"xlim": (0, 1), "ylim": (0, 1.02)} if unit_square else {}))
         if 1 < len(series) <= _MOST_IN_LEGEND or (len(series) == 1 and next(iter(series))):
             axis.legend()
 
     return Plot(title, draw)
+
+
+def _begin_at_zero(limit: Callable[..., object], values: Sequence[Values]) -> None:
+    """Let an axis begin at 0, if nothing lies below; it has some length even where nothing lies above."""
+    known = [each[np.isfinite(each)] for each in values]
+    if any(each.min(initial=0) < 0 for each in known):
+        return
+    top = max((float(each.max(initial=0)) for each in known), default=0.0)
+    limit(0, 1.05 * top or 1.0)
 
 
 def bars(title: str, names: Sequence[str], heights: Mapping[str, Sequence[float]], ylabel: str) -> Plot:

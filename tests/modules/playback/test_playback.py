@@ -286,7 +286,7 @@ def test_detections_are_filtered_sorted_and_named():
     ticks = source.ticks(source.start_us, source.stop_us, 50_000)
     both = Detections(detector, source, ticks, 0.2).at(int(ticks[0]))
     assert [box.text for box in both] == ["car 0.25", "pedestrian 0.45"]
-    assert both[1].xyxy == (2, 2, 10, 12)  # camera pixels, twice those of the frame
+    assert both[1].xyxy == (1, 1, 5, 6)  # as the detector says them: camera pixels, whatever its frames
     assert [box.text for box in Detections(detector, source, ticks, 0.3).at(int(ticks[0]))] == ["pedestrian 0.45"]
 
 

@@ -50,6 +50,23 @@ def test_all_kinds(runs):
     assert all(f"<figcaption>{caption}</figcaption>" in page for caption in captions)
 
 
+def test_evaluations_do_not_tell_what_only_trainings_read(tmp_path):
+    figures = {"figures": {"AP": 0.5}, "labels": {"car": 1}, "classes": ["car"], "score": "class"}
+    for name, steps, device in (("a", 4, "CPU"), ("b", 5, "CPU"), ("gpu", 6, "H200")):
+        folder = tmp_path / name / "evaluation_val"
+        folder.mkdir(parents=True)
+        config = {"training": {"max_steps": steps, "precision": str(steps)}, "tta": {"enable": name == "b"}}
+        (folder / "evaluation.json").write_text(json.dumps(figures))
+        (folder / "run.json").write_text(json.dumps({"config": config, "starts": [{"device": device}]}))
+    folders = sorted(tmp_path.glob("*/*"))
+    text = table_text(compare(folders))
+    assert "| setting | a/evaluation_val | b/evaluation_val | gpu/evaluation_val |" in text
+    assert "| tta.enable | false | true | false |" in text
+    assert "max_steps" not in text
+    assert "precision" not in table_text(compare(folders[:2]))
+    assert compare(folders[:1])[0].blocks[0].heads == ("figure", "a/evaluation_val")
+
+
 def test_settings_that_differ():
     settings = {"a": {"x": 1, "y": 2, "output.dir": "a"}, "b": {"x": 1, "y": 3, "z": 4, "output.dir": "b"}, "c": {}}
     assert differing_settings(settings) == {"a": {"y": "2"}, "b": {"y": "3"}, "c": {"y": "–"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import datetime
 
 import pytest
 from PIL import Image
@@ -13,7 +14,7 @@ from tests.helpers.made_once import MadeOnce
 from tests.modules.reports.test_reports import headings, stands_alone
 
 QUICK = (
-    "logging.report=true", "logging.log_every_n_steps=1", "logging.health.every_n_steps=1", "training.max_steps=2",
+    "logging.report=true", "logging.health.every_n_steps=1", "training.max_steps=2",
     "validation.val_check_interval=2",
 )  # fmt: skip
 
@@ -28,6 +29,8 @@ def test_training(tmp_path, made_once: MadeOnce):
     record = json.loads((folder / "run.json").read_text())
     assert record["command"] == "train"
     assert record["starts"][0]["seconds"] > 0
+    assert datetime.fromisoformat(record["starts"][0]["began"]) < datetime.now().astimezone()
+    assert record["starts"][0]["began"] in page
     with Image.open(folder / "results.png") as picture:
         assert picture.size[0] == 1680
 
@@ -46,6 +49,7 @@ def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture
     assert headings(page)[:6] == expected
     assert headings(page)[6:] == ["Best and worst frames"]
     assert page.count("data:image/jpeg") >= 1
+    assert page.count(", best at 0.") == 3  # all and each class, in the legend, where they cannot lie on each other
     before = (folder / "results.png").read_bytes()
     assert run("scripts/reports/__main__.py", str(folder)) == 0
     assert capsys.readouterr().out.strip().endswith("report.html")

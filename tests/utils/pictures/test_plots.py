@@ -17,7 +17,7 @@ def every_plot():
     counts = np.array([3.0, 0.0, 7.0])
     return [
         plots.curves("loss & parts", {"a": (X, 1 / (1 + X)), "<b>": (X[:1], X[:1])}, "step", "loss", logarithmic=True),
-        plots.curves("F1", {"": (X / X[-1], X / X[-1])}, "t", "F1", unit_square=True, marks={"best": (0.5, 0.5)}),
+        plots.curves("F1", {"": (X / X[-1], X / X[-1])}, "t", "F1", unit_square=True, marks=[(0.5, 0.5)]),
         plots.curves("nothing", {}, "step", "loss"),
         plots.bars("AP", ["car", "bus"], {"AP": [1, 2], "AP_50": [3, 4]}, "per cent"),
         plots.steps("scores", np.linspace(0, 1, 4), {"right": counts, "wrong": 0 * counts}, "score", logarithmic=True),
@@ -46,6 +46,25 @@ def test_two_plots_of_a_page_share_no_name():
     names = [{each.get("id") for each in root.iter()} - {None} for root in (first, second)]
     assert names[0]
     assert not names[0] & names[1]
+
+
+class Limits:
+    """Stands for an axis of matplotlib that is asked for its limits alone."""
+
+    def __init__(self):
+        self.calls = {}
+
+    def __getattr__(self, name):
+        return lambda *values, **_: self.calls.__setitem__(name, values)
+
+
+@pytest.mark.parametrize(
+    ("y", "limits"), [([0.0], (0, 1.0)), ([0.5, 2.0, np.nan], (0, 2.1)), ([-1.0, 2.0], None), ([np.nan], (0, 1.0))]
+)
+def test_axes_begin_at_zero_unless_something_lies_below(y, limits):
+    axis = Limits()
+    plots._begin_at_zero(axis.set_ylim, [np.array(y)])
+    assert axis.calls.get("set_ylim") == (None if limits is None else pytest.approx(limits))
 
 
 def test_all_plots_are_on_one_picture(tmp_path):
