@@ -167,7 +167,8 @@ def test_a_part_of_a_key_is_answered_with_the_key(short: str, key: str) -> None:
 
 def test_an_unknown_dataset_lists_the_choices() -> None:
     error = mistake("dataset=gen5")
-    assert "gen1x0.01_ss" in error.expected
+    assert "gen1, gen4, pedro" in error.expected
+    assert "more that begin like these" in error.expected
     assert error.got == "'gen5'"
 
 

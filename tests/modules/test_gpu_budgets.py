@@ -91,6 +91,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return torch.sigmoid(value)
 
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # a training of another test may have left it on
     monkeypatch.setattr(cudnn, "lstm", lstm)
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
     with FakeTensorMode(), enable_python_dispatcher(), torch.device("cuda"):

@@ -35,8 +35,8 @@ CASES = {
         for count in (20, 40, 80)
     },
     "evaluation-all": Case("evaluation:20000:all", "evaluation, all figures, 20,000 frames"),
-    "preprocessing-gen1": Case("preprocessing:gen1", "preprocessing, Gen1, 10 million events", 3),
-    "preprocessing-1mpx": Case("preprocessing:1mpx", "preprocessing, 1 Mpx, 10 million events", 3),
+    "preprocessing-gen1": Case("preprocessing:240x304", "preprocessing, Gen1, 10 million events", 3),
+    "preprocessing-1mpx": Case("preprocessing:720x1280", "preprocessing, 1 Mpx, 10 million events", 3),
     "start-help": Case("start:help", "train.py --help", whole=True),
     "start-key": Case("start:key", "a key that there is not", whole=True),
     "start-dataset": Case("start:dataset", "a dataset that is missing", whole=True),

@@ -21,8 +21,8 @@ SMALL = (
     "model.fpn.depth=0.33",
 )  # fmt: skip
 """A detector and frames for a trial."""
-CAMERAS = {"gen1": (240, 304, 1), "1mpx": (720, 1280, 10)}
-"""Height, width, and events in a microsecond."""
+CAMERAS = {"240x304": (240, 304, 1, False), "720x1280": (720, 1280, 10, True)}
+"""Height, width, events in a microsecond, and whether frames are of half the size."""
 _TRAIN = (
     "batch_size.train=2", "batch_size.eval=2", "hardware.num_workers.train=0", "hardware.num_workers.eval=0",
     "logging.progress_bar=false", "dataset.sequence_length=5", "training.max_steps=1",
@@ -150,7 +150,7 @@ def preprocessing(size: Size, camera: str) -> Call:
     settings = config.PreprocessConfig(
         CAMERAS[camera][:2],
         representation=config.RepresentationConfig(kind="stacked_histogram", count_cutoff=10),
-        downsample_by_factor_2=camera == "1mpx",
+        downsample_by_factor_2=CAMERAS[camera][3],
         all_windows=True,
     )
 
@@ -166,7 +166,7 @@ def make_preprocessing(size: Size, camera: str) -> None:
     """Its recording: noise, spread evenly over sensor and time."""
     np, bbox = load("numpy"), load("data.events.bbox")
     events, boxes = load("data.events.types"), load("utils.boxes")
-    height, width, per_us = CAMERAS[camera]
+    height, width, per_us, _ = CAMERAS[camera]
     count, rng = size.of(10_000_000, 200_000), np.random.default_rng(0)
     t = np.sort(rng.integers(0, max(count // per_us, 100_000), count))
     x, y, p = rng.integers(0, width, count), rng.integers(0, height, count), rng.integers(0, 2, count)
