@@ -58,9 +58,8 @@ def test_same_images_give_the_same_bytes(tmp_path):
 
 
 def test_bytes_do_not_follow_what_the_memory_held_before(tmp_path):
-    program = "import sys, pathlib, tests.utils.pictures.test_video as t; t.write(pathlib.Path(sys.argv[1]), 5, 64, 64, 20)"  # noqa: E501
-        "import sys, pathlib, tests.utils.pictures.test_video as t; t.write(pathlib.Path(sys.argv[1]), 5, 64, 64, 20)"
-    )
+    program = "import sys, pathlib, tests.utils.pictures.test_video as t; "
+    program += "t.write(pathlib.Path(sys.argv[1]), 5, 64, 64, 20)"
     for fill in ("0", "1", "7"):  # glibc gives new memory filled with this byte
         command = [sys.executable, "-c", program, str(tmp_path / f"{fill}.mp4")]
         subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "MALLOC_PERTURB_": fill}, check=True)
