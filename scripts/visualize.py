@@ -201,8 +201,8 @@ def run(args: argparse.Namespace) -> None:
     window = source.dt_us or 1000.0 * (args.dt_ms or (detector.representation.dt_ms if detector else 50.0))
     timeline = plan_time(source, window, args.fps, args.speed, args.start_s, args.duration_s)
     stored = detector.classes if detector else classes_of_sequences(Path(args.labels), args.input)
-    names = args.classes.split(",") if args.classes else list(stored)
-    labels = choose_labels(args, (source.height, source.width), names)
+    names, hw = args.classes.split(",") if args.classes else list(stored), (source.height, source.width)
+    labels = choose_labels(args, hw, names)
     if labels is not None:
         check_clocks(labels.times_us, source.start_us, source.stop_us, round(window), f"labels of {args.input}")
     detections = None
@@ -211,8 +211,7 @@ def run(args: argparse.Namespace) -> None:
         detections = Detections(detector, source, ticks, args.conf)
     shown = list(labels.names) if labels is not None and labels.names else names
     overlays = Overlays(labels, detections, shown, args.label_hold_ms * 1000)
-    kinds = None if args.plain else overlays.kinds()
-    painter = Painter(THEMES[args.theme], (source.height, source.width), kinds, args.speed)
+    painter = Painter(THEMES[args.theme], hw, None if args.plain else overlays.kinds(), args.speed)
     produce(args, painter, timeline, moments(source, timeline, overlays))
 
 
