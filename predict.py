@@ -12,9 +12,8 @@ from omegaconf import DictConfig
 
 from config.given import with_given
 from config.resolvers import register_resolvers
-from modules.data.found import check_dataset_folder, check_free
+from modules.data.found import check_at_once
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, check_target
-from modules.processes.gpu import check_gpu
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
@@ -60,11 +59,7 @@ def main(cfg: DictConfig) -> None:
             where=f"checkpoint={cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
-    check_free(Path(cfg.save_dir).parent, "save_dir")
-    check_dataset_folder(plain(cfg))
-    check_gpu(plain(cfg))
-    import torch
-
+    check_at_once(plain(cfg), Path(cfg.save_dir).parent, "save_dir")
     from modules.data.checks import check_class_ids, check_frame_size
     from modules.label_runs import SUMMARY, label, summary_text
     from modules.processes.shared_work import run_in_processes
@@ -84,8 +79,8 @@ def main(cfg: DictConfig) -> None:
     module.load_weight(config["checkpoint"])
     check_class_ids(data_module, "train", config["dataset"]["classes"])
     check_frame_size(data_module, "train")
-    precision = str(trainer.precision)
     with reserve(config):
+        precision = str(trainer.precision)
         summary = run_in_processes(trainer, lambda process: label(config, data_module, module, process, precision))
         if trainer.is_global_zero:
             write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
@@ -95,8 +90,7 @@ def main(cfg: DictConfig) -> None:
                     "thresholds of model.pseudo_label, and at the teacher's AP",
                     config["model"]["postprocess"]["confidence_threshold"],
                 )
-            log.info("pseudo labels in %s (torch %s)", config["save_dir"], torch.__version__)
-            print(summary_text(summary))  # noqa: T201
+            print(f"pseudo labels in {config['save_dir']}\n{summary_text(summary)}")  # noqa: T201
             leave_report(Path(config["save_dir"]).parent, "predict", config, time.monotonic() - began)
 
 

@@ -14,8 +14,7 @@ from omegaconf import DictConfig
 
 from config.resolvers import register_resolvers
 from modules.checkpoints.names import DONE
-from modules.data.found import check_dataset_folder, check_free
-from modules.processes.gpu import check_gpu
+from modules.data.found import check_at_once
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
@@ -71,10 +70,8 @@ def main(cfg: DictConfig) -> None:
     """Train until ``training.max_steps``; the same command again goes on from the newest checkpoint."""
     config, began = plain(cfg), time.monotonic()
     if not (Path(config["output"]["dir"]) / DONE).is_file():  # a finished run needs none of these
-        check_free(config["output"]["dir"], "output.dir")
-        check_dataset_folder(config)
-        check_gpu(config)
-    from modules.labelling.finished import check_all_used, check_finished
+        check_at_once(config, config["output"]["dir"], "output.dir")
+    from modules.labelling.finished import check_labels
     from modules.reports.write import leave_report
     from modules.training.batch_size import fits_memory, settle
     from modules.training.settings import run_settings
@@ -86,8 +83,7 @@ def main(cfg: DictConfig) -> None:
     folder = run.folder.dir
     if was_done(run):
         return
-    check_finished(config)
-    check_all_used(config)
+    check_labels(config)
     parts = build_parts(run)
     with RunLock(folder, inside=WRITTEN) if process_rank() == 0 else nullcontext():
         finished = False

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from modules.processes.gpu import lacks_gpu
+from modules.processes.gpu import check_gpu, lacks_gpu
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
 from utils.errors import UserError
@@ -46,3 +46,14 @@ def check_free(folder: Path | str, key: str) -> None:
     if process_rank() == 0:
         with suppress(OSError):  # told when it is taken
             RunLock(folder, key).refuse_held()
+
+
+def check_at_once(config: Mapping[str, Any], folder: Path | str, key: str) -> None:
+    """What is told before torch is loaded: nobody else works in the folder, and dataset and GPU are there.
+
+    Raises:
+        UserError: one of these is not so.
+    """
+    check_free(folder, key)
+    check_dataset_folder(config)
+    check_gpu(config)

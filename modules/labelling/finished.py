@@ -118,3 +118,13 @@ def _predicted(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, AttributeError, TypeError):
         return None
     return content if of_labels else None
+
+
+def check_labels(config: Mapping[str, Any]) -> None:
+    """Refuse pseudo labels that are unfinished or that settings would hide, before a training begins.
+
+    Raises:
+        UserError: they are.
+    """
+    check_finished(config)
+    check_all_used(config)
