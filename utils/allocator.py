@@ -8,8 +8,8 @@ import platform
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 MIB = 1 << 20
-LARGEST_KEPT = 1024 * MIB
-"""Blocks up to this many bytes come from kept memory, larger ones straight from the kernel."""
+LARGEST_KEPT = (1024 * MIB, 32 * MIB)
+"""Blocks up to so many bytes come from kept memory, larger ones from the kernel; older glibc refuse the first."""
 
 
 def keep_freed_memory() -> bool:
@@ -24,5 +24,6 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = ((_MMAP_THRESHOLD, LARGEST_KEPT), (_TRIM_THRESHOLD, 2 * LARGEST_KEPT - 1), (_TOP_PAD, 64 * MIB))
-    return sum(mallopt(which, size) for which, size in settings) == len(settings)
+    settings = ((_TRIM_THRESHOLD, 2 * LARGEST_KEPT[0] - 1), (_TOP_PAD, 64 * MIB))
+    others = [mallopt(which, size) for which, size in settings]
+    return any(mallopt(_MMAP_THRESHOLD, size) for size in LARGEST_KEPT) and all(others)

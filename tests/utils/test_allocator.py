@@ -11,7 +11,7 @@ from utils.allocator import keep_freed_memory
 
 def fresh_pages() -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.ones(8 << 20)
+    np.ones(3 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
@@ -19,7 +19,7 @@ def fresh_pages() -> int:
 def test_what_was_freed_serves_again() -> None:
     assert keep_freed_memory()
     fresh_pages()
-    assert fresh_pages() < 100  # of 16,384 for 64 MiB
+    assert fresh_pages() < 100  # of 6,144 for 24 MiB
 
 
 def test_other_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
