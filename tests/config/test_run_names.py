@@ -33,8 +33,9 @@ def test_runs_of_a_sweep_have_names_of_their_own(tmp_path: Path) -> None:
     assert names(*settings, "hardware.threads=1") == first
 
 
-def test_the_names_that_the_page_shows() -> None:
-    shown = names("--multirun", "dataset=gen1", "+experiment/gen1=small", "training.weight_decay=0,0.01")
+def test_the_names_that_the_page_shows(tmp_path: Path) -> None:
+    sweep = ("--multirun", "dataset=gen1", "+experiment/gen1=small", "training.weight_decay=0,0.01")
+    shown = names(*sweep, f"output.root={tmp_path}")
     page = (REPOSITORY / "docs" / "RUNS.md").read_text(encoding="utf-8")
     assert f"compare_runs.py {' '.join(f'checkpoint/{name}' for name in shown)}\n" in page
 
