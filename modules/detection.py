@@ -153,9 +153,8 @@ class Module(pl.LightningModule):
     def _log_figures(self, prefix: str) -> None:
         if self.trainer.sanity_checking:
             return
-        in_fit = (
-            self.trainer.state.fn == "fit"
-        )  # where the protocol's figures decide, and the others take twice as long
+        in_fit = self.trainer.state.fn == "fit"
+        # Within it the protocol's figures decide, and the others take twice as long.
         figures = self.evaluation.finish(extra=not in_fit)
         for name, value in figures.items():
             self.log(f"{prefix}/{name}", float(value), rank_zero_only=False)

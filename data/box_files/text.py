@@ -66,9 +66,8 @@ def read_numbers(words: Sequence[object], expected: str, where: str) -> list[flo
         UserError: a word is no number.
     """
     try:
-        if any(
-            "_" in word if isinstance(word, str) else isinstance(word, bool) for word in words
-        ):  # 1_0 is 10 to Python
+        # To Python 1_0 is 10, and true is 1.
+        if any("_" in word if isinstance(word, str) else isinstance(word, bool) for word in words):
             raise ValueError("no number")
         return [float(word) for word in words]  # type: ignore[arg-type] # anything else is what the error is for
     except (TypeError, ValueError, OverflowError) as error:

@@ -207,7 +207,7 @@ def import_samples(
         ]
         if shard is None:
             link_missing_splits(out_path)
-        return finish(outcomes, out_path, settings, str(raw_path), shard, classes=cfg.classes)
+        return finish(outcomes, out_path, settings, str(raw_path), shard)
 
 
 def find_samples(raw_path: Path | str, out_path: Path, cfg: PreprocessConfig, settings: dict[str, Any]) -> list[Sample]:

@@ -88,7 +88,7 @@ def preprocess_dataset(
         alone = None
         if shard is None:
             alone = without_recording(out_path, {split: names for split, names in wanted.items() if names}, refresh)
-        report = finish(outcomes, out_path, cfg.settings(), str(raw_path), shard, alone, cfg.classes)
+        report = finish(outcomes, out_path, cfg.settings(), str(raw_path), shard, alone)
         if shard is None:
             refuse_in_two_splits(out_path)
         return report
@@ -112,7 +112,6 @@ def finish(
     source: str,
     shard: Shard | None = None,
     alone: Mapping[str, Sequence[str]] | None = None,
-    classes: Sequence[str] = (),
 ) -> dict[str, list[SequenceCounts]]:
     """Write the manifest, if this is all of the dataset, and sum up.
 
@@ -123,7 +122,6 @@ def finish(
         source: where the recordings are, for messages.
         shard: the share that was made, if it was one.
         alone: by split, sequences without a recording.
-        classes: names by class id.
 
     Returns:
         Counts of every sequence, by split, sorted by name.
@@ -145,7 +143,7 @@ def finish(
     reasons = {split: {name: failure.reason for name, failure in failed[split].items()} for split in present}
     if shard is None:
         try:
-            write_manifest(out_path, settings, left_out, reasons, alone, classes)
+            write_manifest(out_path, settings, left_out, reasons, alone)
         except OSError as error:
             raise cannot_write(error, out_path) from error
     rows = [row for split in present for row in report[split]]

@@ -23,7 +23,6 @@ _FORMAT = {"format": "preprocessed dataset", "version": 1}
 _SEQUENCE = {key: kind for key, kind in RECORD_KIND.items() if key != "settings?"}
 _KIND = {
     "format": str,
-    "classes?": [str],
     "settings?": {},
     "splits?": {
         ...: {
@@ -46,7 +45,6 @@ def write_manifest(
     left_out: Mapping[str, Sequence[SequenceCounts]],
     failed: Mapping[str, Mapping[str, str]],
     alone: Mapping[str, Sequence[str]] | None = None,
-    classes: Sequence[str] = (),
 ) -> None:
     """Write ``manifest.json`` from the records of all sequences, whatever runs they come from.
 
@@ -57,7 +55,6 @@ def write_manifest(
             the last manifest has them.
         failed: reasons by split and recording for those that could not be read.
         alone: by split, sequences without a recording; splits that are not given stay as with ``left_out``.
-        classes: names by class id; none: as the last manifest has them.
     """
     before = read_manifest(out_path) or {}
     splits: dict[str, Any] = {}
@@ -85,8 +82,7 @@ def write_manifest(
         if any(entry[key] for key in ("sequences", "left_out", "failed")):
             splits[split] = entry
     made_with.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
-    named = {"classes": list(classes)} if classes else {key: before[key] for key in ("classes",) if key in before}
-    value = {**_FORMAT, **named, "settings": settings, "made_with": made_with, "splits": splits}
+    value = {**_FORMAT, "settings": settings, "made_with": made_with, "splits": splits}
     if any(entry["sequences"] for entry in splits.values()):
         write_text(out_path / MANIFEST, manifest_text(value))
         (out_path / OLDER_SETTINGS).unlink(missing_ok=True)

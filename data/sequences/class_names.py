@@ -9,7 +9,7 @@ from data.sequences.stored_labels import LABEL_DIR
 from utils.errors import UserError
 from utils.json_files import read_json
 
-_KIND = {"classes?": [str], "settings?": {"classes?": [str]}}
+_KIND = {"settings?": {"classes?": [str]}}
 
 
 def class_names(dataset: Path) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def class_names(dataset: Path) -> tuple[str, ...]:
     """
     with suppress(UserError):
         manifest = read_json(dataset / "manifest.json", _KIND, expected="a manifest", fix="make it anew")
-        return tuple(manifest.get("classes") or manifest.get("settings", {}).get("classes", ()))
+        return tuple(manifest.get("settings", {}).get("classes", ()))
     return ()
 
 

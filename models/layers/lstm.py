@@ -59,9 +59,7 @@ class ConvLstm(nn.Module):
             hidden states [L, B, h, w, C] and the state after the last step, [B, C, h, w] each.
         """
         fused = self.fused and self.is_plain and not torch.compiler.is_compiling() and not _half_on_cpu(x)
-        in_cudnn = (
-            fused and x.device.type == "cuda"
-        )  # where states are cast once, and not if they have the type already
+        in_cudnn = fused and x.device.type == "cuda"  # casts states once, and not if they have the type already
         if state is None:
             hidden = cell = x.new_zeros(x.shape[1:])
         else:

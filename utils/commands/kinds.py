@@ -32,7 +32,6 @@ _NULL_TOO = re.compile(
 
 _FOLDER = "dataset.representation.name"
 
-
 _UNSET: dict[str, Any] = {
     "dataset.preprocessing.num_raw_classes": 2,
     "dataset.preprocessing.windows_per_label_step": 5,
