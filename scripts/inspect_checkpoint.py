@@ -24,16 +24,18 @@ from torch import Tensor
 
 from config.compose import compose
 from models.registry import spec_of_section
-from models.weights import load_tensors, strip_prefix
-from modules.checkpoints.files import load_checkpoint_file
-from modules.weights.files import read_state_dict
-from modules.weights.known_files import S5, KnownFile, has_state_space, known_file
+from models.weights import load_tensors
+from modules.weights.files import read_checkpoint
+from modules.weights.known_files import KnownFile, has_state_space, known_file
 from scripts import make_parser
 from utils.commands.cli import run_command
 from utils.errors import UserError
 
 BY_CLASSES = {2: "gen1", 3: "gen4"}
 """Dataset that a detector of so many classes is most likely for, when nothing else tells it."""
+PRESETS = {"RVT-T": "tiny", "RVT-S": "small", "RVT-B": "base", "RVT-S deep": "small-deep", "RVT-B deep": "base-deep"}
+"""Of ``+experiment/<dataset>``, by the papers' names."""
+S5 = "its memory is a state-space layer (S5), which no model of this project has"
 
 
 def inspect(path: Path) -> dict[str, str]:
@@ -50,16 +52,8 @@ def inspect(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     facts = {"file": f"{path}, {path.stat().st_size / 2**20:.1f} MiB, md5 {md5}"}
-    try:
-        content = load_checkpoint_file(path, map_location="cpu")
-    except UserError:
-        content = {}  # objects beside the tensors, or no checkpoint at all, of which the next reader complains
-    state = strip_prefix(content["state_dict"]) if "state_dict" in content else read_state_dict(path)
-    parameters = content.get("hyper_parameters")
-    own = parameters.get("config") if isinstance(parameters, Mapping) else None
-    if isinstance(own, Mapping):
-        return facts | _ours(path, content, own, state)
-    return facts | _published(path, md5, state)
+    content, state, own = read_checkpoint(path)
+    return facts | (_published(path, md5, state) if own is None else _ours(path, content, own, state))
 
 
 def _ours(path: Path, content: Mapping[str, Any], config: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict:
@@ -96,7 +90,8 @@ def _published(path: Path, md5: str, state: Mapping[str, Tensor]) -> dict[str, s
     model = compose([f"dataset={dataset}"], "val")["model"]
     facts |= _loads(spec.for_weights(model, state, str(path)), state, path)
     if known is None:
-        preset = _preset(dataset, sizes)
+        size = PRESETS.get(spec.weights_in_words(sizes, channels=False).partition(" for ")[0])
+        preset = "" if size is None else f" +experiment/{dataset}={size}"
         return facts | {
             "evaluate": f"python val.py dataset={dataset}{preset} checkpoint={path} (if that is its dataset: nothing "
             "in the file tells)"
@@ -108,13 +103,6 @@ def _published(path: Path, md5: str, state: Mapping[str, Tensor]) -> dict[str, s
 def _as_published(known: KnownFile, md5: str) -> str:
     sure = "by its checksum" if known.md5 and md5.startswith(known.md5) else "by its name alone"
     return f"{known.authors}'s {known.name} for {known.dataset}, known {sure}"
-
-
-def _preset(dataset: str, sizes: Mapping[str, Any]) -> str:
-    """Override for the published size with this width; nothing if there is none."""
-    widths = {32: "tiny", 48: "small", 64: "base"}
-    name = widths.get(sizes["embed_dim"])
-    return "" if name is None else f" +experiment/{dataset}={name}"
 
 
 def _loads(section: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> dict[str, str]:

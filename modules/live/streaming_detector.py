@@ -15,12 +15,11 @@ from models.detection.cuda_graph import GraphedStep
 from models.detection.streaming import StreamingStep
 from models.registry import spec_of_section
 from models.transfer import to_device
-from models.weights import load_tensors, strip_prefix
-from modules.checkpoints.files import load_checkpoint_file
+from models.weights import load_tensors
 from modules.detection import Module
 from modules.live.engines import choose_engine
 from modules.live.frames import FrameMaker, frame_hw
-from modules.weights.files import read_state_dict
+from modules.weights.files import read_checkpoint
 from modules.weights.published import config_for
 from utils.boxes import Detection
 from utils.errors import UserError
@@ -190,13 +189,7 @@ def read_network(path: Path | str, config: Mapping[str, Any] | None) -> tuple[di
     Raises:
         UserError: no checkpoint, or a file without configuration and none given.
     """
-    try:
-        checkpoint = load_checkpoint_file(path)
-    except UserError:
-        checkpoint = {}  # pickled objects, or no checkpoint at all, of which the next reader complains
-    state = read_state_dict(path) if "state_dict" not in checkpoint else strip_prefix(checkpoint["state_dict"])
-    parameters = checkpoint.get("hyper_parameters")
-    own = parameters.get("config") if isinstance(parameters, Mapping) else None
+    _, state, own = read_checkpoint(path)
     if own is None:
         return config_for(state, config, path), state
     if config is not None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.weights import LoadReport, load_tensors, strip_prefix
+from modules.checkpoints.files import load_checkpoint_file
 from modules.weights.inert_pickle import Placeholder, read_inert, tensors_within
 from utils.errors import UserError
 
@@ -61,6 +62,28 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     state = _extract(content, path)
     log.info("%s holds objects beside its tensors (%s); they were ignored, nothing was run", path, ", ".join(unknown))
     return {name: tensor.clone() for name, tensor in state.items()}
+
+
+def read_checkpoint(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any] | None]:
+    """All that a file holds.
+
+    Args:
+        path: a checkpoint of this project, or what ``read_state_dict`` reads.
+
+    Returns:
+        the checkpoint, empty where objects lie beside the tensors; the detector's tensors by name, on the CPU; and the
+        configuration it was trained with, None if the file holds none.
+
+    Raises:
+        UserError: see ``read_state_dict``.
+    """
+    try:
+        content = load_checkpoint_file(path)
+    except UserError:
+        content = {}  # pickled objects, or no checkpoint at all, of which the next reader complains
+    state = strip_prefix(content["state_dict"]) if "state_dict" in content else read_state_dict(path)
+    parameters = content.get("hyper_parameters")
+    return content, state, parameters.get("config") if isinstance(parameters, Mapping) else None
 
 
 def _extract(content: Any, path: Path) -> dict[str, Tensor]:

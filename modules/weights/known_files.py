@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-S5 = "networks whose memory is a state-space layer (S5), which no model of this project has"
-
 
 @dataclass(frozen=True)
 class KnownFile:
@@ -21,7 +19,6 @@ class KnownFile:
         dataset: config it is evaluated with.
         preset: of ``+experiment/<dataset>``.
         test_ap: mAP on the test split in per cent, as the authors state it; None if they do not.
-        refused: why it cannot be loaded; empty if it can.
     """
 
     authors: str
@@ -30,7 +27,6 @@ class KnownFile:
     dataset: str
     preset: str
     test_ap: float | None
-    refused: str = ""
 
     def command(self, path: Path | str) -> str:
         """The command that evaluates it."""
@@ -45,10 +41,10 @@ KNOWN = (
     KnownFile("RVT", "1mpx/rvt-b.ckpt", "72923a", "gen4", "base", 47.4),
     KnownFile("RVT", "1mpx/rvt-s.ckpt", "a94207", "gen4", "small", 44.1),
     KnownFile("RVT", "1mpx/rvt-t.ckpt", "5a3c78", "gen4", "tiny", 41.5),
-    KnownFile("SSMS", "gen1_base.ckpt", "", "gen1", "base", 47.7, S5),
-    KnownFile("SSMS", "gen1_small.ckpt", "", "gen1", "small", 46.6, S5),
-    KnownFile("SSMS", "gen4_base.ckpt", "", "gen4", "base", 47.8, S5),
-    KnownFile("SSMS", "gen4_small.ckpt", "", "gen4", "small", 46.5, S5),
+    KnownFile("SSMS", "gen1_base.ckpt", "", "gen1", "base", 47.7),
+    KnownFile("SSMS", "gen1_small.ckpt", "", "gen1", "small", 46.6),
+    KnownFile("SSMS", "gen4_base.ckpt", "", "gen4", "base", 47.8),
+    KnownFile("SSMS", "gen4_small.ckpt", "", "gen4", "small", 46.5),
 )
 """Files of one name and content each. Sources: the authors' READMEs and papers, see docs/CHECKPOINTS.md."""
 

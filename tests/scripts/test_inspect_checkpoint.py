@@ -45,6 +45,14 @@ def test_weights_alone_are_known_by_their_shapes(rvt_t: Path) -> None:
     assert facts["evaluate"].startswith(f"python val.py dataset=gen1 +experiment/gen1=tiny checkpoint={rvt_t} (if")
 
 
+def test_a_deep_network_has_a_preset_of_its_own(tmp_path: Path) -> None:
+    model = compose(["dataset=gen4", "+experiment/gen4=small-deep"], "val")["model"]
+    torch.save(spec_of_section(model).build(model).state_dict(), tmp_path / "deep.ckpt")
+    facts = inspect_checkpoint.inspect(tmp_path / "deep.ckpt")
+    assert facts["loads"].startswith("yes, ")
+    assert "dataset=gen4 +experiment/gen4=small-deep " in facts["evaluate"]
+
+
 def test_published_files_are_known_by_checksum_or_name(rvt_t: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beginning = inspect_checkpoint.inspect(rvt_t)["file"].rpartition(" ")[2][:6]
     monkeypatch.setattr("modules.weights.known_files.KNOWN", [inspect_checkpoint.KnownFile(
