@@ -60,24 +60,17 @@ class LoggingSettings:
     """``logging`` of the config, where each key is explained.
 
     Raises:
-        UserError: an unknown style of bar, or a number out of range.
+        UserError: a number out of range.
     """
 
     log_every_n_steps: int
     progress_bar: bool
-    progress_style: str
     data_wait_warning: float
     health: HealthSettings
     pictures: PictureSettings
 
     def __post_init__(self) -> None:
-        choice(self.progress_style, ("tqdm", "rich"), "logging.progress_style")
         number(self.data_wait_warning, "logging.data_wait_warning")
-
-    @property
-    def bar(self) -> str | None:
-        """Style of the progress bar, None for none."""
-        return self.progress_style if self.progress_bar else None
 
 
 @dataclass(frozen=True)
