@@ -78,7 +78,7 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
         callbacks += watchers(run, timer, flags)
         callbacks.append(Preemption(save_resume_point, flags))
         if settings.ema_decay is not None:
-            callbacks.append(AveragedWeights(settings.ema_decay))  # after the resume points
+            callbacks.append(AveragedWeights(settings.ema_decay, settings.ema_starts_at))  # after the resume points
         if settings.max_time is not None:
             callbacks.append(StopAfter(settings.max_time, save_resume_point, flags=flags))
     if run.logging.progress_bar:
