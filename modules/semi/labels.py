@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.detection.interface import FrameBoxes
-from modules.labelling.sequence_boxes import crop_boxes
+from modules.labelling.detections import crop_boxes
 from utils.boxes import IGNORE_LABEL, Detection, Label, detections_to_rows
 
 
