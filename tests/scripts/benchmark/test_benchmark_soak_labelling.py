@@ -29,6 +29,7 @@ def test_one_kill_and_memory(
     status = call(
         soak_labelling.main, PROGRAM, *start, "--kills", "1", "--sequences", "2", "--memory", "2",
         "--report", str(tmp_path / "report.md"), "--picture", str(tmp_path / "memory.png"),
+        "logging.report=false",
     )  # fmt: skip
     text = capsys.readouterr().out
     assert status == 0, text
