@@ -62,6 +62,9 @@ def pages_of(nav: object) -> list[str]:
 def test_every_page_has_one_place_in_the_site() -> None:
     named = pages_of(yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     assert sorted(named) == sorted(file.name for file in DOCS.glob("*.md"))
+    for file in (DOCS / "index.md", REPOSITORY / "README.md"):
+        text = file.read_text(encoding="utf-8")
+        assert not [name for name in named if name != "index.md" and f"{name})" not in text and f"{name}#" not in text]
 
 
 def test_the_page_of_keys_is_in_step() -> None:
