@@ -217,7 +217,7 @@ def _decode(
     for i in range(1, t.size):
         runs_over |= abs(t[i] - t[i - 1]) > _HALF_CLOCK
     if not runs_over:
-        return np.int64(words[-2]), wraps
+        return int(t[-1]) - wraps * _CLOCK, wraps
     for i in range(t.size):
         time = np.int64(words[2 * i])
         alone = False
