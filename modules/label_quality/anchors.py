@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.sequences.sequence import EventSequence
+from models.detection.interface import FrameBoxes
+from models.detection.rnndet.detector import YoloXDetector
 from models.detection.yolox.anchors import Anchors
 from models.detection.yolox.assignment import Assignment, Boxes, assign, near_anchors
 from models.detection.yolox.columns import Output
@@ -89,47 +92,52 @@ class AnchorCounts:
 
 @torch.inference_mode()
 def count_dataset(
-    module: Module, source: Iterable[Mapping[str, Any]], labelled: Iterable[Mapping[str, Any]], batches: int
+    module: Module, source: Iterable[Mapping[str, Any]], pseudo: Mapping[str, EventSequence], batches: int
 ) -> tuple[int, dict[str, AnchorCounts]]:
     """Count over frames that have pseudo labels, and true labels that pseudo labels do not show.
 
     Args:
         module: a detector with a YOLOX head that has thresholds of soft anchors.
         source: stream over whole sequences with all true labels.
-        labelled: the same stream with pseudo labels.
+        pseudo: the same sequences by name, with pseudo labels.
         batches: of the stream, at most.
 
     Returns:
         the number of frames, and the counts for each of ``WAYS``.
     """
     module.eval()
-    detector, states = module.mdl, RNNStates()
-    frames, counts = 0, {}
-    for batch, pseudo in islice(zip(source, labelled, strict=True), batches):
-        names = [[Path(path).name for path in part["path"]] for part in (batch, pseudo)]
-        assert names[0] == names[1], "both streams hold the same sequences"
+    detector, states, frames = module.mdl, RNNStates(), 0
+    assert isinstance(detector, YoloXDetector), "its head has anchors"
+    counts: dict[str, AnchorCounts] = {}
+    for batch in islice(source, batches):
         states.reset(0, batch["is_first"])
         features, new = module.features(batch["inputs"].data, states.get_states(0))
         states.save_states_and_detach(0, new)
-        indices = _hidden_frames(batch, pseudo)
-        if not len(indices):
+        labels = _pseudo_boxes(batch, pseudo)
+        if not labels:
             continue
+        indices = torch.tensor(list(labels))
         raw, anchors = detector.yolox_head.raw_outputs(detector.fpn(detector.select(features, indices)))
-        targets = [padded_targets(boxes_of_frames(labels, indices)) for labels in (pseudo["labels"], batch["labels"])]
+        frame = torch.arange(len(labels)).repeat_interleave(torch.tensor([len(rows) for rows in labels.values()]))
+        found = FrameBoxes(torch.cat(list(labels.values())), frame, len(labels), batch["labels"].input_size_hw)
         predicted = detector.yolox_head.decode(raw, anchors)[..., Output.BOX]
-        found = count_anchors(raw, predicted, anchors, *targets, detector.cfg.head)
-        frames += len(indices)
-        counts = {name: one + counts[name] if name in counts else one for name, one in found.items()}
+        targets, hidden = padded_targets(found), padded_targets(boxes_of_frames(batch["labels"], indices))
+        frames += len(labels)
+        for name, one in count_anchors(raw, predicted, anchors, targets, hidden, detector.cfg.head).items():
+            counts[name] = one + counts[name] if name in counts else one
     return frames, counts
 
 
-def _hidden_frames(batch: Mapping[str, Any], pseudo: Mapping[str, Any]) -> Tensor:
-    """Index t·B + b of the frames [n] with true labels, and pseudo labels that are no ground truth."""
-    both = batch["labels"].labelled & pseudo["labels"].labelled & ~batch["is_padded"].cpu()
-    marks = both.flatten().clone()
-    shown = pseudo["labels"]
-    marks[shown.frame_id[shown.rows[:, Label.T] > 0]] = False
-    return marks.nonzero()[:, 0]
+def _pseudo_boxes(batch: Mapping[str, Any], pseudo: Mapping[str, EventSequence]) -> dict[int, Tensor]:
+    """Pseudo boxes [n, 8] by frame t·B + b, of frames with true labels that are hidden from training."""
+    found: dict[int, Tensor] = {}
+    cells = batch["labels"].labelled & ~batch["is_padded"].cpu()
+    for t, lane in cells.nonzero().tolist():
+        number = int(batch["ev_idx"][t, lane])
+        labels = pseudo[Path(batch["path"][lane]).name].labels_between(number, number + 1, False, 0)
+        if len(labels.frame_position) and not bool((labels.rows[:, Label.T] > 0).any()):
+            found[t * cells.shape[1] + lane] = labels.rows
+    return found
 
 
 def count_anchors(

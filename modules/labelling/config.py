@@ -157,8 +157,7 @@ class PseudoLabelerConfig:
         """
         if not self.chooses_late and self.unsure is None:
             return None
-        spread = None if self.agreement is None else self.agreement.max_spread
-        return Selection(sure or self.thresholds, unsure or self.unsure, spread)
+        return Selection(sure or self.thresholds, unsure or self.unsure)
 
 
 def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts import check_least, make_parser
 from utils.commands.cli import run_command
+from utils.errors import UserError
 from utils.tables import table
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     """Print a table for all classes and for each one."""
     arguments = build_parser().parse_args()
     check_least(arguments, batches=1)
+    from models.detection.rnndet.detector import YoloXDetector
     from models.weights import load_tensors
     from modules.detection import Module
     from modules.label_quality.anchors import count_dataset
@@ -50,12 +52,24 @@ def main() -> None:
     config["model"]["head"]["ignore_bbox_thresh"] = arguments.ignore_thresholds
     config = with_head_thresholds(config)
     module = Module(config)
+    if not isinstance(module.mdl, YoloXDetector):
+        raise UserError(
+            expected="a detector with the anchors of YOLOX",
+            got=f"family {module.mdl.family}",
+            where=f"--checkpoint {arguments.checkpoint}",
+            fix="give a checkpoint of model=rnndet or one like it",
+        )
     load_tensors(module.mdl, state, where=str(arguments.checkpoint))
-    loaders = [
-        fetch_data_module(_all_labels_of(config, folder)).predict_dataloader()
-        for folder in (arguments.source, arguments.labels)
-    ]
-    frames, counts = count_dataset(module, loaders[0], loaders[1], arguments.batches)
+    source, labels = (fetch_data_module(_all_labels_of(config, at)) for at in (arguments.source, arguments.labels))
+    sequences = {sequence.name: sequence for sequence in labels.sequences("train")}
+    frames, counts = count_dataset(module, source.predict_dataloader(), sequences, arguments.batches)
+    if not frames:
+        raise UserError(
+            expected="frames with pseudo labels and hidden true labels",
+            got="none",
+            where=f"--labels {arguments.labels} --source {arguments.source}",
+            fix="give the dataset that the labels were made from, with all its labels, or more --batches",
+        )
     first = next(iter(counts.values()))
     per_frame = float(first.objects.sum()) / max(frames, 1)
     print(f"{frames} frames, {per_frame:.1f} anchors on objects a frame of {int(first.anchors) // max(frames, 1)}")
