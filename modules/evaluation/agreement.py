@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from utils.boxes import Detection, FloatArray, Label
 from utils.settings import choice, number
@@ -25,12 +24,10 @@ class Agreement:
     Attributes:
         iou: least overlap of a box with the mean box of the group that it joins.
         floor: pseudo labels: least objectness and least class confidence of a box before merging.
-        max_spread: pseudo labels: largest spread (see ``agree``) of a box that is no box to ignore; None for any.
     """
 
     iou: float = 0.5
     floor: float = 0.05
-    max_spread: float | None = None
 
 
 def agreement_from_config(config: Mapping[str, Any]) -> Agreement | None:
@@ -43,18 +40,15 @@ def agreement_from_config(config: Mapping[str, Any]) -> Agreement | None:
         UserError: a value that cannot be, with the name of its key.
     """
     given = Agreement()
-    defaults = {"merge": "nms", "merge_iou": given.iou, "merge_floor": given.floor, "max_spread": None}
+    defaults = {"merge": "nms", "merge_iou": given.iou, "merge_floor": given.floor}
     tta = {**defaults, **config["tta"]}  # checkpoints of earlier versions lack these keys
     limits = {key: number(tta[key], f"tta.{key}", most=1) for key in ("merge_iou", "merge_floor")}
-    spread = None if tta["max_spread"] is None else number(tta["max_spread"], "tta.max_spread")
     if choice(tta["merge"], MERGES, "tta.merge") == "nms":
         return None
-    return Agreement(limits["merge_iou"], limits["merge_floor"], spread)
+    return Agreement(limits["merge_iou"], limits["merge_floor"])
 
 
-def agree(
-    views: Sequence[FloatArray], form: type[Label] | type[Detection], iou: float
-) -> tuple[FloatArray, npt.NDArray[np.float64]]:
+def agree(views: Sequence[FloatArray], form: type[Label] | type[Detection], iou: float) -> FloatArray:
     """Merge what several views of a frame found into one box for each group of boxes that mean the same object.
 
     By falling score (objectness · class confidence) each box joins the group of its class whose mean box it overlaps
@@ -67,8 +61,7 @@ def agree(
         iou: least overlap of a box with the mean box of its group.
 
     Returns:
-        One row for each group, best score first [m, ...], and the spread of each: the standard deviation of its boxes'
-        edges relative to width and height, 0 for a single box [m].
+        One row for each group, best score first.
     """
     from modules.evaluation.grouping import LEAST_WEIGHT, group_boxes  # numba is loaded only where it is needed
 
@@ -89,9 +82,5 @@ def agree(
     merged[:, form.OBJECTNESS] = np.bincount(group, rows[:, form.OBJECTNESS], count) / len(views)
     merged[:, form.CLASS_CONFIDENCE] = np.bincount(group, weight * rows[:, form.CLASS_CONFIDENCE], count) / whole
     merged[group, form.CLASS_ID] = rows[:, form.CLASS_ID]
-
-    size = np.maximum(mean[:, 2:] - mean[:, :2], LEAST_WEIGHT)
-    off = (corners - mean[group]) / np.concatenate([size, size], axis=1)[group]
-    spread = np.sqrt(np.bincount(group, weight * (off**2).mean(axis=1), count) / whole)
     best = np.argsort(-merged[:, form.OBJECTNESS] * merged[:, form.CLASS_CONFIDENCE], kind="stable")
-    return merged[best], spread[best]
+    return merged[best]

@@ -53,7 +53,7 @@ def merge_views(
         The kept or merged rows, best objectness · class confidence first.
     """
     if agreement is not None:
-        return agree(views, form, agreement.iou)[0]
+        return agree(views, form, agreement.iou)
     rows = torch.from_numpy(np.concatenate(views).astype(np.float32))
     scores = rows[:, form.OBJECTNESS] * rows[:, form.CLASS_CONFIDENCE]
     corners = torch.stack(form.corners(rows), dim=1)

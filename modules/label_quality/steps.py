@@ -21,6 +21,7 @@ from utils.boxes import FloatArray, Label, rows_to_records
 from utils.evaluation.prophesee import PropheseeEvaluator
 from utils.pictures.charts import chart, draw_bars
 from utils.progress import track
+from utils.settings import settings_of
 
 RATES = ("precision_50", "recall_50", "f1_50")
 _NONE = np.zeros((0, len(Label)), dtype=np.float32)
@@ -84,7 +85,7 @@ def evaluate_steps(
     if not folder.is_dir():
         return None
     settings = read_settings(pseudo_split.parent, {"hflip": bool, "tflip": bool, "nms_threshold": float})
-    agreement = Agreement(**settings["agreement"]) if "agreement" in settings else None
+    agreement = settings_of(Agreement, settings, "agreement") if "agreement" in settings else None
     several = settings["hflip"] or settings["tflip"]
     labels: list[Records] = []
     boxes: dict[str, list[Records]] = {}

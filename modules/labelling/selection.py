@@ -28,24 +28,20 @@ class Selection:
     Attributes:
         sure: what a label passes.
         unsure: what a box passes that is to be ignored in training, if it is no label; None: there are none.
-        max_spread: a label whose views differ by more is to be ignored; None for any.
     """
 
     sure: Limits
     unsure: Limits | None = None
-    max_spread: float | None = None
 
-    def __call__(self, rows: FloatArray, spread: npt.NDArray[np.float64]) -> tuple[BoolArray, BoolArray]:
+    def __call__(self, rows: FloatArray) -> tuple[BoolArray, BoolArray]:
         """Mark the boxes that stay, and those of them that are to be ignored.
 
         Args:
             rows: label rows [n, 8].
-            spread: of each, see ``agree`` [n].
         """
         scores = rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE]
         sure = self.sure.mask(*scores)
         stay = sure | (rows[:, Label.CLASS_ID] == IGNORE_LABEL)
         if self.unsure is not None:
             stay |= self.unsure.mask(*scores)
-        steady = True if self.max_spread is None else spread <= self.max_spread
-        return stay, stay & ~(sure & steady)
+        return stay, stay & ~sure

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data.sequences.layout import SequencePaths, StoredLabels, write_label_sequence
-from modules.evaluation.agreement import Agreement, agree
+from modules.evaluation.agreement import Agreement
 from modules.evaluation.views import NMS_THRESHOLD, merge_views, plain_frame
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.selection import Selection
@@ -25,13 +25,6 @@ from utils.boxes import (
 )
 
 IntArray = npt.NDArray[np.int64]
-
-
-class Merged(NamedTuple):
-    """Boxes of a frame: label rows [n, 8], and their spread, 0 where there was nothing to merge [n]."""
-
-    rows: FloatArray
-    spread: npt.NDArray[np.float64]
 
 
 class EventSeqData:
@@ -145,34 +138,34 @@ class EventSeqData:
 
         A frame with several views gets class-aware NMS, or boxes by agreement; ground truth is taken as it came first.
         """
-        return {frame: merged.rows for frame, merged in self._merged().items()}
-
-    def _merged(self) -> dict[int, Merged]:
         views: dict[int, list[FloatArray]] = {}
         for frame, rows in zip(self._frames, self._rows, strict=True):
             views.setdefault(frame, []).append(rows)
-        merged = {frame: _unmerged(records_to_rows(records)) for frame, records in self.ground_truth.items()}
+        merged = {frame: records_to_rows(records) for frame, records in self.ground_truth.items()}
         for frame, parts in views.items():
             if frame not in merged:
                 labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
                 single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
-                if single is not None:
-                    merged[frame] = _unmerged(single)
-                elif self.agreement is None:
-                    merged[frame] = _unmerged(merge_views(parts, Label, self.nms_threshold))
-                else:
-                    merged[frame] = Merged(*agree(parts, Label, self.agreement.iou))
-        return {frame: found for frame, found in sorted(merged.items()) if len(found.rows)}
+                if single is None:
+                    single = merge_views(parts, Label, self.nms_threshold, self.agreement)
+                merged[frame] = single
+        return {frame: rows for frame, rows in sorted(merged.items()) if len(rows)}
+
+    def candidates(self) -> tuple[int, FloatArray]:
+        """Number of frames that were looked at and have no ground truth, and their merged boxes [n, 8]."""
+        boxes = [rows for frame, rows in self.aggregate().items() if frame not in self.ground_truth]
+        others = set(self._frames) - self.ground_truth.keys()
+        return len(others), np.concatenate([np.zeros((0, len(Label)), dtype=np.float32), *boxes])
 
     def _selected(self) -> tuple[dict[int, FloatArray], dict[int, npt.NDArray[np.bool_]]]:
         """Boxes by frame that stay, and a mask of those of them that are to be ignored, for frames that have any."""
         boxes: dict[int, FloatArray] = {}
         unsure: dict[int, npt.NDArray[np.bool_]] = {}
-        for frame, (rows, spread) in self._merged().items():
+        for frame, rows in self.aggregate().items():
             if self.selection is None or (rows[:, Label.T] > 0).any():
                 boxes[frame] = rows
                 continue
-            stay, ignored = self.selection(rows, spread)
+            stay, ignored = self.selection(rows)
             if stay.any():
                 boxes[frame], unsure[frame] = rows[stay], ignored[stay]
         return boxes, unsure
@@ -215,8 +208,10 @@ class EventSeqData:
         return labels
 
 
-def sequence_of(config: PseudoLabelerConfig, path: Path | str, scale_ratio: float) -> EventSeqData:
-    """An empty sequence with all settings; ``scale_ratio`` as in ``EventSeqData``."""
+def sequence_of(
+    config: PseudoLabelerConfig, path: Path | str, scale_ratio: float, selection: Selection | None = None
+) -> EventSeqData:
+    """An empty sequence with all settings; ``scale_ratio`` and ``selection`` as in ``EventSeqData``."""
     return EventSeqData(
         path,
         config.sensor_hw,
@@ -224,9 +219,5 @@ def sequence_of(config: PseudoLabelerConfig, path: Path | str, scale_ratio: floa
         config.tracking,
         config.nms_threshold,
         config.agreement,
-        config.selection(),
+        selection,
     )
-
-
-def _unmerged(rows: FloatArray) -> Merged:
-    return Merged(rows, np.zeros(len(rows)))

@@ -144,3 +144,28 @@ def test_labels_without_any_box_and_tracking_again(
     before, after = (json.loads((folder / "summary.json").read_text()) for folder in (loose, again))
     assert after["ground_truth"] == before["ground_truth"]
     assert after["pseudo"] + after["ignored_short_track"] == before["pseudo"]
+
+
+def test_views_that_agree_and_as_many_boxes_as_labelled_frames_have(
+    dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, quality = tmp_path / "labels", tmp_path / "quality.json"
+    chosen = ("tta.merge=agreement", "tta.merge_floor=0.005", "model.pseudo_label.thresholds=frequency")
+    more = ("model.pseudo_label.unsure_factor=2", "model.pseudo_label.keep_views=true", "dataset.ratio=0.25")
+    assert run("predict.py", *label_arguments(dataset, teacher, out, *chosen, *more)) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    sure, unsure = (np.array(manifest["thresholds"][key]) for key in ("sure", "unsure"))
+    assert (unsure >= 0).all()
+    assert (unsure <= sure).all()
+    assert (unsure < sure).any()
+    assert manifest["summary"]["pseudo"] > 0
+    every = ("model.pseudo_label.obj_thresh=0", "model.pseudo_label.cls_thresh=0", f"dataset.path={out}")
+    assert run("val_dst.py", "model=pseudo_labeler", *SMALL, *every, f"save_json={quality}") == 0
+    assert "+ agreement of the views" in json.loads(quality.read_text())["steps"]
+
+    capsys.readouterr()
+    folders = ("--checkpoint", str(teacher), "--labels", str(out), "--source", str(dataset))
+    assert run("scripts/ablation/anchors.py", *folders, "--ignore-thresholds", "0.1", "0.1", "--batches", "20") == 0
+    text = capsys.readouterr().out
+    assert "| every box is a label | " in text
+    assert "| pedestrian, per cent | found | freed |" in text
