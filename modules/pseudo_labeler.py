@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,9 +23,10 @@ from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, r
 from modules.evaluation.views import hflip_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
+from modules.labelling.detections import detections_to_labels
 from modules.labelling.finished import check_source
 from modules.labelling.saving import Saver
-from modules.labelling.sequence_boxes import EventSeqData, detections_to_labels
+from modules.labelling.sequence_boxes import EventSeqData, sequence_of
 from modules.labelling.views import read_views, write_views
 from utils.atomic import remove_temporaries
 from utils.boxes import FloatArray, Label
@@ -88,7 +88,8 @@ class PseudoLabeler:
         self._barrier = barrier or (lambda: None)
         self._views_dir = self.save_dir / VIEWS_DIR
         self._scale = 2 if config.downsampled else 1
-        settings = {**asdict(config), "provenance": dict(provenance or {})}
+        self._limits = config.before_merging()
+        settings = {**config.settings(), "provenance": dict(provenance or {})}
         prepare_dataset(self.save_dir, self.source_split, settings, write=is_main, teacher=teacher)
         check_source(self.save_dir, self.source_split, config.ev_repr_name, config.downsampled)
         self._open: dict[str, EventSeqData] = {}
@@ -195,14 +196,13 @@ class PseudoLabeler:
         """Turn detections [n, 7] of many frames into label rows at once, with one transfer from the device."""
         if not detections:
             return []
-        rows, keep = detections_to_labels(torch.cat(detections).float().cpu().numpy(), self.config.thresholds, frame_hw)
+        rows, keep = detections_to_labels(torch.cat(detections).float().cpu().numpy(), self._limits, frame_hw)
         frame = np.repeat(np.arange(len(detections)), [len(found) for found in detections])[keep]
         return np.split(rows, np.cumsum(np.bincount(frame, minlength=len(detections)))[:-1])
 
     def _sequence(self, path: str) -> EventSeqData:
         if path not in self._open:
-            config = self.config
-            self._open[path] = EventSeqData(path, config.sensor_hw, self._scale, config.tracking, config.nms_threshold)
+            self._open[path] = sequence_of(self.config, path, self._scale)
         return self._open[path]
 
     def _keep_ground_truth(self, batch: Batch, labelled: BoolArray) -> None:

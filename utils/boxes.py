@@ -72,6 +72,11 @@ class Detection(IntEnum):
         return rows[:, Detection.X0], rows[:, Detection.Y0], rows[:, Detection.X1], rows[:, Detection.Y1]
 
     @staticmethod
+    def set_corners_(rows: Any, x0: Any, y0: Any, x1: Any, y1: Any) -> None:
+        """Write the edges of boxes, in place."""
+        rows[:, Detection.X0], rows[:, Detection.Y0], rows[:, Detection.X1], rows[:, Detection.Y1] = x0, y0, x1, y1
+
+    @staticmethod
     def mirror_(rows: Any, width: int) -> None:
         """Mirror left and right in a frame of ``width`` pixels, in place: x becomes width - 1 - x."""
         left, right = width - 1 - rows[:, Detection.X1], width - 1 - rows[:, Detection.X0]

@@ -10,7 +10,7 @@ from utils.errors import UserError
 Thresholds = float | str | Sequence[float] | Mapping[str, float]
 """A number, numbers (also in words: ``"0.6, 0.3"``), or numbers by the names of the classes."""
 
-KEYS = ("obj_thresh", "cls_thresh", "ignore_thresh")
+KEYS = ("obj_thresh", "cls_thresh", "ignore_thresh", "unsure_thresh")
 
 _SHOWN = 4
 """Classes that an example names."""
@@ -115,7 +115,7 @@ def check_thresholds(config: Mapping[str, Any]) -> None:
     for section in ("dataset", "model"):
         given = config[section].get("pseudo_label", {})
         for key in KEYS:
-            if key in given:
+            if given.get(key) is not None:
                 per_class(given[key], kinds, f"{section}.pseudo_label.{key}", dataset["classes"])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from modules.evaluation.agreement import Agreement
 from modules.evaluation.views import merge_views
 from modules.processes.gather import gather_arrays, share_figures
 from utils.boxes import BBOX_DTYPE, Detection, FloatArray
@@ -25,7 +26,7 @@ class DetectionCollector:
     """Detections and labels by (sequence, frame), until an evaluation is due.
 
     With ``keep``, the frames of the last evaluation stay in ``kept`` on the first process, for its report: labels and
-    merged detections of each.
+    merged detections of each. Views are merged by NMS, or by ``agreement``.
     """
 
     views: dict[FrameKey, list[FloatArray]] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class DetectionCollector:
     times: dict[FrameKey, int] = field(default_factory=dict)
     keep: bool = False
     kept: list[tuple[FrameKey, tuple[BoxArray, BoxArray]]] = field(default_factory=list)
+    agreement: Agreement | None = None
 
     def add_detections(self, key: FrameKey, detections: Tensor, mirrored_in: int | None = None) -> None:
         """Add one view of a frame, [n, 7]; ``mirrored_in`` gives the width of a frame that was mirrored."""
@@ -85,7 +87,7 @@ class DetectionCollector:
         keys, gt, dt = sorted(self.labels), [], []
         for key in keys:
             views = self.views.get(key, [np.zeros((0, len(Detection)), np.float32)])
-            merged = views[0] if len(views) == 1 else merge_views(views, Detection, nms_threshold)
+            merged = views[0] if len(views) == 1 else merge_views(views, Detection, nms_threshold, self.agreement)
             gt.append(self.labels[key])
             dt.append(detections_to_boxes(merged, self.times[key]))
         names = [key[0].encode() for key in keys]

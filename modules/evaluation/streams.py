@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.rnn_states import LstmStates, RNNStates
+from modules.evaluation.agreement import agreement_from_config
 from modules.evaluation.collector import DetectionCollector, FrameKey
 from modules.evaluation.evaluator import evaluator_from_config
 from modules.evaluation.views import hflip_lanes, plain_frame
@@ -49,7 +50,7 @@ class StreamingEvaluation:
         number(limits["confidence_threshold"], f"{key}confidence_threshold", most=1)
         self.nms_threshold = number(limits["nms_threshold"], f"{key}nms_threshold", most=1)
         self.evaluator = evaluator_from_config(config)
-        self.collector = DetectionCollector()
+        self.collector = DetectionCollector(agreement=agreement_from_config(config))
         self.states: dict[int, RNNStates] = {}
 
     def start(self) -> None:

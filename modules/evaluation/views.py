@@ -14,6 +14,7 @@ import torch
 from torchvision.ops import batched_nms
 
 from data.payloads.base import Inputs
+from modules.evaluation.agreement import Agreement, agree
 from utils.boxes import Detection, FloatArray, Label
 
 NMS_THRESHOLD = 0.45
@@ -34,17 +35,25 @@ def plain_frame(number: int, reverse: bool, tflip_offset: int) -> int:
     return number + tflip_offset if reverse else number
 
 
-def merge_views(views: Sequence[FloatArray], form: BoxForm, threshold: float = NMS_THRESHOLD) -> FloatArray:
-    """Merge what several views of a frame found by class-aware NMS.
+def merge_views(
+    views: Sequence[FloatArray],
+    form: BoxForm,
+    threshold: float = NMS_THRESHOLD,
+    agreement: Agreement | None = None,
+) -> FloatArray:
+    """Merge what several views of a frame found by class-aware NMS, or by their agreement.
 
     Args:
         views: rows of ``form``, those of mirrored views already mirrored back (``form.mirror_``).
         form: which rows they are.
         threshold: overlap above which the weaker of two boxes of a class goes.
+        agreement: merge by it instead, see ``agree``.
 
     Returns:
-        The kept rows, best objectness · class confidence first.
+        The kept or merged rows, best objectness · class confidence first.
     """
+    if agreement is not None:
+        return agree(views, form, agreement.iou)[0]
     rows = torch.from_numpy(np.concatenate(views).astype(np.float32))
     scores = rows[:, form.OBJECTNESS] * rows[:, form.CLASS_CONFIDENCE]
     corners = torch.stack(form.corners(rows), dim=1)

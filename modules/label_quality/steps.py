@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.sequences.layout import SequencePaths, list_sequences, read_labels
+from modules.evaluation.agreement import Agreement
 from modules.evaluation.table import percent
 from modules.label_quality.figures import Records, compare_boxes, hidden_frames
 from modules.labelling.config import ScoreThresholds
@@ -83,11 +84,12 @@ def evaluate_steps(
     if not folder.is_dir():
         return None
     settings = read_settings(pseudo_split.parent, {"hflip": bool, "tflip": bool, "nms_threshold": float})
+    agreement = Agreement(**settings["agreement"]) if "agreement" in settings else None
     several = settings["hflip"] or settings["tflip"]
     labels: list[Records] = []
     boxes: dict[str, list[Records]] = {}
     for root in track(list_sequences(pseudo_split), desc="compare steps", unit="sequence"):
-        sequence = EventSeqData(root, frame_hw, nms_threshold=float(settings["nms_threshold"]))
+        sequence = EventSeqData(root, frame_hw, nms_threshold=float(settings["nms_threshold"]), agreement=agreement)
         sequence.add_state(read_views(folder / f"{root.name}.npz"))
         steps = _merged_steps(sequence, several)
         pseudo, source = (
@@ -111,5 +113,6 @@ def _merged_steps(sequence: EventSeqData, several: bool) -> Mapping[str, dict[in
     steps = {"detections": sequence.boxes_of_views(all_views=False)}
     if several:
         steps["+ mirrored, reversed views"] = sequence.boxes_of_views(all_views=True)
-        steps["+ NMS over the views"] = sequence.aggregate()
+        merging = "NMS over" if sequence.agreement is None else "agreement of"
+        steps[f"+ {merging} the views"] = sequence.aggregate()
     return steps

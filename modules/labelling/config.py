@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
+from modules.labelling.selection import Selection
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.linear import TrackerConfig
 from utils.errors import UserError
@@ -72,6 +74,17 @@ class ScoreThresholds:
             per_class(class_confidence, index, f"{key}cls_thresh", classes),
         )
 
+    def everywhere(self, least: float) -> ScoreThresholds:
+        """One number for both scores of all these classes."""
+        return ScoreThresholds(*((least,) * len(self.objectness),) * 2)
+
+    def or_less(self, other: ScoreThresholds) -> ScoreThresholds:
+        """The smaller of both thresholds for each class and score."""
+        return ScoreThresholds(
+            tuple(map(min, self.objectness, other.objectness)),
+            tuple(map(min, self.class_confidence, other.class_confidence)),
+        )
+
     def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
         """Mark boxes above both thresholds of their class; a class without thresholds (ignored boxes) never passes."""
         known = class_id < len(self.objectness)
@@ -97,6 +110,8 @@ class PseudoLabelerConfig:
         nms_threshold: overlap above which boxes of several views are one.
         tracking: which boxes are kept.
         keep_views: keep the boxes of all views before merging and tracking, to measure what each step brings.
+        agreement: how views are merged by agreement; None for NMS.
+        unsure: scores above which a detection that is no label is to be ignored in training; None: it is dropped.
     """
 
     ev_repr_name: str
@@ -111,6 +126,29 @@ class PseudoLabelerConfig:
     nms_threshold: float = NMS_THRESHOLD
     tracking: TrackFilterConfig = field(default_factory=TrackFilterConfig)
     keep_views: bool = False
+    agreement: Agreement | None = None
+    unsure: ScoreThresholds | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """All of it for a manifest; parts that are not used are left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @property
+    def chooses_late(self) -> bool:
+        """Labels are chosen from merged boxes, whose scores are not those of any view."""
+        return self.agreement is not None
+
+    def before_merging(self) -> ScoreThresholds:
+        """Scores above which a box of a single view is kept."""
+        if self.agreement is not None:
+            return self.thresholds.everywhere(self.agreement.floor)
+        return self.thresholds if self.unsure is None else self.thresholds.or_less(self.unsure)
+
+    def selection(self) -> Selection | None:
+        """How labels are chosen from merged boxes; None where all of them are labels."""
+        if not self.chooses_late and self.unsure is None:
+            return None
+        return Selection(self.thresholds, self.unsure, None if self.agreement is None else self.agreement.max_spread)
 
 
 def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
@@ -122,13 +160,14 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     dataset, model, tta = config["dataset"], config["model"], config["tta"]
     labels = model["pseudo_label"]
     height, width = dataset["sensor_hw"]
-    classes = dataset["classes"]
+    classes, kinds = dataset["classes"], kinds_of(dataset)
+    unsure, key = labels["unsure_thresh"], "model.pseudo_label.unsure_thresh"
     return PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
         sensor_hw=(int(height), int(width)),
         downsampled=bool(dataset["downsample_by_factor_2"]),
         classes=tuple(classes),
-        thresholds=ScoreThresholds.of(labels["obj_thresh"], labels["cls_thresh"], kinds_of(dataset), classes),
+        thresholds=ScoreThresholds.of(labels["obj_thresh"], labels["cls_thresh"], kinds, classes),
         use_gt=bool(model["use_gt"]),
         hflip=bool(tta["enable"] and tta["hflip"]),
         tflip=bool(tta["enable"] and tta["tflip"]),
@@ -143,4 +182,6 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
             ),
         ),
         keep_views=bool(labels["keep_views"]),
+        agreement=agreement_from_config(config),
+        unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
     )

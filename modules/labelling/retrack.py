@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data.sequences.layout import SequencePaths, list_sequences, read_labels
+from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.labelling.config import PseudoLabelerConfig
-from modules.labelling.dataset import complete_dataset, prepare_dataset
-from modules.labelling.sequence_boxes import EventSeqData
+from modules.labelling.dataset import KEPT_VIEWS_DIR, complete_dataset, prepare_dataset, read_settings
+from modules.labelling.selection import Limits
+from modules.labelling.sequence_boxes import EventSeqData, sequence_of
+from modules.labelling.views import boxes_above, read_views
 from utils.boxes import IGNORE_LABEL, Label, records_to_rows
+from utils.errors import UserError
 from utils.progress import track
 
 
@@ -26,33 +28,56 @@ def retrack_dataset(
     """Apply thresholds and tracking of ``config`` to the labels of ``labels_split`` and write them as a new dataset.
 
     Best done on a dataset written with ``min_track_len=0``: a box that an earlier tracking dropped has lost its class
-    and stays ignored. Boxes that an earlier run painted in are left out; ground truth stays as it is.
+    and stays ignored. Boxes that an earlier run painted in are left out; ground truth stays as it is. To merge views
+    by agreement, those that were kept are taken in place of the labels: scores below the thresholds of then are there.
 
     Returns:
         Summary of the new dataset, see ``complete_dataset``.
 
     Raises:
-        UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset``.
+        UserError: ``save_dir`` cannot be written or continued, see ``prepare_dataset``; or views are needed and were
+            not kept.
     """
     labels_split, save_dir = Path(labels_split), Path(save_dir)
-    settings = {**asdict(config), "provenance": {**(provenance or {}), "only_load_labels": True}}
+    settings = {**config.settings(), "provenance": {**(provenance or {}), "only_load_labels": True}}
+    views = _kept_views(labels_split.parent, config) if config.chooses_late else None
     prepare_dataset(save_dir, labels_split, settings)
     finished = {root.name for root in list_sequences(save_dir)}
     todo = [root for root in list_sequences(labels_split) if root.name not in finished]
     for root in track(todo, desc="track labels", unit="sequence"):
         source = SequencePaths(root, config.ev_repr_name, config.downsampled)
-        stored = read_labels(source)
-        sequence = EventSeqData(root, config.sensor_hw, 1, config.tracking, config.nms_threshold)
-        for index, frame in enumerate(stored.objframe_idx_2_repr_idx.tolist()):
-            records = stored.frame(index)
-            if (records["t"] > 0).any():
-                sequence.set_ground_truth(frame, records)
-                continue
-            rows = records_to_rows(records)
-            passed = config.thresholds.mask(
-                rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE]
-            )
-            keep = passed | ((records["class_id"] == IGNORE_LABEL) & (records["objectness"] > 0))
-            sequence.update([rows[keep]], np.array([frame]))
+        sequence = sequence_of(config, root, 1)
+        if views is None:
+            _take_labels(sequence, read_labels(source), config.before_merging())
+        else:
+            sequence.add_state(boxes_above(read_views(views / f"{root.name}.npz"), config.before_merging()))
         sequence.save(save_dir, source)
     return complete_dataset(save_dir, labels_split, config.ev_repr_name, config.downsampled, config.classes)
+
+
+def _kept_views(dataset: Path, config: PseudoLabelerConfig) -> Path | None:
+    """Folder with the boxes of all views; None where there is none and the labels are merged as ``config`` wants."""
+    views = dataset / KEPT_VIEWS_DIR
+    if views.is_dir():
+        return views
+    if config.settings()["agreement"] == read_settings(dataset).get("agreement"):
+        return None
+    raise UserError(
+        expected="boxes of all views, to be merged by agreement in another way than the labels were",
+        got="no such folder",
+        where=str(views),
+        fix="label with model.pseudo_label.keep_views=true, or track the labels as they were merged: tta.merge=nms",
+    )
+
+
+def _take_labels(sequence: EventSeqData, stored: StoredLabels, limits: Limits) -> None:
+    """Give a sequence its boxes of before, without those that tracking has painted in."""
+    for index, frame in enumerate(stored.objframe_idx_2_repr_idx.tolist()):
+        records = stored.frame(index)
+        if (records["t"] > 0).any():
+            sequence.set_ground_truth(frame, records)
+            continue
+        rows = records_to_rows(records)
+        passed = limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])
+        keep = passed | ((records["class_id"] == IGNORE_LABEL) & (records["objectness"] > 0))
+        sequence.update([rows[keep]], np.array([frame]))

@@ -1,67 +1,37 @@
-"""From detections to the pseudo labels of a sequence: thresholds, views, tracking, and the form on disk (LEOD)."""
+"""The pseudo labels of a sequence: merging of views, choice, tracking, and the form on disk (LEOD)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from data.sequences.layout import SequencePaths, StoredLabels, write_label_sequence
+from modules.evaluation.agreement import Agreement, agree
 from modules.evaluation.views import NMS_THRESHOLD, merge_views, plain_frame
-from modules.labelling.config import ScoreThresholds
+from modules.labelling.config import PseudoLabelerConfig
+from modules.labelling.selection import Selection
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
 from utils.boxes import (
     BBOX_DTYPE,
     IGNORE_LABEL,
-    Detection,
     FloatArray,
     Label,
-    detections_to_rows,
     records_to_rows,
     rows_to_records,
 )
 
 IntArray = npt.NDArray[np.int64]
 
-MIN_SIDE = 5
-"""Pseudo labels with a smaller side (pixels of the representation) are dropped."""
 
+class Merged(NamedTuple):
+    """Boxes of a frame: label rows [n, 8], and their spread, 0 where there was nothing to merge [n]."""
 
-def crop_boxes(corners: FloatArray, frame_hw: tuple[int, int]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Clip corners x1, y1, x2, y2 [n, 4] to the frame and mark the boxes of a plausible size.
-
-    Returns:
-        Clipped corners [n, 4], and which have both sides ≥ ``MIN_SIDE`` and a width of at most nine tenths.
-    """
-    height, width = frame_hw
-    clipped = np.clip(corners, 0, np.array([width - 1, height - 1] * 2, dtype=np.float32)).astype(np.float32)
-    x0, y0, x1, y1 = Detection.corners(clipped)
-    w, h = x1 - x0, y1 - y0
-    return clipped, (w >= MIN_SIDE) & (h >= MIN_SIDE) & (w <= 9 * width // 10)
-
-
-def detections_to_labels(
-    detections: FloatArray, thresholds: ScoreThresholds, frame_hw: tuple[int, int]
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Keep confident detections of a plausible size as label rows with t = 0.
-
-    Args:
-        detections: rows [n, 7] (``Detection``), of one or of many frames.
-        thresholds: scores, exclusive.
-        frame_hw: size of the representation, pixels.
-
-    Returns:
-        Label rows [m, 8], and which of the n detections they are.
-    """
-    corners, plausible = crop_boxes(detections[:, Detection.CORNERS], frame_hw)
-    class_id, objectness = detections[:, Detection.CLASS_ID], detections[:, Detection.OBJECTNESS]
-    keep = plausible & thresholds.mask(class_id, objectness, detections[:, Detection.CLASS_CONFIDENCE])
-    kept = detections[keep]
-    kept[:, Detection.CORNERS] = corners[keep]
-    return detections_to_rows(kept), keep
+    rows: FloatArray
+    spread: npt.NDArray[np.float64]
 
 
 class EventSeqData:
@@ -75,6 +45,8 @@ class EventSeqData:
         scale_ratio: full resolution divided by that of the representation (1 or 2).
         filter_config: tracking; None or ``min_track_len`` 0 leaves it out.
         nms_threshold: overlap above which boxes of several views are one.
+        agreement: merge views by agreement instead.
+        selection: which merged boxes are labels; None: all.
     """
 
     def __init__(
@@ -84,12 +56,16 @@ class EventSeqData:
         scale_ratio: float = 1,
         filter_config: TrackFilterConfig | None = None,
         nms_threshold: float = NMS_THRESHOLD,
+        agreement: Agreement | None = None,
+        selection: Selection | None = None,
     ) -> None:
         self.path = Path(path)
         self.frame_hw = frame_hw
         self.scale_ratio = scale_ratio
         self.filter_config = filter_config
         self.nms_threshold = nms_threshold
+        self.agreement = agreement
+        self.selection = selection
         self.ground_truth: dict[int, npt.NDArray[Any]] = {}
         self._frames: list[int] = []  # one entry per frame and view
         self._rows: list[FloatArray] = []
@@ -167,22 +143,43 @@ class EventSeqData:
     def aggregate(self) -> dict[int, FloatArray]:
         """Merge the views: boxes by frame number, ascending, frames without boxes left out.
 
-        A frame with several views gets class-aware NMS; ground truth is taken as it came first.
+        A frame with several views gets class-aware NMS, or boxes by agreement; ground truth is taken as it came first.
         """
+        return {frame: merged.rows for frame, merged in self._merged().items()}
+
+    def _merged(self) -> dict[int, Merged]:
         views: dict[int, list[FloatArray]] = {}
         for frame, rows in zip(self._frames, self._rows, strict=True):
             views.setdefault(frame, []).append(rows)
-        merged = {frame: records_to_rows(records) for frame, records in self.ground_truth.items()}
+        merged = {frame: _unmerged(records_to_rows(records)) for frame, records in self.ground_truth.items()}
         for frame, parts in views.items():
             if frame not in merged:
                 labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
                 single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
-                merged[frame] = merge_views(parts, Label, self.nms_threshold) if single is None else single
-        return {frame: rows for frame, rows in sorted(merged.items()) if len(rows)}
+                if single is not None:
+                    merged[frame] = _unmerged(single)
+                elif self.agreement is None:
+                    merged[frame] = _unmerged(merge_views(parts, Label, self.nms_threshold))
+                else:
+                    merged[frame] = Merged(*agree(parts, Label, self.agreement.iou))
+        return {frame: found for frame, found in sorted(merged.items()) if len(found.rows)}
+
+    def _selected(self) -> tuple[dict[int, FloatArray], dict[int, npt.NDArray[np.bool_]]]:
+        """Boxes by frame that stay, and a mask of those of them that are to be ignored, for frames that have any."""
+        boxes: dict[int, FloatArray] = {}
+        unsure: dict[int, npt.NDArray[np.bool_]] = {}
+        for frame, (rows, spread) in self._merged().items():
+            if self.selection is None or (rows[:, Label.T] > 0).any():
+                boxes[frame] = rows
+                continue
+            stay, ignored = self.selection(rows, spread)
+            if stay.any():
+                boxes[frame], unsure[frame] = rows[stay], ignored[stay]
+        return boxes, unsure
 
     def finish(self) -> StoredLabels:
         """Merge the views, drop what no track supports, and return the labels in their form on disk."""
-        boxes = self.aggregate()
+        boxes, unsure = self._selected()
         config = self.filter_config
         if config is not None and config.min_track_len > 0:
             masks, painted = filter_tracks(list(boxes), list(boxes.values()), self.frame_hw, config)
@@ -191,6 +188,8 @@ class EventSeqData:
                 boxes[frame][mask, Label.CLASS_ID] = IGNORE_LABEL
             for frame, rows in painted.items():
                 boxes[frame] = np.concatenate([boxes[frame], rows]) if frame in boxes else rows
+        for frame, mask in unsure.items():  # their tracks are followed by class
+            boxes[frame][: len(mask)][mask, Label.CLASS_ID] = IGNORE_LABEL
         frames = sorted(boxes)
         # The records of ground truth are those given: neither times nor coordinates are rounded.
         records = [self.ground_truth.get(frame, rows_to_records(boxes[frame])) for frame in frames]
@@ -214,3 +213,20 @@ class EventSeqData:
         labels = self.finish()
         write_label_sequence(Path(save_dir) / self.path.name, source, labels)
         return labels
+
+
+def sequence_of(config: PseudoLabelerConfig, path: Path | str, scale_ratio: float) -> EventSeqData:
+    """An empty sequence with all settings; ``scale_ratio`` as in ``EventSeqData``."""
+    return EventSeqData(
+        path,
+        config.sensor_hw,
+        scale_ratio,
+        config.tracking,
+        config.nms_threshold,
+        config.agreement,
+        config.selection(),
+    )
+
+
+def _unmerged(rows: FloatArray) -> Merged:
+    return Merged(rows, np.zeros(len(rows)))

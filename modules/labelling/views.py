@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modules.labelling.selection import Limits
 from utils.arrays import as_indices, load_npz
 from utils.atomic import atomic_path
 from utils.boxes import BBOX_DTYPE, Label
@@ -44,3 +45,11 @@ def read_views(path: Path) -> dict[str, npt.NDArray[Any]]:
         got = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in state.items())
         raise UserError(expected="boxes of views as predict.py keeps them", got=got, where=str(path), fix=fix)
     return {**state, **indices}
+
+
+def boxes_above(state: Mapping[str, npt.NDArray[Any]], limits: Limits) -> dict[str, npt.NDArray[Any]]:
+    """The same views with only the boxes above these scores; that a view looked at a frame stays known."""
+    rows, counts = state["rows"], state["counts"]
+    keep = limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])
+    entry = np.repeat(np.arange(len(counts)), counts)
+    return {**state, "rows": rows[keep], "counts": np.bincount(entry[keep], minlength=len(counts))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ import torch
 from data.batches.config import DataModuleConfig
 from data.sequences.layout import SequencePaths, SequenceWriter, StoredLabels, list_sequences, read_labels
 from modules.data.genx import DataModule
+from modules.evaluation.agreement import Agreement
 from modules.label_runs import summary_text
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.finished import check_all_used, check_finished
 from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
-from utils.boxes import BBOX_DTYPE
+from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 
 HW, LENGTH, REPRESENTATION = (40, 64), 5, "stacked_histogram_dt=50_nbins=1"
@@ -352,6 +354,46 @@ def test_tracking_again_equals_tracking_at_once(source, tmp_path):
         assert len(again) < frames
     assert summary["ground_truth"] == 2 * len(SEQUENCES)
     assert (tmp_path / "again" / "val").resolve() == (source / "val").resolve()
+
+
+class FaintMirror(BoxReader):
+    """Sees objects in mirrored frames with a third of the objectness, and a second thing there alone."""
+
+    def detect_sequence(self, frames, states, is_first):
+        detections, states = super().detect_sequence(frames, states, is_first)
+        for rows in detections:
+            for index in range(len(rows) // 2, len(rows)):
+                rows[index] = torch.cat([rows[index], torch.tensor([[30.0, 20, 50, 34, 0.8, 0.9, 1]])])
+                rows[index][:-1, 4] /= 3
+        return detections, states
+
+
+def test_views_agree_before_thresholds_choose(source, tmp_path):
+    agreement, low = Agreement(), ScoreThresholds.of(0.2, 0.2, [0, 1])
+    config = settings(
+        hflip=True, tflip=True, agreement=agreement, thresholds=low, use_gt=False, unsure=low, keep_views=True,
+        tracking=TrackFilterConfig(min_track_len=6),
+    )  # fmt: skip
+    label(source, tmp_path / "low" / "train", config, FaintMirror())
+    boxes = read(tmp_path / "low" / "train", "a").frame(7)
+    assert boxes["class_id"].tolist() == [1, 0]  # the mirrored thing was seen by half of the views
+    assert boxes["objectness"] == pytest.approx([0.4, (0.55 + 0.55 / 3) / 2], abs=0.03)
+
+    strict = ScoreThresholds.of(0.38, 0.2, [0, 1])
+    chosen = replace(config, thresholds=strict)
+    label(source, tmp_path / "strict" / "train", chosen, FaintMirror())
+    boxes = read(tmp_path / "strict" / "train", "a").frame(7)
+    assert boxes["class_id"].tolist() == [1, IGNORE_LABEL]  # unsure, and with scores, so that it is known why
+    assert "agreement" in json.loads((tmp_path / "strict" / "manifest.json").read_text())["settings"]
+
+    retrack_dataset(chosen, tmp_path / "low" / "train", tmp_path / "again" / "train")
+    for name in SEQUENCES:
+        again, at_once = (read(tmp_path / folder / "train", name) for folder in ("again", "strict"))
+        np.testing.assert_array_equal(again.boxes, at_once.boxes)
+    shutil.rmtree(tmp_path / "low" / "views")
+    retrack_dataset(chosen, tmp_path / "low" / "train", tmp_path / "merged" / "train")
+    with pytest.raises(UserError, match="in another way"):
+        retrack_dataset(replace(chosen, agreement=Agreement(0.7)), tmp_path / "low" / "train", tmp_path / "x" / "train")
 
 
 def test_a_stream_that_ends_too_early_is_an_error(source, tmp_path):

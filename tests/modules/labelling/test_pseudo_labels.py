@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from data.payloads.frames import FrameInputs
 from modules.evaluation.views import hflip_lanes, merge_views, plain_frame
 from modules.labelling.config import ScoreThresholds
-from modules.labelling.sequence_boxes import EventSeqData, crop_boxes, detections_to_labels
+from modules.labelling.detections import crop_boxes, detections_to_labels
+from modules.labelling.sequence_boxes import EventSeqData
 from modules.tracking.filter import TrackFilterConfig
 from tests.helpers.golden_files import GOLDEN, load_golden
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL, Detection, FloatArray, Label, rows_to_records
