@@ -33,6 +33,7 @@ class JointConfig:
         fill_gap: a track's missed frames get labels if there are no more than these between two boxes.
         keep_stopped: the same for an object that stands; 0 treats it as any other.
         rival_iou: overlap from which the weaker of two tracks that go side by side gives way.
+        floor: candidates with a smaller objectness or class confidence are left out.
         patience: missed frames after which a track is over, if it does not stand.
         other_class: factor of the overlap with a box of another class.
         jitter: standard deviation of a certain detection's place, relative to the size of the box.
@@ -48,6 +49,7 @@ class JointConfig:
     fill_gap: int = 3
     keep_stopped: int = 0
     rival_iou: float = 0.3
+    floor: float = 0.1
     patience: int = 5
     other_class: float = 0.6
     jitter: float = 0.1
