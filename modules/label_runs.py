@@ -28,7 +28,7 @@ _WORDS = {
     "frames": "labelled frames",
     "ground_truth": "boxes of ground truth",
     "pseudo": "pseudo boxes",
-    "ignored_short_track": "boxes to ignore, of short tracks",
+    "ignored_short_track": "boxes to ignore, unsure or of short tracks",
     "ignored_inpainted": "boxes to ignore, painted into gaps of tracks",
 }
 """By name in the summary; the others are pseudo boxes of a class."""

@@ -25,6 +25,7 @@ from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.labelling.detections import detections_to_labels
 from modules.labelling.finished import check_source
+from modules.labelling.late import write_late
 from modules.labelling.saving import Saver
 from modules.labelling.sequence_boxes import EventSeqData, sequence_of
 from modules.labelling.views import read_views, write_views
@@ -87,8 +88,9 @@ class PseudoLabeler:
         self.is_main = is_main
         self._barrier = barrier or (lambda: None)
         self._views_dir = self.save_dir / VIEWS_DIR
+        self._kept = self.save_dir.parent / KEPT_VIEWS_DIR
         self._scale = 2 if config.downsampled else 1
-        self._limits = config.before_merging()
+        self._limits, self._selection = config.before_merging(), config.selection()
         settings = {**config.settings(), "provenance": dict(provenance or {})}
         prepare_dataset(self.save_dir, self.source_split, settings, write=is_main, teacher=teacher)
         check_source(self.save_dir, self.source_split, config.ev_repr_name, config.downsampled)
@@ -117,23 +119,28 @@ class PseudoLabeler:
         self._barrier()
         if not self.is_main:
             return {}
-        self._tidy(everything)
         config = self.config
+        if config.frequency is not None:
+            write_late(config, self.source_split, self.save_dir, self._kept)
+        self._tidy(everything)
         return complete_dataset(
             self.save_dir, self.source_split, config.ev_repr_name, config.downsampled, config.classes
         )
 
     def _tidy(self, everything: frozenset[str]) -> None:
         """Remove what runs that were stopped have left, and nothing else."""
-        for folder in (self._views_dir, self.save_dir):
+        for folder in (self._views_dir, self.save_dir, self._kept):
             remove_temporaries(folder)
         for name in everything:
             (self._views_dir / f"{name}.npz").unlink(missing_ok=True)
-        with suppress(OSError):  # not there, or with something of somebody else's in it
-            self._views_dir.rmdir()
+        for folder in (self._views_dir, self._kept):
+            with suppress(OSError):  # not there, or with something in it, also of somebody else's
+                folder.rmdir()
 
     def _finished(self) -> frozenset[str]:
-        return frozenset(root.name for root in list_sequences(self.save_dir))
+        """Sequences that are written, or lack nothing but thresholds."""
+        late = [] if self.config.frequency is None else self._kept.glob("[!.]*.npz")
+        return frozenset([root.name for root in list_sequences(self.save_dir)] + [path.stem for path in late])
 
     def _waiting(self) -> frozenset[str]:
         return frozenset(path.stem for path in self._views_dir.glob("*.npz") if not path.name.startswith("."))
@@ -202,7 +209,7 @@ class PseudoLabeler:
 
     def _sequence(self, path: str) -> EventSeqData:
         if path not in self._open:
-            self._open[path] = sequence_of(self.config, path, self._scale)
+            self._open[path] = sequence_of(self.config, path, self._scale, self._selection)
         return self._open[path]
 
     def _keep_ground_truth(self, batch: Batch, labelled: BoolArray) -> None:
@@ -235,9 +242,10 @@ class PseudoLabeler:
             return
         if reverse:
             sequence.add_state(read_views(waiting))
-        if self.config.keep_views:
-            write_views(self.save_dir.parent / KEPT_VIEWS_DIR / waiting.name, sequence.state())
-        sequence.save(self.save_dir, self._paths(path))
+        if self.config.keep_views or self.config.frequency is not None:
+            write_views(self._kept / waiting.name, sequence.state())
+        if self.config.frequency is None:
+            sequence.save(self.save_dir, self._paths(path))
         waiting.unlink(missing_ok=True)
 
     def _paths(self, path: str) -> SequencePaths:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
-from modules.labelling.selection import Selection
+from modules.labelling.frequency import Frequency
+from modules.labelling.selection import Limits, Selection
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.settings import tracking_config
 from utils.errors import UserError
-from utils.settings import number
+from utils.settings import choice, number
 from utils.thresholds import Thresholds, kinds_of, per_class
 
 FloatArray = npt.NDArray[np.float32]
@@ -111,6 +112,7 @@ class PseudoLabelerConfig:
         tracking: which boxes are kept.
         keep_views: keep the boxes of all views before merging and tracking, to measure what each step brings.
         agreement: how views are merged by agreement; None for NMS.
+        frequency: thresholds follow from the frequency of classes; None: they are ``thresholds``.
         unsure: scores above which a detection that is no label is to be ignored in training; None: it is dropped.
     """
 
@@ -127,6 +129,7 @@ class PseudoLabelerConfig:
     tracking: TrackFilterConfig = field(default_factory=TrackFilterConfig)
     keep_views: bool = False
     agreement: Agreement | None = None
+    frequency: Frequency | None = None
     unsure: ScoreThresholds | None = None
 
     def settings(self) -> dict[str, Any]:
@@ -136,21 +139,28 @@ class PseudoLabelerConfig:
     @property
     def chooses_late(self) -> bool:
         """Labels are chosen from merged or tracked boxes, whose scores are not those of any view."""
-        return self.agreement is not None or self.tracking.repairs
+        return self.agreement is not None or self.frequency is not None or self.tracking.repairs
 
     def before_merging(self) -> ScoreThresholds:
         """Scores above which a box of a single view is kept."""
-        if self.agreement is not None:
-            return self.thresholds.everywhere(self.agreement.floor)
+        late = self.agreement or self.frequency
+        if late is not None:
+            return self.thresholds.everywhere(late.floor)
         least = self.thresholds if self.unsure is None else self.thresholds.or_less(self.unsure)
         joint = self.tracking.joint if self.tracking.repairs else None
         return least if joint is None else least.or_less(least.everywhere(joint.floor))
 
-    def selection(self) -> Selection | None:
-        """How labels are chosen from merged boxes; None where all of them are labels."""
+    def selection(self, sure: Limits | None = None, unsure: Limits | None = None) -> Selection | None:
+        """How labels are chosen from merged boxes; None where all of them are labels.
+
+        Args:
+            sure: least scores of labels in place of ``thresholds``.
+            unsure: and of boxes to ignore in place of ``unsure``.
+        """
         if not self.chooses_late and self.unsure is None:
             return None
-        return Selection(self.thresholds, self.unsure, None if self.agreement is None else self.agreement.max_spread)
+        spread = None if self.agreement is None else self.agreement.max_spread
+        return Selection(sure or self.thresholds, unsure or self.unsure, spread)
 
 
 def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
@@ -178,6 +188,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         tracking=tracking_config(labels),
         keep_views=bool(labels["keep_views"]),
         agreement=agreement_from_config(config),
+        frequency=_frequency(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
     )
     if settings.tracking.repairs and settings.agreement is not None and settings.agreement.max_spread is not None:
@@ -193,3 +204,15 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
 def _used(values: Mapping[str, Any]) -> dict[str, Any]:
     parts = {key: _used(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     return {key: value for key, value in parts.items() if value is not None}
+
+
+def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency | None:
+    key = "model.pseudo_label."
+    if choice(labels["thresholds"], ("fixed", "frequency"), f"{key}thresholds") == "fixed":
+        return None
+    unsure = labels["unsure_factor"]
+    return Frequency(
+        number(labels["frequency_factor"], f"{key}frequency_factor"),
+        None if unsure is None else number(unsure, f"{key}unsure_factor"),
+        number(tta["merge_floor"], "tta.merge_floor", most=1),
+    )

@@ -98,6 +98,21 @@ def read_manifest(folder: Path, kind: Mapping[str, type] | None = None) -> dict[
     )
 
 
+def noted_thresholds(folder: Path) -> dict[str, tuple[float, ...]] | None:
+    """Thresholds by purpose, one number per class, that ``note_thresholds`` has kept; None: none were."""
+    noted = read_manifest(folder).get("thresholds")
+    return None if noted is None else {key: tuple(least) for key, least in noted.items()}
+
+
+def note_thresholds(folder: Path, thresholds: Mapping[str, Sequence[float]]) -> None:
+    """Keep thresholds in the manifest of the dataset in ``folder``."""
+    write_json(folder / MANIFEST, {**read_manifest(folder), **_thresholds(thresholds)})
+
+
+def _thresholds(thresholds: Mapping[str, Sequence[float]] | None) -> dict[str, Any]:
+    return {} if thresholds is None else {"thresholds": thresholds}
+
+
 def _teacher(file: str | None) -> dict[str, str]:
     return {} if file is None else {"teacher": file}
 
@@ -153,7 +168,11 @@ def complete_dataset(
     summary = {"sequences": len(sequences), "missing": missing, **totals}
     manifest = save_dir.parent / MANIFEST
     begun = read_manifest(save_dir.parent)
-    begun = {"settings": begun["settings"], **_teacher(begun.get("teacher"))}
+    begun = {
+        "settings": begun["settings"],
+        **_teacher(begun.get("teacher")),
+        **_thresholds(noted_thresholds(save_dir.parent)),
+    }
     write_json(manifest, {**begun, "complete": True, "summary": summary, "sequences": sequences})
     return summary
 

@@ -11,9 +11,9 @@ import numpy as np
 from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, complete_dataset, prepare_dataset, read_settings
+from modules.labelling.late import late_selection, sequence_of_views
 from modules.labelling.selection import Limits
 from modules.labelling.sequence_boxes import EventSeqData, sequence_of
-from modules.labelling.views import boxes_above, read_views
 from utils.boxes import IGNORE_LABEL, Label, records_to_rows
 from utils.errors import UserError
 from utils.progress import track
@@ -43,15 +43,18 @@ def retrack_dataset(
     settings = {**config.settings(), "provenance": {**(provenance or {}), "only_load_labels": True}}
     views = _kept_views(labels_split.parent, config) if config.chooses_late else None
     prepare_dataset(save_dir, labels_split, settings)
+    selection = config.selection()
+    if views is not None:
+        selection = late_selection(config, save_dir.parent, list_sequences(labels_split), views)
     finished = {root.name for root in list_sequences(save_dir)}
     todo = [root for root in list_sequences(labels_split) if root.name not in finished]
     for root in track(todo, desc="track labels", unit="sequence"):
         source = SequencePaths(root, config.ev_repr_name, config.downsampled)
-        sequence = sequence_of(config, root, 1)
         if views is None:
+            sequence = sequence_of(config, root, 1, selection)
             _take_labels(sequence, read_labels(source), config.before_merging())
         else:
-            sequence.add_state(boxes_above(read_views(views / f"{root.name}.npz"), config.before_merging()))
+            sequence = sequence_of_views(config, root, views, selection)
         sequence.save(save_dir, source)
     return complete_dataset(save_dir, labels_split, config.ev_repr_name, config.downsampled, config.classes)
 
@@ -61,13 +64,15 @@ def _kept_views(dataset: Path, config: PseudoLabelerConfig) -> Path | None:
     views = dataset / KEPT_VIEWS_DIR
     if views.is_dir():
         return views
-    if config.agreement is None or config.settings()["agreement"] == read_settings(dataset).get("agreement"):
+    as_merged = config.agreement is None or config.settings()["agreement"] == read_settings(dataset).get("agreement")
+    if config.frequency is None and as_merged:
         return None
     raise UserError(
-        expected="boxes of all views, to be merged by agreement in another way than the labels were",
+        expected="boxes of all views, as the labels were merged or chosen in another way",
         got="no such folder",
         where=str(views),
-        fix="label with model.pseudo_label.keep_views=true, or track the labels as they were merged: tta.merge=nms",
+        fix="label with model.pseudo_label.keep_views=true, or track the labels as they are: "
+        "tta.merge=nms model.pseudo_label.thresholds=fixed",
     )
 
 

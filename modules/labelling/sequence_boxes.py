@@ -148,6 +148,12 @@ class EventSeqData:
         """
         return {frame: merged.rows for frame, merged in self._merged().items()}
 
+    def candidates(self) -> tuple[int, FloatArray]:
+        """Number of frames that were looked at and have no ground truth, and their merged boxes [n, 8]."""
+        boxes = [rows for frame, rows in self.aggregate().items() if frame not in self.ground_truth]
+        others = set(self._frames) - self.ground_truth.keys()
+        return len(others), np.concatenate([np.zeros((0, len(Label)), dtype=np.float32), *boxes])
+
     def _merged(self) -> dict[int, Merged]:
         views: dict[int, list[FloatArray]] = {}
         for frame, rows in zip(self._frames, self._rows, strict=True):
@@ -225,8 +231,10 @@ class EventSeqData:
         return labels
 
 
-def sequence_of(config: PseudoLabelerConfig, path: Path | str, scale_ratio: float) -> EventSeqData:
-    """An empty sequence with all settings; ``scale_ratio`` as in ``EventSeqData``."""
+def sequence_of(
+    config: PseudoLabelerConfig, path: Path | str, scale_ratio: float, selection: Selection | None = None
+) -> EventSeqData:
+    """An empty sequence with all settings; ``scale_ratio`` and ``selection`` as in ``EventSeqData``."""
     return EventSeqData(
         path,
         config.sensor_hw,
@@ -234,7 +242,7 @@ def sequence_of(config: PseudoLabelerConfig, path: Path | str, scale_ratio: floa
         config.tracking,
         config.nms_threshold,
         config.agreement,
-        config.selection(),
+        selection,
     )
 
 

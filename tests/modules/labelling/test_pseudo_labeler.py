@@ -17,6 +17,7 @@ from modules.evaluation.agreement import Agreement
 from modules.label_runs import summary_text
 from modules.labelling.config import ScoreThresholds
 from modules.labelling.finished import check_all_used, check_finished
+from modules.labelling.frequency import Frequency
 from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
@@ -410,6 +411,50 @@ def test_views_agree_before_thresholds_choose(source, tmp_path):
     retrack_dataset(chosen, tmp_path / "low" / "train", tmp_path / "merged" / "train")
     with pytest.raises(UserError, match="in another way"):
         retrack_dataset(replace(chosen, agreement=Agreement(0.7)), tmp_path / "low" / "train", tmp_path / "x" / "train")
+
+
+class Graded(BoxReader):
+    """Scores boxes by their place in the frame; of the class of ground truth."""
+
+    def detect_sequence(self, frames, states, is_first):
+        detections, states = super().detect_sequence(frames, states, is_first)
+        for rows in (rows for lanes in detections for rows in lanes):
+            rows[:, 4] = 0.2 + rows[:, 0] / 100 + rows[:, 1] / 1000
+            rows[:, 6] = 1
+        return detections, states
+
+
+def test_thresholds_by_frequency_survive_any_stop(source, tmp_path):
+    # Every frame has one box, labelled or not.
+    config = settings(hflip=True, tflip=True, frequency=Frequency(factor=0.5, unsure_factor=0.75))
+    summary = label(source, tmp_path / "whole" / "train", config, Graded())
+    others = sum(SEQUENCES.values()) - summary["ground_truth"]
+    assert summary["pseudo"] == pytest.approx(others / 2, abs=2)
+    assert summary["ignored_short_track"] == pytest.approx(others / 4, abs=2)
+    assert not (tmp_path / "whole" / "views").exists()
+    expected = file_bytes(tmp_path / "whole")
+    out = tmp_path / "stopped" / "train"
+    for stop_after in (3, 1, 6):
+        with pytest.raises(KeyboardInterrupt):
+            label(source, out, config, Graded(), stop_after=stop_after)
+    label(source, out, config, Graded())
+    assert file_bytes(tmp_path / "stopped") == expected
+
+    # A sequence that is lost is made again with the thresholds of the others.
+    shutil.rmtree(out / "b")
+    label(source, out, config, Graded())
+    assert file_bytes(tmp_path / "stopped") == expected
+
+    kept = replace(config, keep_views=True)
+    label(source, tmp_path / "kept" / "train", kept, Graded())
+    retrack_dataset(
+        replace(config, frequency=Frequency(0.75)), tmp_path / "kept" / "train", tmp_path / "more" / "train"
+    )
+    once = label(source, tmp_path / "once" / "train", replace(config, frequency=Frequency(0.75)), Graded())
+    assert file_bytes(tmp_path / "once" / "train") == file_bytes(tmp_path / "more" / "train")
+    assert once["pseudo"] > summary["pseudo"]
+    with pytest.raises(UserError, match="views"):
+        retrack_dataset(config, tmp_path / "whole" / "train", tmp_path / "x" / "train")
 
 
 def test_a_stream_that_ends_too_early_is_an_error(source, tmp_path):
