@@ -34,7 +34,7 @@ class JointConfig:
         keep_stopped: the same for an object that stands; 0 treats it as any other.
         rival_iou: overlap from which the weaker of two tracks that go side by side gives way.
         floor: candidates with a smaller objectness or class confidence are left out.
-        patience: missed frames after which a track is over, if it does not stand.
+        patience: missed frames after which a track is over, if it does not stand; no fewer than ``fill_gap``.
         other_class: factor of the overlap with a box of another class.
         jitter: standard deviation of a certain detection's place, relative to the size of the box.
         agility: standard deviation of a change of speed in a frame, relative to the size of the box, when a track is
@@ -46,16 +46,21 @@ class JointConfig:
     iou_threshold: float = 0.45
     smooth: bool = False
     score_mix: float = 0.5
-    fill_gap: int = 3
+    fill_gap: int = 6
     keep_stopped: int = 0
     rival_iou: float = 0.3
-    floor: float = 0.1
+    floor: float = 0.3
     patience: int = 5
     other_class: float = 0.6
     jitter: float = 0.1
     agility: float = 0.03
     drift: float = 0.01
     still: float = 0.05
+
+    @property
+    def longest(self) -> int:
+        """Most missed frames between two boxes of a track that moves."""
+        return max(self.patience, self.fill_gap)
 
 
 @dataclass(frozen=True)
@@ -152,8 +157,8 @@ def _follow(boxes: Boxes, config: JointConfig) -> IntArray:
     centred = np.concatenate([rows[:, Label.XY] + rows[:, Label.WH] / 2, rows[:, Label.WH]], axis=1)
     return associate(
         boxes.frames, boxes.first, centred, rows[:, Label.CLASS_ID].copy(), boxes.strong, boxes.noise(config.jitter),
-        config.iou_threshold, config.other_class, config.agility**2, config.still, config.patience + 1,
-        max(config.keep_stopped, config.patience) + 1,
+        config.iou_threshold, config.other_class, config.agility**2, config.still, config.longest + 1,
+        max(config.keep_stopped, config.longest) + 1,
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def summarise(flat: Boxes, track_id: IntArray, config: JointConfig, min_track_le
     means = means / np.maximum(np.bincount(ids, agrees, num_tracks), 1)[:, None]
     begin, end = frame[first[:-1]], frame[first[1:] - 1]
     known = (flat.frames[0], flat.frames[-1]) if len(flat.frames) else (0, 0)
-    open_ended = (begin - known[0] <= config.patience) | (known[1] - end <= config.patience)
+    open_ended = (begin - known[0] <= config.longest) | (known[1] - end <= config.longest)
     has_gt = np.bincount(ids, is_gt, num_tracks) > 0
     counts = (np.diff(first) >= min_track_len) | has_gt | open_ended
     noise = flat.noise(config.jitter)[order]
