@@ -19,6 +19,8 @@ BoxRows = npt.NDArray[np.floating[Any]]
 
 ANCHOR_NOISE = 1e-3
 """Noise of ground truth relative to that of a certain detection: it is a hard anchor."""
+ANCHOR_OVERLAP = 0.3
+"""Least overlap of a track with ground truth: it is more likely to lie beside its object than to belong to none."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,10 @@ def joint_tracks(boxes: Boxes, config: JointConfig) -> tuple[IntArray, BoolArray
 def _follow(boxes: Boxes, config: JointConfig) -> IntArray:
     rows = boxes.rows
     centred = np.concatenate([rows[:, Label.XY] + rows[:, Label.WH] / 2, rows[:, Label.WH]], axis=1)
+    least = np.where(boxes.is_gt, min(ANCHOR_OVERLAP, config.iou_threshold), config.iou_threshold)
     return associate(
         boxes.frames, boxes.first, centred, rows[:, Label.CLASS_ID].copy(), boxes.strong, boxes.noise(config.jitter),
-        config.iou_threshold, config.other_class, config.agility**2, config.still, config.longest + 1,
+        least, config.other_class, config.agility**2, config.still, config.longest + 1,
         max(config.keep_stopped, config.longest) + 1,
     )  # fmt: skip
 

@@ -26,10 +26,11 @@ def track_and_repair(
 ) -> dict[int, Rows32]:
     """Turn candidates of any score into labels, boxes to ignore, and nothing.
 
-    A track counts if it has ``min_track_len`` boxes, holds ground truth, or reaches the first or last frame. Its boxes
-    take its class, and scores mixed with its means; those that pass and lie on no stronger track are labels, the
-    others of such a track are ignored. Strong boxes of other tracks are ignored, weak ones left out. Ground truth and
-    boxes that are already ignored stay as they are.
+    A track counts if it has ``min_track_len`` boxes, holds ground truth, or reaches the first or last frame, unless it
+    passes through more labelled frames than it holds ground truth of. Its boxes take its class, and scores mixed with
+    its means; those that pass and lie on no stronger track are labels, the others of such a track are ignored. Strong
+    boxes of other tracks are ignored, weak ones left out. Ground truth and boxes that are already ignored stay as they
+    are.
 
     Args:
         candidates: label rows [n, 8] by frame number, ascending; t > 0 marks ground truth, whose frames get nothing

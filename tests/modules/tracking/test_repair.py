@@ -133,6 +133,14 @@ def test_ground_truth_is_an_anchor() -> None:
     assert len(repair(boxes)[16]) == 1
 
 
+def test_ground_truth_contradicts_a_track() -> None:
+    boxes = together(EDGES, moving([*range(10, 30), *range(31, 50)], right), {30: row(5, 200, t=2e6)})
+    out = repair(boxes)
+    assert out[20][:, Label.CLASS_ID].tolist() == [IGNORE_LABEL]
+    beside = together(EDGES, {**moving(range(10, 50), right), 30: row(right(30)[0] + 12, 106, t=2e6)})
+    assert labels(repair(beside)[20])[:, Label.CLASS_ID].tolist() == [0]
+
+
 def noisy(seed: int = 0) -> dict[int, Rows]:
     rng = np.random.default_rng(seed)
     boxes = together(
