@@ -10,12 +10,14 @@ STAMP := $(ENV)/.installed
 TESTS = PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 ROOMS := config data models modules utils
 ORDER := fixed
+# What builds the pages has an environment of its own. It is maintained until May 2027; zensical reads the same mkdocs.yml.
+PAGES := .venv-docs
 # Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1
 DEMO := demo
 DEMO_WORLD :=
 DEMO_TRAINING :=
 
-.PHONY: help env demo test test-fast soak lint clean
+.PHONY: help env demo test test-fast soak lint docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -59,6 +61,16 @@ lint: $(STAMP) ## formatting, lint rules, types, import rules
 	$(ENV)/bin/pyright
 	$(ENV)/bin/lint-imports
 
-clean: ## remove caches and the demo
-	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO)
+# Not --quiet: then no warning counts, and --strict lets broken links pass.
+docs: $(PAGES)/.installed ## build the pages of docs as a site that a browser opens: site/index.html
+	NO_MKDOCS_2_WARNING=1 $(PAGES)/bin/mkdocs build --strict
+
+$(PAGES)/.installed: pyproject.toml
+	@test -d $(PAGES) || $(PYTHON) -m venv $(PAGES)
+	@$(PAGES)/bin/pip install --quiet --disable-pip-version-check "pip>=25.1" # which knows groups
+	@$(PAGES)/bin/pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
+clean: ## remove caches, the demo and the site
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(DEMO) site
 	find . -name __pycache__ -type d -not -path './$(ENV)/*' -prune -exec rm -rf {} +

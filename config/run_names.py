@@ -19,6 +19,7 @@ _TOLD = {
     "dataset.ratio": "ratio",
     "dataset.train_ratio": "train",
     "reproduce.seed_everything": "seed",
+    "semi": "",
 }
 _NAMED = ("model", "dataset", "batch_size.train", "training.max_steps")
 _ELSEWHERE = re.compile(r"(output|hardware|logging|wandb|checkpointing|resume|hydra)\b")

@@ -87,6 +87,10 @@ class Module(pl.LightningModule):
             return
         self.train_states.load_state_dict(state["train_states"], device=self.device)
 
+    def forget(self, worker_id: int) -> None:
+        """Let the lanes of a stream group start anew."""
+        self.train_states.reset(worker_id)
+
     def prepare(self, frames: Tensor) -> Any:
         """What the detector makes of frames uint8 or int8 [L, B, C, H, W] on their device."""
         return self.mdl.prepare(frames)

@@ -11,6 +11,8 @@ from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.evaluation.table import figures_line, figures_table
+from modules.semi.module import SemiModule
+from modules.semi.settings import KEY
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
 
@@ -41,7 +43,7 @@ class Task:
 
 TASKS = {
     "detection": Task(
-        module=Module,
+        module=lambda config: SemiModule(config) if KEY in config else Module(config),
         data=lambda config: DataModule(data_module_config(config)),
         figures=METRICS,
         shown=METRICS[:2],

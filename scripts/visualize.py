@@ -35,6 +35,8 @@ from utils.progress import track
 
 log = logging.getLogger("visualize")
 
+_USUAL_WIDTH = 640  # pixels; a video of a small camera is enlarged to about this
+
 EPILOG = """examples:
   python scripts/visualize.py street.aedat4
   python scripts/visualize.py drive_td.dat --checkpoint best.ckpt --output drive.mp4
@@ -86,7 +88,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     boxes.add_argument("--classes", help="class names, comma separated (default: the checkpoint's or the dataset's)")
     look = parser.add_argument_group("look")
-    look.add_argument("--scale", type=positive, default=1.0, help="2 doubles the size (default: 1, the camera's own)")
+    look.add_argument(
+        "--scale", type=positive, help="2 doubles the size (default: 1, more for cameras under 640 pixels)"
+    )
     look.add_argument("--theme", choices=sorted(THEMES), default="dark", help="ground (default: dark)")
     look.add_argument("--plain", action="store_true", help="no time, no legend")
     look.add_argument("--representation", help="which frames of a sequence folder (default: as the checkpoint's)")
@@ -211,6 +215,7 @@ def run(args: argparse.Namespace) -> None:
         detections = Detections(detector, source, ticks, args.conf)
     shown = list(labels.names) if labels is not None and labels.names else names
     overlays = Overlays(labels, detections, shown, args.label_hold_ms * 1000)
+    args.scale = args.scale or max(1, round(_USUAL_WIDTH / hw[1]))
     painter = Painter(THEMES[args.theme], hw, None if args.plain else overlays.kinds(), args.speed)
     produce(args, painter, timeline, moments(source, timeline, overlays))
 

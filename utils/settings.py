@@ -113,9 +113,9 @@ def choice(value: Any, choices: Collection[str], key: str) -> str:
     Raises:
         UserError: another one.
 
-    >>> choice("dots", ("tqdm", "rich", "none"), "logging.progress_style")  # doctest: +ELLIPSIS
+    >>> choice("bzip", ("zip", "gzip", "none"), "output.form")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    utils.errors.UserError: expected: tqdm, rich or none
+    utils.errors.UserError: expected: zip, gzip or none
     ...
     """
     if value not in tuple(choices):

@@ -33,6 +33,8 @@ class Batch(TypedDict):
     """Sequence folder of each lane, empty for padding lanes."""
     worker_id: int
     """Stream group (see ``BatchSpec``)."""
+    unlabelled: int
+    """So many lanes, the last ones, are of recordings whose labels are hidden."""
     position: tuple[int, int]
     """Epoch and index of the batch in the plan."""
     unreadable: list[tuple[str, int, int]]

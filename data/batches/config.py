@@ -24,6 +24,7 @@ _KEYS = {
     "sampling": "dataset.train.sampling",
     "w_random, w_stream": "dataset.train.w_random, dataset.train.w_stream",
     "use_label_every": "model.label.use_label_every",
+    "unlabelled_share": "semi.unlabelled_share",
     "on_bad_sequence": "training.on_bad_sequence",
     "seed": "reproduce.seed_everything",
     "eval_ratio": "dataset.evaluation.ratio",
@@ -52,6 +53,7 @@ class DataModuleConfig:
             of ``num_workers_train`` processes (``stream_groups``).
         num_stream_groups_eval: the same for evaluation and pseudo-labelling.
         batch_size_train: lanes B of a training batch (per rank).
+        unlabelled_share: share of them that show recordings whose labels are hidden; 0 for none.
         batch_size_eval: lanes of an evaluation batch (per rank).
         num_workers_train: loader processes; 0 loads in the main process. Never changes what a batch holds.
         num_workers_eval: the same for evaluation.
@@ -109,6 +111,7 @@ class DataModuleConfig:
     seed: int = 0
     on_bad_sequence: Literal["stop", "skip"] = "stop"
     only_load_end_labels: bool = False
+    unlabelled_share: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))
@@ -136,6 +139,11 @@ class DataModuleConfig:
             _require(min(weights) > 0.0, "weights > 0 for mixed sampling", weights, "w_random, w_stream")
             fix = "set batch_size.train=2, or one kind of lanes: dataset.train.sampling=stream (or random)"
             _require(self.batch_size_train >= 2, "two lanes or more for mixed sampling", "1", "batch_size_train", fix)
+        share = self.unlabelled_share
+        if share != 0.0:
+            _require(isinstance(share, float) and 0.0 < share < 1.0, "a share in (0, 1)", share, "unlabelled_share")
+            least, lanes = 3 if self.train_sampling == "mixed" else 2, self.batch_size_train
+            _require(lanes >= least, f"{least} lanes or more, labelled and unlabelled ones", lanes, "batch_size_train")
 
     @property
     def frame_hw(self) -> tuple[int, int]:
@@ -154,12 +162,26 @@ class DataModuleConfig:
         return max(workers, 1)
 
     @property
+    def num_unlabelled_lanes(self) -> int:
+        """Lanes of a training batch without labels; some are left that have them."""
+        if self.unlabelled_share == 0.0:
+            return 0
+        most = self.batch_size_train - (2 if self.train_sampling == "mixed" else 1)
+        return max(min(round(self.batch_size_train * self.unlabelled_share), most), 1)
+
+    @property
+    def num_labelled_lanes(self) -> int:
+        """The other lanes of a training batch."""
+        return self.batch_size_train - self.num_unlabelled_lanes
+
+    @property
     def num_random_lanes(self) -> int:
-        """Random lanes of a training batch; the others are stream lanes (LEOD)."""
+        """Random lanes among those with labels; the others are stream lanes (LEOD)."""
+        lanes = self.num_labelled_lanes
         if self.train_sampling != "mixed":
-            return self.batch_size_train if self.train_sampling == "random" else 0
-        wanted = round(self.batch_size_train * self.w_random / (self.w_random + self.w_stream))
-        return max(min(wanted, self.batch_size_train - 1), 1)
+            return lanes if self.train_sampling == "random" else 0
+        wanted = round(lanes * self.w_random / (self.w_random + self.w_stream))
+        return max(min(wanted, lanes - 1), 1)
 
 
 def _whole(value: object, least: int) -> bool:

@@ -89,6 +89,7 @@ class PlannedDataset(Dataset[Batch]):
             "ev_idx": ev_idx,
             "path": ["" if lane.is_padding else str(self.sequences[lane.sequence].paths.root) for lane in lanes],
             "worker_id": spec.worker_id,
+            "unlabelled": spec.unlabelled,
             "position": (spec.epoch, spec.index),
             "unreadable": [failure for _, _, failures in read for failure in failures],
         }

@@ -22,6 +22,7 @@ from data.sampling.ranges import StreamRange
 from data.sampling.specs import PADDING_LANE, BatchSpec, LaneSpec
 from data.sampling.stream_lanes import StreamLane, deal, longest_first
 from data.sampling.training_lanes import RandomLanes, StreamLanes
+from data.sampling.unlabelled import UnlabelledLanes
 from utils.errors import UserError
 
 __all__ = ["BatchPlan", "EvalPlan", "PlanSampler", "RandomLanes", "StreamLanes", "TrainPlan"]
@@ -40,15 +41,18 @@ class BatchPlan(Protocol):
 
 
 class TrainPlan:
-    """Training batches: the stream lanes, then the random lanes.
+    """Training batches: the stream lanes, then the random lanes, then those without labels.
 
     Args:
         stream: stream lanes, or None for random sampling.
         random: random lanes, or None for stream sampling.
+        unlabelled: lanes of recordings whose labels are hidden, None for none; an epoch is that of the others.
     """
 
-    def __init__(self, stream: StreamLanes | None, random: RandomLanes | None) -> None:
-        self.stream, self.random = stream, random
+    def __init__(
+        self, stream: StreamLanes | None, random: RandomLanes | None, unlabelled: UnlabelledLanes | None = None
+    ) -> None:
+        self.stream, self.random, self.unlabelled = stream, random, unlabelled
         if stream is not None:
             self._length = stream.batches_per_epoch
         elif random is not None and random.batches_per_pass > 0:
@@ -75,7 +79,10 @@ class TrainPlan:
             group = index % self.stream.groups
         if self.random is not None:
             lanes += self.random.specs(epoch * len(self) + index)
-        return BatchSpec(epoch=epoch, index=index, worker_id=group, lanes=lanes)
+        labelled = len(lanes)
+        if self.unlabelled is not None:
+            lanes += self.unlabelled.specs(epoch * len(self) + index)
+        return BatchSpec(epoch=epoch, index=index, worker_id=group, lanes=lanes, unlabelled=len(lanes) - labelled)
 
 
 class EvalPlan:

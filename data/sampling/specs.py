@@ -85,10 +85,12 @@ class BatchSpec:
         epoch: pass of the plan.
         index: number of the batch in the epoch.
         worker_id: stream group whose recurrent states belong to the lanes.
-        lanes: stream lanes, then random lanes.
+        lanes: stream lanes, then random lanes, then unlabelled ones ...
+        unlabelled: ... of which there are so many.
     """
 
     epoch: int
     index: int
     worker_id: int
     lanes: tuple[LaneSpec, ...]
+    unlabelled: int = 0

@@ -124,6 +124,7 @@ class StreamLanes:
         rank: which lanes of all this process plays: rank · lanes and those that follow.
         tflip: probability that a range is played in reversed time; decided per lane and range.
         mix: probability that a range of another sequence is laid over a range.
+        kind: number of these lanes among those of a batch that stream; others draw other random numbers.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class StreamLanes:
         rank: int,
         tflip: float,
         mix: float = 0.0,
+        kind: int = 0,
     ) -> None:
         if not ranges:
             raise UserError(
@@ -145,7 +147,7 @@ class StreamLanes:
                 fix="check dataset.path and the settings ratio, train_ratio and split_file",
             )
         self.ranges, self.length, self.groups, self.lanes = ranges, length, groups, lanes
-        self.seed, self.rank, self.tflip, self.mix = seed, rank, tflip, mix
+        self.seed, self.rank, self.tflip, self.mix, self.kind = seed, rank, tflip, mix, kind
         self._sequence_of = np.array([r.sequence for r in ranges], dtype=np.int64)
         self.num_chunks = sum(r.num_chunks(length) for r in ranges)
         self._cached: tuple[int, list[list[StreamLane]]] = (-1, [])
@@ -157,7 +159,7 @@ class StreamLanes:
 
     def _lane(self, epoch: int, group: int, lane: int) -> StreamLane:
         # Lanes are numbered over all ranks: two ranks with two lanes each hold what one with four would hold.
-        entropy = (_STREAM, self.seed, epoch, 0, group, self.rank * self.lanes + lane)
+        entropy = (_STREAM, self.seed, epoch, self.kind, group, self.rank * self.lanes + lane)
         rng = np.random.default_rng(entropy)
         order = rng.permutation(len(self.ranges))
         reverse = rng.random(len(order)) < self.tflip

@@ -19,8 +19,9 @@ from modules.detection import Module
 from modules.playback.boxes import class_name
 from modules.playback.sequence import event_counts
 from utils.boxes import IGNORE_LABEL
-from utils.pictures.drawing import DARK, Image, draw_events, scale_events
-from utils.pictures.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption
+from utils.pictures.boxes import BoxKind, DrawnBox, draw_boxes
+from utils.pictures.drawing import DARK, Image, draw_events, exposure, scale_events
+from utils.pictures.overlay import draw_caption
 from utils.settings import whole
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def picture(
     counts = event_counts(frame)
     height, width = counts.shape[1:]
     factor = max(1, -(-_LEAST_WIDTH // width))
-    image = scale_events(draw_events(counts, DARK), factor * height, factor * width, DARK)
+    image = scale_events(draw_events(counts, DARK, exposure(counts)), factor * height, factor * width, DARK)
     boxes = []
     for box in labels if labels is not None else ():
         x, y, w, h = (float(box[name]) for name in ("x", "y", "w", "h"))

@@ -26,6 +26,9 @@ MAY_CHANGE = (
 """Keys, with all below them, that say where, how long and how fast a run trains, or what is told of it; not what it
 becomes. Thresholds of pseudo labels are compared where they take effect, in the model's head."""
 
+_SECTIONS = ("semi",)
+"""Sections that a configuration may lack: with and without one it is another run."""
+
 _PLACES = ("dataset.path", "dataset.split_file", "weight")
 _NOT_NOTED = ("output", "checkpoint", "resume")
 TOTAL_STEPS = "training.lr_scheduler.total_steps"
@@ -41,7 +44,13 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Chang
     {'training.max_steps': (4, 6)}
     """
     old, new = dict(_leaves(before)), dict(_leaves(now))
-    return {key: (value, new[key]) for key, value in old.items() if key in new and not _same(key, value, new[key])}
+    given = {key: (_given(key in before), _given(key in now)) for key in _SECTIONS if (key in before) != (key in now)}
+    changed = {key: (value, new[key]) for key, value in old.items() if key in new and not _same(key, value, new[key])}
+    return given | changed
+
+
+def _given(there: bool) -> str:
+    return "given" if there else "not given"
 
 
 def check_settings(

@@ -20,6 +20,7 @@ from data.sampling.labelling_plan import LabelPlan
 from data.sampling.plan import EvalPlan, PlanSampler, RandomLanes, StreamLanes, TrainPlan
 from data.sampling.random_items import RandomItems
 from data.sampling.ranges import training_ranges, whole_range
+from data.sampling.unlabelled import UnlabelledLanes, UnlabelledStreams, UnlabelledWindows, unlabelled_recordings
 from data.sequences.sequence import EventSequence
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class DataModule(pl.LightningDataModule):
         if cfg.train_sampling != "random":
             weak = any(0 < int(sequence.hidden.sum()) < sequence.num_labelled for sequence in sequences)
             ranges = training_ranges(sequences, cfg.sequence_length, whole=weak)
-            lanes = cfg.batch_size_train - cfg.num_random_lanes
+            lanes = cfg.num_labelled_lanes - cfg.num_random_lanes
             stream = StreamLanes(
                 ranges,
                 cfg.sequence_length,
@@ -107,7 +108,19 @@ class DataModule(pl.LightningDataModule):
                 weights,
                 cfg.augmentation_random.mix.prob,
             )
-        return TrainPlan(stream, random)
+        return TrainPlan(stream, random, self._unlabelled() if cfg.num_unlabelled_lanes else None)
+
+    def _unlabelled(self) -> UnlabelledLanes:
+        """Lanes of recordings without usable labels: windows in random sampling, else streams."""
+        cfg, sequences = self.cfg, self.sequences("train")
+        hidden, length, lanes = unlabelled_recordings(sequences), cfg.sequence_length, cfg.num_unlabelled_lanes
+        if cfg.train_sampling == "random":
+            flip = cfg.augmentation_random.tflip
+            return UnlabelledWindows(sequences, hidden, length, lanes, cfg.seed, self.rank, self.world_size, flip)
+        ranges, flip = [whole_range(sequences, index, length, True) for index in hidden], cfg.augmentation_stream.tflip
+        return UnlabelledStreams(
+            StreamLanes(ranges, length, self._stream_groups, lanes, cfg.seed, self.rank, flip, kind=1)
+        )
 
     def eval_plan(self, split: str, reverse: bool = False) -> EvalPlan:
         """The plan that streams whole sequences of a split."""

@@ -52,4 +52,5 @@ def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
         augmentation_stream=AugmentationConfig.from_settings(dataset["augmentation"]["stream"]),
         seed=config["reproduce"]["seed_everything"] or 0,
         on_bad_sequence=config["training"]["on_bad_sequence"],
+        unlabelled_share=config.get("semi", {}).get("unlabelled_share", 0.0),
     )

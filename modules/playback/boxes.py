@@ -16,7 +16,7 @@ from modules.playback.sequence import find_representation, sequence_paths, seque
 from modules.playback.sources import EventSource, FrameFormat, Int64Array
 from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, Detection
 from utils.errors import UserError
-from utils.pictures.overlay import BoxKind, DrawnBox
+from utils.pictures.boxes import BoxKind, DrawnBox
 
 _FADED = 0.35
 """Strength of a label at the end of the time it is held."""

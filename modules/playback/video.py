@@ -13,8 +13,22 @@ import numpy.typing as npt
 from modules.playback.boxes import Detections, LabelTrack
 from modules.playback.sources import EventSource, Int64Array, regular_ticks
 from utils.errors import UserError
-from utils.pictures.drawing import Image, Theme, contact_sheet, draw_events, scale_events, sheet_columns, sheet_gap
-from utils.pictures.overlay import BoxKind, DrawnBox, draw_boxes, draw_caption, draw_legend, has_room
+from utils.pictures.boxes import BoxKind, DrawnBox, draw_boxes
+from utils.pictures.drawing import (
+    FEW_EVENTS,
+    Image,
+    Theme,
+    contact_sheet,
+    draw_events,
+    exposure,
+    scale_events,
+    sheet_columns,
+    sheet_gap,
+)
+from utils.pictures.overlay import draw_caption, draw_legend, has_room, plates
+
+_ADAPTS = 0.2
+"""Share of a frame's own exposure in that of the video, the rest is of the frames before."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +91,13 @@ class Moment:
         counts: (OFF, ON) events per pixel, [2, h, w].
         boxes: in camera pixels, in the order of drawing.
         seconds: time from the start of the recording.
+        full: events at a pixel that show its full colour.
     """
 
     counts: npt.NDArray[Any]
     boxes: list[DrawnBox]
     seconds: float
+    full: float = FEW_EVENTS
 
 
 @dataclass(frozen=True)
@@ -112,10 +128,13 @@ class Overlays:
 
 
 def moments(source: EventSource, timeline: Timeline, overlays: Overlays) -> Iterator[Moment]:
-    """Frame after frame of the video."""
+    """Frame after frame of the video, its exposure following the rate of events without a flicker."""
+    full = 0.0
     for end in timeline.ends.tolist():
         counts = source.counts(end, timeline.window_us)
-        yield Moment(counts, overlays.at(end, timeline.window_us), (end - source.start_us) / 1e6)
+        now = exposure(counts)
+        full = now if full == 0.0 else (1 - _ADAPTS) * full + _ADAPTS * now
+        yield Moment(counts, overlays.at(end, timeline.window_us), (end - source.start_us) / 1e6, full)
 
 
 @dataclass(frozen=True)
@@ -136,10 +155,12 @@ class Painter:
 
     def paint(self, moment: Moment, height: int, width: int, legend: bool = True) -> Image:
         """Picture uint8 [height, width, 3] of a moment."""
-        image = scale_events(draw_events(moment.counts, self.theme), height, width, self.theme)
+        image = scale_events(draw_events(moment.counts, self.theme, moment.full), height, width, self.theme)
         factors = (width / self.camera_hw[1], height / self.camera_hw[0])
-        draw_boxes(image, [box.scaled(*factors) for box in moment.boxes], self.theme)
-        if self.kinds is not None and has_room(image):
+        explained = self.kinds is not None and has_room(image)
+        taken = plates(image) if explained else []
+        draw_boxes(image, [box.scaled(*factors) for box in moment.boxes], self.theme, taken)
+        if self.kinds is not None and explained:
             speed = "" if self.speed == 1 else f"   speed {self.speed:g}"
             draw_caption(image, f"{moment.seconds:.2f} s{speed}", self.theme)
             if legend:

@@ -13,8 +13,8 @@ from data.sequences.layout import FrameReader
 from modules.playback.boxes import class_name
 from modules.playback.sequence import event_counts, sequence_paths
 from modules.reports.matches import Array, Matches
-from utils.pictures.drawing import DARK, Image, draw_events, scale_events
-from utils.pictures.overlay import BoxKind, DrawnBox, draw_boxes
+from utils.pictures.boxes import BoxKind, DrawnBox, draw_boxes
+from utils.pictures.drawing import DARK, Image, draw_events, exposure, scale_events
 
 NUMBER = 4
 """Frames of each kind."""
@@ -83,7 +83,7 @@ def draw_frames(
 def _drawn(counts: Array, labels: Array, detections: Array, scores: Array, classes: Sequence[str]) -> Image:
     height, width = counts.shape[1:]
     factor = max(1, -(-_LEAST_WIDTH // width))
-    image = scale_events(draw_events(counts, DARK), factor * height, factor * width, DARK)
+    image = scale_events(draw_events(counts, DARK, exposure(counts)), factor * height, factor * width, DARK)
     boxes = [_box(row, BoxKind.TRUTH, class_name(classes, int(row["class_id"]))) for row in labels]
     for row, score in zip(detections, scores.tolist(), strict=True):
         boxes.append(_box(row, BoxKind.PREDICTION, f"{class_name(classes, int(row['class_id']))} {score:.2f}"))

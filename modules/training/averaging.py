@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EMAWeightAveraging
 
+from modules.semi.module import SemiModule
 from utils.errors import UserError
 
 _MODEL_STATE = "current_model_state"  # where Lightning's callback keeps the weights that are trained
@@ -58,14 +59,28 @@ class AveragedWeights(EMAWeightAveraging):
     the average too, so evaluation, labelling and export take it without knowing; what training goes on with lies
     beside it. It has to come after the callback that saves resume points, which wants the trained weights at the end.
 
+    It is the teacher of a detector that learns from one (``semi``), and until ``starts_at`` a copy of its weights.
+
     Args:
         decay: d, in (0, 1).
+        starts_at: optimiser steps after which the newest weights begin the average; 0 or 1: after the first.
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, starts_at: int = 0) -> None:
         super().__init__(decay=decay)
+        self._starts_at = starts_at
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the average on the device that trains: the module itself is moved there only later."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
+        if isinstance(pl_module, SemiModule) and self._average_model is not None:
+            pl_module.learn_from(self._average_model.module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Average; an average without weights, as at the start, takes the newest ones as they are."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if trainer.global_step < self._starts_at and self._average_model is not None:
+            self._average_model.n_averaged.zero_()

@@ -16,6 +16,7 @@ from modules.checkpoints.start import Limits, RunFolder
 from modules.logs.loggers import LoggerSettings, logger_settings
 from modules.optim import OptimizerSettings, ScheduleSettings
 from modules.processes.hardware import HardwareSettings, hardware_settings
+from modules.semi.settings import checked_semi
 from modules.tasks import task_of
 from modules.training.averaging import check_decay
 from modules.training.batch_size_search import KEY, BatchSizeRange
@@ -37,6 +38,8 @@ class TrainingSettings:
         batch_size: lanes of a batch.
         batch_sizes: what it may become, None if it is fixed.
         precision: Lightning's name of it.
+        ema_decay: of the average of the weights, which is the teacher with ``semi``; None without one ...
+        ema_starts_at: ... and after how many optimiser steps it begins.
         max_time: after which it is saved and stopped.
         val_check_interval: optimiser steps between two validations, 0: only at the end.
     """
@@ -49,6 +52,7 @@ class TrainingSettings:
     gradient_clip_val: float
     gradient_clip_algorithm: str
     ema_decay: float | None
+    ema_starts_at: int
     max_time: timedelta | None
     on_bad_loss: OnBadLoss
     val_check_interval: int
@@ -60,24 +64,17 @@ class LoggingSettings:
     """``logging`` of the config, where each key is explained.
 
     Raises:
-        UserError: an unknown style of bar, or a number out of range.
+        UserError: a number out of range.
     """
 
     log_every_n_steps: int
     progress_bar: bool
-    progress_style: str
     data_wait_warning: float
     health: HealthSettings
     pictures: PictureSettings
 
     def __post_init__(self) -> None:
-        choice(self.progress_style, ("tqdm", "rich"), "logging.progress_style")
         number(self.data_wait_warning, "logging.data_wait_warning")
-
-    @property
-    def bar(self) -> str | None:
-        """Style of the progress bar, None for none."""
-        return self.progress_style if self.progress_bar else None
 
 
 @dataclass(frozen=True)
@@ -182,6 +179,7 @@ def _training(config: Mapping[str, Any]) -> TrainingSettings:
     max_steps = whole(training["max_steps"], "training.max_steps")
     batch_size = whole(sizes["train"], "batch_size.train")
     whole(sizes["eval"], "batch_size.eval")
+    semi = checked_semi(config)
     OptimizerSettings.of(training)
     ScheduleSettings.of(training)
     return TrainingSettings(
@@ -194,7 +192,8 @@ def _training(config: Mapping[str, Any]) -> TrainingSettings:
         gradient_clip_algorithm=choice(
             training["gradient_clip_algorithm"], ("value", "norm"), "training.gradient_clip_algorithm"
         ),
-        ema_decay=check_decay(training["ema_decay"]),
+        ema_decay=check_decay(training["ema_decay"]) if semi is None else semi.decay,
+        ema_starts_at=0 if semi is None else semi.start_step,
         max_time=parse_duration(training["max_time"], "training.max_time"),
         on_bad_loss=check_on_bad_loss(training["on_bad_loss"]),
         val_check_interval=whole(validation["val_check_interval"], "validation.val_check_interval", 0),

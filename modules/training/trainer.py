@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ProgressBar
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 
+from modules.callbacks.progress import ProgressDisplay
 from modules.callbacks.speed import FetchTimer
 from modules.checkpoints.files import AtomicCheckpointIO
 from modules.checkpoints.loops import make_resumable
@@ -25,9 +25,10 @@ from modules.training.preemption import Preemption, cluster_plugins
 from modules.training.rates import ConfiguredRates
 from modules.training.settings import RunSettings
 from modules.training.stopping import StopAfter
-from modules.training.watchers import progress_display, watchers
+from modules.training.watchers import watchers
 from utils.commands.composed import on_command_line
 from utils.commands.processes import process_rank
+from utils.progress import in_terminal
 
 __all__ = ["build_trainer", "resolve_accelerator", "set_seed_and_threads"]
 
@@ -77,11 +78,11 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
         callbacks += watchers(run, timer, flags)
         callbacks.append(Preemption(save_resume_point, flags))
         if settings.ema_decay is not None:
-            callbacks.append(AveragedWeights(settings.ema_decay))  # after the resume points
+            callbacks.append(AveragedWeights(settings.ema_decay, settings.ema_starts_at))  # after the resume points
         if settings.max_time is not None:
             callbacks.append(StopAfter(settings.max_time, save_resume_point, flags=flags))
-    display = progress_display(run.logging.bar, in_terminal=sys.stderr.isatty(), training=training)
-    callbacks += display
+    if run.logging.progress_bar:
+        callbacks.append(ProgressDisplay(live=in_terminal()))
     told = training or on_command_line("training.precision")
     trainer = pl.Trainer(
         **hardware,
@@ -96,7 +97,7 @@ def build_trainer(run: RunSettings, *, training: bool) -> pl.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=run.logging.log_every_n_steps,
         enable_checkpointing=training,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in display),
+        enable_progress_bar=False,
         enable_model_summary=False,
         accumulate_grad_batches=settings.accumulate_grad_batches,
         gradient_clip_val=settings.gradient_clip_val or None,

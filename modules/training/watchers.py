@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pytorch_lightning.callbacks import Callback, RichProgressBar, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback
 
 from modules.callbacks.bad_loss import BadLoss
 from modules.callbacks.health import Health
 from modules.callbacks.pictures import Pictures
-from modules.callbacks.progress import ProgressLines
 from modules.callbacks.speed import FetchTimer, Speed
 from modules.processes.host_group import SharedFlags
 from modules.training.batch_size import StepDown
@@ -31,18 +30,3 @@ def watchers(run: RunSettings, timer: FetchTimer, flags: SharedFlags) -> list[Ca
         Pictures(shown.pictures, folder, list(dataset["classes"])),
         StepDown(folder, run.training),
     ]
-
-
-def progress_display(style: str | None, *, in_terminal: bool, training: bool) -> list[Callback]:
-    """A progress bar in a terminal, lines elsewhere in training, or nothing.
-
-    Args:
-        style: of the bar, tqdm or rich; None shows nothing.
-        in_terminal: whether somebody looks at a terminal.
-        training: whether it is a training.
-    """
-    if style is None:
-        return []
-    if not in_terminal:
-        return [ProgressLines()] if training else []
-    return [RichProgressBar(refresh_rate=10) if style == "rich" else TQDMProgressBar(refresh_rate=10)]

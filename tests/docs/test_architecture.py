@@ -1,4 +1,4 @@
-"""The page of the house: what it names is there, and its order of rooms is the one that is checked."""
+"""The page on the architecture: what it names is there, and its order of rooms is the one that is checked."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def test_what_is_named_exists() -> None:
 
 
 @pytest.mark.parametrize("of_what", ["frame", "pseudo box", "config key", "checkpoint"])
-def test_a_walk_is_a_list_of_places(of_what: str) -> None:
+def test_a_path_is_a_list_of_places(of_what: str) -> None:
     steps = re.findall(
-        r"^\d+\. (.*?)(?=^\d+\. |\n\n|\Z)", SECTIONS[f"The walk of a {of_what}"], flags=re.DOTALL | re.MULTILINE
+        r"^\d+\. (.*?)(?=^\d+\. |\n\n|\Z)", SECTIONS[f"The path of a {of_what}"], flags=re.DOTALL | re.MULTILINE
     )
     assert len(steps) >= 7
     assert sum(bool(paths(step)) for step in steps) >= len(steps) - 1

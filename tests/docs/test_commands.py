@@ -21,6 +21,7 @@ ARGPARSE = (
     "scripts/drawings/house.py",
     "scripts/formats_table/",
     "scripts/benchmark/",
+    "scripts/pages/",
     "scripts/reports/",
     "scripts/soak/",
 )

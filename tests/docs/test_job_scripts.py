@@ -1,4 +1,4 @@
-"""Job scripts are valid, plain, and what the page on SLURM shows of them works."""
+"""Job scripts are valid, plain, and what the pages show of them works."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ PROGRAMS = {
 
 
 def shown() -> list[str]:
-    """Commands of docs/SLURM.md that begin with sbatch."""
-    return re.findall(r"^sbatch .*$", (REPOSITORY / "docs" / "SLURM.md").read_text(), flags=re.MULTILINE)
+    """Commands of README.md and docs that begin with sbatch."""
+    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    return sorted({line for page in pages for line in re.findall(r"^sbatch .*$", page.read_text(), flags=re.MULTILINE)})
 
 
 @pytest.mark.parametrize("command", shown())

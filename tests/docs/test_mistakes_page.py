@@ -1,4 +1,4 @@
-"""docs/MISTAKES.md is the table of all bad inputs that the tests make, with the message that each one gives.
+"""docs/MISTAKES.md lists all bad inputs that the tests make, with the message that each one gives.
 
 It runs after the modules that it is made of, so that in a run of all tests no case runs twice. After a change of cases
 or messages: ``MISTAKES=write python -m pytest tests/docs/test_mistakes_page.py``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,18 @@ from utils.errors import UserError
 PAGE = REPOSITORY / "docs" / "MISTAKES.md"
 
 HEADINGS = {
-    "recordings": "Recordings (`open_recording`, for every command)",
-    "preprocessing": "Preprocessing (`scripts/preprocess_dataset.py`)",
-    "datasets": "Datasets (`scripts/inspect_dataset.py`)",
-    "settings": "Commands and settings",
+    "recordings": ("Recordings", "Files of events, which any command may read."),
+    "preprocessing": ("Preprocessing", "`scripts/preprocess_dataset.py`, with recordings, boxes and folders."),
+    "datasets": ("Datasets", "`scripts/inspect_dataset.py`, with folders that are preprocessed."),
+    "settings": ("Commands and settings", "What stands on the command line or in a file of settings."),
 }
 
 INTRO = """# What goes wrong, and what you are told
 
 Every mistake in a file, a dataset or a command gives one message that says what was expected, what was got instead,
 where, and what to do; the exit status is 2. None of them hangs, and none leaves a half-written file or dataset behind.
-The {count} bad inputs below are made by the tests, which keep this page in step with the programs; `...` is the
-folder in which the bad thing lies.
+The {count} bad inputs below are made by the tests, which keep this page in step with the programs. Each message stands
+as the program prints it, long lines wrapped; `...` is the folder in which the bad thing lies.
 """
 
 
@@ -54,31 +55,30 @@ def all_cases() -> list[BadInput]:
     return recordings + [case for source in SOURCES for case in importlib.import_module(source).CASES]
 
 
-def cell(text: str) -> str:
-    """Text for a cell of a Markdown table; figures that hang on the version of a library are left out."""
+def told(name: str, text: str) -> str:
+    """A line of a message, wrapped; figures that hang on the version of a library are left out."""
     text = re.sub(r"(eof|size|addr|offset|address) = (0x)?[0-9a-f]+", r"\1 = ...", " ".join(text.split()))
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    indents = {"initial_indent": f"{name}:".ljust(10), "subsequent_indent": " " * 10}
+    return textwrap.fill(text, width=100, break_long_words=False, break_on_hyphens=False, **indents)
 
 
-def row(case: BadInput, error: UserError) -> str:
-    told = [("expected", error.expected), ("got", error.got), ("where", error.where), ("fix", error.fix)]
-    return f"| {case.name} | " + "<br>".join(f"**{name}** {cell(text)}" for name, text in told) + " |"
+def entry(case: BadInput, error: UserError) -> list[str]:
+    parts = {"expected": error.expected, "got": error.got, "where": error.where, "fix": error.fix}
+    return [f"### {case.name}", "", "```text", *(told(name, text) for name, text in parts.items()), "```", ""]
 
 
 def page(messages: dict[BadInput, UserError]) -> str:
+    groups = {group: [case for case in messages if case.group == group] for group in HEADINGS}
+    anchors = {title: title.lower().replace(" ", "-") for title, _ in HEADINGS.values()}
     lines = [INTRO.format(count=len(messages))]
-    groups = list(dict.fromkeys(case.group for case in messages))
-    for group in sorted(groups, key=list(HEADINGS).index):
-        mine = [row(case, error) for case, error in messages.items() if case.group == group]
-        lines += [
-            f"## {HEADINGS[group]}",
-            "",
-            f"| what is wrong ({len(mine)}) | what you are told |",
-            "|---|---|",
-            *mine,
-            "",
-        ]
-    return "\n".join(lines).rstrip() + "\n"
+    lines += [
+        f"- [{HEADINGS[group][0]}](#{anchors[HEADINGS[group][0]]}): {len(mine)}" for group, mine in groups.items()
+    ]
+    for group, mine in groups.items():
+        title, words = HEADINGS[group]
+        lines += ["", f"## {title}", "", words, ""]
+        lines += [line for case in mine for line in entry(case, messages[case])][:-1]
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture(scope="module")

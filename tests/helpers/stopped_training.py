@@ -26,6 +26,7 @@ TINY = (
     *SMALL,
     "training.max_steps=6",
     "validation.val_check_interval=3",
+    "validation.limit_val_batches=2",  # one to stop in, one to go on with
     "checkpointing.every_n_steps=2",
     "logging.log_every_n_steps=1",
     "model.backbone.attention.drop_path=0.3",  # draws from torch's global generator

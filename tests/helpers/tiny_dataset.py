@@ -14,8 +14,22 @@ FRAME_HW = (64, 80)
 FRAMES = 24
 
 
+_WRITTEN: dict[tuple[int, int], dict[Path, bytes]] = {}
+"""Files of the sequences that this process has written, by seed and frames: to compress frames takes the most."""
+
+
 def write_tiny_sequence(root: Path, seed: int, frames: int = FRAMES) -> None:
     """One sequence: two rectangles of two classes move over noise; every frame is labelled (half-resolution frames)."""
+    for name, content in _WRITTEN.get((seed, frames), {}).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    if (seed, frames) not in _WRITTEN:
+        _write_sequence(root, seed, frames)
+        files = (path for path in root.rglob("*") if path.is_file())
+        _WRITTEN[seed, frames] = {path.relative_to(root): path.read_bytes() for path in files}
+
+
+def _write_sequence(root: Path, seed: int, frames: int) -> None:
     rng = np.random.default_rng(seed)
     height, width = FRAME_HW
     data = (rng.random((frames, 20, height, width)) < 0.01).astype(np.uint8)

@@ -110,7 +110,7 @@ def near(image, colour, tolerance=70):
 def test_a_recording_becomes_a_video_of_its_length_and_size(recording, tmp_path):
     run(recording, "-o", tmp_path / "out.mp4")
     info = probe_video(tmp_path / "out.mp4")
-    assert (info.width, info.height, info.frames) == (82, 62, 8)
+    assert (info.width, info.height, info.frames) == (648, 488, 8)  # a small camera is enlarged to about 640 pixels
     assert info.duration_s == pytest.approx(0.4, abs=2e-3)
     assert (info.codec, info.pixel_format) == ("h264", "yuv420p")
 
@@ -118,9 +118,9 @@ def test_a_recording_becomes_a_video_of_its_length_and_size(recording, tmp_path)
 @pytest.mark.parametrize(
     ("options", "frames", "seconds", "size"),
     [
-        (["--speed", "0.5"], 8, 0.8, (82, 62)),
-        (["--dt-ms", "20"], 20, 0.4, (82, 62)),
-        (["--fps", "10", "--speed", "2"], 2, 0.2, (82, 62)),
+        (["--speed", "0.5"], 8, 0.8, (648, 488)),
+        (["--dt-ms", "20"], 20, 0.4, (648, 488)),
+        (["--fps", "10", "--speed", "2"], 2, 0.2, (648, 488)),
         (["--start-s", "0.1", "--duration-s", "0.2", "--scale", "2"], 4, 0.2, (162, 122)),
         (["--scale", "0.5", "--theme", "light"], 8, 0.4, (40, 30)),
     ],
@@ -201,7 +201,7 @@ def test_a_still_alone_and_with_a_gif(recording, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.mp4"))
     sheet = cv2.imread("sheet.png")
     assert sheet.shape == (2 * 122 + 3 * 2, 2 * 162 + 3 * 2, 3)
-    run(recording, "--still", "small.png", "--still-width", "100", "-o", "drive.gif", "--fps", "10")
+    run(recording, "--still", "small.png", "--still-width", "100", "-o", "drive.gif", "--fps", "10", "--scale", "1")
     assert cv2.imread("small.png").shape[1] <= 100
     info = probe_video("drive.gif")
     assert (info.frames, info.width, info.height) == (4, WIDTH, HEIGHT)
@@ -294,14 +294,14 @@ def test_a_real_checkpoint_takes_a_recording_of_another_camera(recording, checkp
     options = ["--checkpoint", checkpoint, "--conf", "0", "--device", "cpu", "--duration-s", "0.15"]
     run(recording, "-o", tmp_path / "out.mp4", *options)
     info = probe_video(tmp_path / "out.mp4")
-    assert (info.width, info.height, info.frames) == (82, 62, 3)
+    assert (info.width, info.height, info.frames) == (648, 488, 3)
 
 
 def test_a_real_checkpoint_takes_a_sequence(checkpoint, tmp_path):
     write_tiny_sequence(tmp_path / "drive", seed=1, frames=4)
     run(tmp_path / "drive", "-o", tmp_path / "out.mp4", "--checkpoint", checkpoint, "--conf", "0", "--device", "cpu")
     info = probe_video(tmp_path / "out.mp4")
-    assert (info.width, info.height, info.frames) == (160, 128, 4)
+    assert (info.width, info.height, info.frames) == (640, 512, 4)
 
 
 def test_published_weights_take_the_overrides_of_their_dataset(recording, checkpoint, tmp_path, capsys):

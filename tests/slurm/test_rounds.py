@@ -22,7 +22,7 @@ from tests.helpers.tiny_dataset import write_tiny_dataset
 pytestmark = pytest.mark.slurm
 
 ROUNDS = (
-    "experiment_name=synthetic/demo", "supervised.steps=40", "supervised.learning_rate=0.005",
+    "experiment_name=synthetic/demo", "supervised.steps=30", "supervised.learning_rate=0.005",
     "self_training.steps=12", "control=false", "oracle=false", "evaluation.splits=[val]", "labels.train_ratio=0.34",
     "overrides=['dataset.sequence_length=2','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false','logging.report=false']",
     "self_training.overrides=['checkpointing.every_n_steps=2']",
@@ -55,7 +55,7 @@ def program_of(cluster: MiniCluster, job: str) -> int:
 def test_preempted_while_labelling_and_while_training(
     cluster: MiniCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
-    dataset = write_tiny_dataset(tmp_path / "data", train=6, val=1, test=0)
+    dataset = write_tiny_dataset(tmp_path / "data", train=4, val=1, test=0)
     root, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     start = (*ROUNDS, f"rounds={rounds}", f"dataset_path={dataset}", f"root={root}")
     assert run("scripts/self_train.py", *start) == 0

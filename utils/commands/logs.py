@@ -6,6 +6,7 @@ import logging
 import warnings
 
 from utils.commands.processes import process_rank
+from utils.progress import in_terminal, terminal_handler
 
 _NOISY = ("matplotlib", "numba", "PIL", "fsspec", "urllib3", "h5py")
 _NOISY += ("pytorch_lightning", "lightning_fabric")
@@ -19,7 +20,10 @@ def setup_logging() -> None:
     """Log to stderr with time and level, once; libraries speak from WARNING on, or without what misleads."""
     if not logging.getLogger().handlers:
         level = logging.INFO if process_rank() == 0 else logging.WARNING
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+        if in_terminal():  # above a bar, coloured unless NO_COLOR is set
+            logging.basicConfig(level=level, format="%(message)s", handlers=[terminal_handler()])
+        else:
+            logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     # Deprecations inside Lightning and notices about resuming say nothing that a user could act on.
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
     for noisy in _NOISY:

@@ -17,8 +17,11 @@ import numpy.typing as npt
 Colour = tuple[int, int, int]
 Image = npt.NDArray[np.uint8]
 
-_STRENGTH = (0.0, 0.78, 0.88, 0.95, 1.0)
-"""Share of the event colour over the ground for 0, 1, 2, ... events at a pixel; more count as the last."""
+_STRENGTH = (0.0, 0.3, 0.55, 0.78, 0.88, 0.95, 1.0)
+"""Share of the event colour over the ground, by how strong a pixel is: nothing, then faint to full."""
+
+FEW_EVENTS = 4.0
+"""Events at a pixel that show its full colour where events are few; one event is then clearly seen as well."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Theme:
         background: colour without events.
         on, off: colours of brighter and darker events; their lightness differs too, so that they stay apart in a
             video with halved colour resolution and for colour-blind eyes.
+        both: colour of a pixel with as many of the one as of the other.
         text: colour of plain text; ``panel`` is what lies behind it.
         truth: colour of ground-truth boxes.
         classes: colours of predicted boxes by class id, repeated when there are more classes.
@@ -39,6 +43,7 @@ class Theme:
     background: Colour
     on: Colour
     off: Colour
+    both: Colour
     text: Colour
     panel: Colour
     truth: Colour
@@ -55,6 +60,7 @@ DARK = Theme(
     background=(20, 24, 35),
     on=(240, 244, 252),
     off=(70, 146, 244),
+    both=(196, 112, 236),
     text=(226, 230, 240),
     panel=(8, 10, 16),
     truth=(255, 226, 64),
@@ -68,6 +74,7 @@ LIGHT = Theme(
     background=(255, 255, 255),
     on=(206, 60, 54),
     off=(28, 84, 190),
+    both=(134, 60, 152),
     text=(30, 34, 44),
     panel=(238, 240, 244),
     truth=(16, 16, 20),
@@ -91,14 +98,30 @@ def mix(colour: Colour, ground: Colour, share: float) -> Colour:
 
 
 def event_table(theme: Theme) -> Image:
-    """Colours uint8 [K, K, 3] of a pixel with (ON, OFF) events, each counted up to K - 1."""
+    """Colours uint8 [K, K, 3] of a pixel whose ON and OFF events are so strong, each from 0 to K - 1."""
     size = len(_STRENGTH)
     table = np.zeros((size, size, 3), dtype=np.uint8)
     for on in range(size):
         for off in range(size):
-            hue = mix(theme.on, theme.off, on / (on + off)) if on + off else theme.background
-            table[on, off] = mix(hue, theme.background, _STRENGTH[min(on + off, size - 1)])
+            most = max(on, off)
+            apart = abs(on - off) / max(most, 1)  # 0 where both are alike, 1 where there is only one
+            hue = mix(theme.on if on > off else theme.off, theme.both, apart) if most else theme.background
+            table[on, off] = mix(hue, theme.background, _STRENGTH[most])
     return table
+
+
+def exposure(counts: npt.NDArray[Any]) -> float:
+    """Events at a pixel that should show its full colour, so that neither few nor very many events are lost to the eye.
+
+    Args:
+        counts: (OFF, ON) events of every pixel, [2, H, W].
+
+    Returns:
+        What all but the strongest fiftieth of the pixels with events stay below, ``FEW_EVENTS`` at least.
+    """
+    found = np.bincount(np.minimum(counts, 255).astype(np.intp).ravel(), minlength=2)
+    found[0] = 0
+    return max(FEW_EVENTS, float(np.searchsorted(np.cumsum(found), 0.98 * found.sum())))
 
 
 def count_events(
@@ -116,15 +139,23 @@ def count_events(
     return np.bincount(pixel, minlength=2 * height * width).reshape(2, height, width)
 
 
-def draw_events(counts: npt.NDArray[Any], theme: Theme = DARK) -> Image:
+def draw_events(counts: npt.NDArray[Any], theme: Theme = DARK, full: float = FEW_EVENTS) -> Image:
     """Colour the (OFF, ON) counts [2, H, W] of every pixel; more events at a pixel are brighter.
+
+    Args:
+        counts: events of every pixel.
+        theme: colours.
+        full: events that show the full colour, see ``exposure``.
 
     Returns:
         uint8 [H, W, 3].
     """
     table = event_table(theme)
     size = len(table)
-    off, on = np.minimum(counts, size - 1).astype(np.intp)
+    numbers = np.arange(math.ceil(full) + 1)
+    level = np.minimum(np.ceil((size - 1) * (numbers + 2) / (full + 2)), size - 1).astype(np.intp)
+    level[0] = 0
+    off, on = level[np.minimum(counts, len(level) - 1).astype(np.intp)]
     return table.reshape(-1, 3)[on * size + off]
 
 

@@ -10,12 +10,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from modules.callbacks.pictures import PictureSettings, picture
-from modules.callbacks.progress import ProgressLines
-from modules.training.watchers import progress_display
 from tests.helpers.commands import failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
@@ -88,7 +85,7 @@ def test_any_representation(dtype: Any, channels: int) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["pictures.validation=-1", "pictures.train_every_n_steps=x", "progress_style=dots", "health=1000", "pictures=true"],
+    ["pictures.validation=-1", "pictures.train_every_n_steps=x", "health=1000", "pictures=true"],
 )
 def test_settings_out_of_range(
     start: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str
@@ -96,18 +93,6 @@ def test_settings_out_of_range(
     key = f"logging.{setting}"
     assert key.split("=")[0] in failure(capsys, "train.py", *start, key, f"output.dir={tmp_path / 'run'}")
     assert not (tmp_path / "run").exists()
-
-
-def test_displays() -> None:
-    def kinds(style: str, bar: bool, in_terminal: bool, training: bool) -> list[type]:
-        chosen = style if bar else None
-        return [type(shown) for shown in progress_display(chosen, in_terminal=in_terminal, training=training)]
-
-    assert kinds("rich", True, True, True) == [RichProgressBar]
-    assert kinds("tqdm", True, True, False) == [TQDMProgressBar]
-    assert kinds("rich", True, False, True) == [ProgressLines]
-    assert kinds("rich", True, False, False) == []
-    assert kinds("rich", False, True, True) == []
 
 
 def test_numbers_only() -> None:

@@ -20,7 +20,8 @@ from utils.errors import UserError
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "small.ckpt"
-    checkpoint_of(configured("model.backbone.attention.ls_init_value=0.5"), path)
+    small = ("model.backbone.embed_dim=16", "model.fpn.depth=0.33")
+    checkpoint_of(configured("model.backbone.attention.ls_init_value=0.5", *small), path)
     return path
 
 

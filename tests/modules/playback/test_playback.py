@@ -15,8 +15,8 @@ from modules.playback.sources import RecordingSource, regular_ticks
 from modules.playback.video import Moment, Overlays, Painter, Sheet, moments, plan_time
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
+from utils.pictures.boxes import BoxKind
 from utils.pictures.drawing import DARK
-from utils.pictures.overlay import BoxKind
 
 NAME = "stacked_histogram_dt=50_nbins=2"
 

@@ -25,7 +25,7 @@ from tests.helpers.made_once import MadeOnce
 from utils.commands.cli import CONFIG_DIR
 from utils.settings import plain
 
-STEPS = 4
+STEPS = 3
 HEAD = ("model.head.bbox_loss_weighting=objxcls", "model.head.use_l1=true")
 
 

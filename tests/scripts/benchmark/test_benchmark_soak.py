@@ -25,7 +25,7 @@ def test_one_kill(
     out = tmp_path / "soak"
     status = call(
         training.main, "training.py", "--kills", "1", "--steps", "4", "--workers", "0", "--output", str(out),
-        "--report", str(tmp_path / "table.md"), f"dataset.path={dataset}",
+        "--report", str(tmp_path / "table.md"), f"dataset.path={dataset}", "logging.report=false",
     )  # fmt: skip
     text = capsys.readouterr().out
     assert status == 0, text

@@ -35,6 +35,7 @@ TINY = (
     "batch_size.train=2",
     "batch_size.eval=2",
     "logging.progress_bar=false",
+    "logging.report=false",
 )
 
 

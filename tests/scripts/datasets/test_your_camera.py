@@ -25,6 +25,7 @@ TINY = (
     "batch_size.train=2",
     "batch_size.eval=2",
     "logging.progress_bar=false",
+    "logging.report=false",
     "training.max_steps=1",
     "training.precision=32",
     "dataset.sequence_length=3",

@@ -103,13 +103,13 @@ def test_differences_are_paired_by_seed_and_the_gap_is_of_means() -> None:
 
 @pytest.fixture(scope="module")
 def dataset(made_once: MadeOnce, warm: None) -> Path:
-    return made_once.dataset()
+    return made_once.dataset(train=2)
 
 
 @pytest.mark.usefixtures("forked_steps")
 def test_two_arms(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = (
-        "--dataset-path", str(dataset), "--root", str(tmp_path), "--supervision", "semi:0.34", "--seeds", "3",
+        "--dataset-path", str(dataset), "--root", str(tmp_path), "--supervision", "semi:0.5", "--seeds", "3",
         "--arms", "control", "tracking", "--steps", "4", "--more-steps", "3", "--create-thresholds", "0.01",
         "--curve", "2", "4", "--ema-decay", "0.5",
     )  # fmt: skip
@@ -122,7 +122,7 @@ def test_two_arms(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run(PROGRAM, *start, *overrides) == 0, capsys.readouterr().err
     text = capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
-    own = results["supervisions"]["semi_0.34"]
+    own = results["supervisions"]["semi_0.5"]
     assert [(name, arm["steps"]) for name, arm in own["arms"].items()] == [
         ("baseline", 4), ("control", 7), ("tracking", 7),
     ]  # fmt: skip

@@ -80,6 +80,8 @@ def test_label_and_train_again(
     assert run("predict.py", *arguments) == 0
     assert tree_bytes(out) == before
     assert "hides pseudo labels" in failure(capsys, "train.py", *SMALL, f"dataset.path={out}", supervision)
+    other = label_arguments(dataset, teacher, out, "dataset.ratio=0.5", "model.pseudo_label.keep_views=true")
+    assert "ratio" in failure(capsys, "predict.py", *other), "other settings do not mix"
 
     student = tmp_path / "student"
     status = run(
@@ -111,21 +113,17 @@ def test_label_and_train_again(
     assert (tmp_path / "quality_steps.png").stat().st_size > 1000
 
 
-def test_other_settings_do_not_mix(
-    dataset: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "labels"
-    assert run("predict.py", *label_arguments(dataset, teacher, out, "dataset.ratio=0.25")) == 0
-    message = failure(capsys, "predict.py", *label_arguments(dataset, teacher, out, "dataset.ratio=0.5"))
-    assert "ratio" in message
-
-
 def test_labels_without_any_box_and_tracking_again(
     dataset: Path, teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     strict = tmp_path / "strict"
-    none = ("dataset.train_ratio=0.34", "model.pseudo_label.obj_thresh=0.999", "model.pseudo_label.cls_thresh=0.999")
-    arguments = [a for a in label_arguments(dataset, teacher, strict) if "_thresh=" not in a]
+    none = (
+        "dataset.train_ratio=0.34",
+        "tta.enable=false",
+        "model.pseudo_label.obj_thresh=0.999",
+        "model.pseudo_label.cls_thresh=0.999",
+    )
+    arguments = [a for a in label_arguments(dataset, teacher, strict) if "_thresh=" not in a and "tta." not in a]
     assert run("predict.py", *arguments, *none) == 0
     assert json.loads((strict / "summary.json").read_text())["pseudo"] == 0
     assert "no detection became a pseudo label" in caplog.text

@@ -25,7 +25,7 @@ from utils.commands.cli import CONFIG_DIR
 from utils.jobs.steps import Step
 
 ROUNDS = (
-    "experiment_name=synthetic/demo", "rounds=2", "supervised.steps=40", "supervised.learning_rate=0.005",
+    "experiment_name=synthetic/demo", "rounds=2", "supervised.steps=30", "supervised.learning_rate=0.005",
     "self_training.steps=4", "control=false", "oracle=false", "evaluation.splits=[val]",
     "overrides=['dataset.sequence_length=4','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false',"
     "'logging.report=false']",
@@ -36,7 +36,7 @@ WEAK = ("labels.train_ratio=null", "labels.ratio=0.25")
 
 @pytest.fixture(scope="module")
 def dataset(made_once: MadeOnce, warm: None) -> Path:
-    return made_once.dataset()
+    return made_once.dataset(train=1)
 
 
 def summary_of(root: Path) -> dict:
@@ -83,7 +83,7 @@ def test_two_rounds_weak_with_averaged_weights(
         if not trained:
             forget_round(root)
         capsys.readouterr()
-        assert run("scripts/self_train.py", *start) == 0
+        assert run("scripts/self_train.py", *start, "report=false") == 0
         text = capsys.readouterr().out
         summary = summary_of(root)
         assert ("round2" in summary["arms"]) is trained
@@ -99,10 +99,6 @@ def test_two_rounds_weak_with_averaged_weights(
     with Image.open(root / "summary.png") as picture:
         assert min(picture.size) > 300
 
-    again = root / "summary.json"
-    before = again.read_bytes()
-    assert run("scripts/self_train.py", *start) == 0
-    assert again.read_bytes() == before
     assert "settings" in failure(capsys, "scripts/self_train.py", *start, "stop_when_precision_falls=false")
 
     stopped = compare_runs.load([root])[0]

@@ -30,19 +30,20 @@ def weights_hash(checkpoint: Path) -> str:
 
 def test_same_command_same_weights_with_mixed_sampling_and_two_workers(dataset: Path, tmp_path: Path) -> None:
     hashes = []
-    for name, workers in (("a", 2), ("b", 2), ("c", 0)):
-        out = tmp_path / name
+    for workers in (2, 0):
+        out = tmp_path / str(workers)
         status = run(
             "train.py", *SMALL, f"dataset.path={dataset}", f"output.dir={out}", "dataset.train.sampling=mixed",
             "training.max_steps=4", f"hardware.num_workers.train={workers}", "dataset.augmentation.random.tflip=0.5",
+            "validation.limit_val_batches=1",
         )  # fmt: skip
         assert status == 0
         hashes.append(weights_hash(out / "last.ckpt"))
-    assert hashes[0] == hashes[1]
-    assert hashes[0] == hashes[2], "loader processes change speed, never batches"
+    assert hashes[0] == hashes[1], "loader processes change speed, never batches"
 
 
-@pytest.mark.parametrize("sampling", ["random", "stream"])
+# Which batches there are is told by tests/data/sampling and tests/data/batches.
+@pytest.mark.parametrize("sampling", [pytest.param("random", marks=pytest.mark.soak), "stream"])
 def test_training_goes_on(dataset: Path, tmp_path: Path, sampling: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     out = tmp_path / "run"
@@ -73,8 +74,7 @@ def test_evaluation(made_once: MadeOnce, dataset: Path, tmp_path: Path) -> None:
     for name, more in {
         "plain": (),
         "chunks": ("dataset.sequence_length=7", "batch_size.eval=1"),
-        "reverse": ("reverse=True",),
-        "tta": ("tta.enable=True",),
+        "tta": ("tta.enable=True",),  # reversed in time alone: tests/scripts/rounds/test_golden_end_to_end.py
     }.items():
         target = tmp_path / f"{name}.json"
         status = run(

@@ -16,6 +16,7 @@ from tests.helpers.stopped_training import TINY, StopAt, everything, train
 DECAY = 0.75
 AVERAGED = (*TINY, "dataset.train.sampling=mixed", f"training.ema_decay={DECAY}", "training.max_steps=4")
 AVERAGED += ("validation.val_check_interval=2", "checkpointing.keep_every_n_steps=1")
+AVERAGED += ("validation.limit_val_batches=1.0",)  # all of them, as an evaluation takes
 
 
 @pytest.fixture(scope="module")

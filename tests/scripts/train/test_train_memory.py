@@ -114,17 +114,13 @@ def test_the_largest_batch_is_found_and_kept(
     assert tried == [4, 4], "a restart uses the same size, and does not search"
 
 
-def test_without_a_limit_it_ends_at_the_largest(start: tuple[str, ...], tmp_path: Path) -> None:
-    more = (DYNAMIC, "training.dynamic_batch_size.max=3", "training.max_steps=1")
-    assert run("train.py", *start, *more, f"output.dir={tmp_path}") == 0
-    assert sizes_kept(tmp_path)["train"] == 3
-
-
-def test_a_search_changes_nothing_else(start: tuple[str, ...], tmp_path: Path) -> None:
-    found, given = tmp_path / "found", tmp_path / "given"
-    more = (DYNAMIC, "training.dynamic_batch_size.max=2")
-    assert run("train.py", *start, *more, f"output.dir={found}") == 0
-    assert run("train.py", *start, f"output.dir={given}") == 0
+def test_without_a_limit_it_ends_at_the_largest_and_changes_nothing_else(
+    start: tuple[str, ...], tmp_path: Path
+) -> None:
+    found, given, few = tmp_path / "found", tmp_path / "given", "training.max_steps=2"
+    assert run("train.py", *start, few, DYNAMIC, "training.dynamic_batch_size.max=3", f"output.dir={found}") == 0
+    assert sizes_kept(found)["train"] == 3
+    assert run("train.py", *start, few, "batch_size.train=3", f"output.dir={given}") == 0
     weights = [torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (found, given)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 

@@ -24,7 +24,7 @@ def test_it_goes_on_and_refuses_another(
 ) -> None:
     dataset = made_once.dataset()
     start = (*TINY, *RECIPE, f"dataset.path={dataset}")
-    assert train(tmp_path, *start, stop=StopAt("on_train_batch_end", 5)) == -9
+    assert train(tmp_path, *start, stop=StopAt("on_train_batch_end", 3)) == -9
     for other, key in (
         ("training.optimizer.kind=adam", "training.optimizer.kind=sgd"),
         ("training.lr_scheduler.kind=step", "training.lr_scheduler.kind=cosine"),

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from utils.pictures.drawing import (
     DARK,
+    FEW_EVENTS,
     LIGHT,
     THEMES,
     contact_sheet,
     count_events,
     draw_events,
     event_table,
+    exposure,
     scale_events,
     sheet_columns,
     sheet_gap,
@@ -65,7 +67,20 @@ def test_on_and_off_differ_in_lightness_on_dark_ground():
 
 
 def test_table_has_one_colour_per_pair_of_counts():
-    assert event_table(LIGHT).shape == (5, 5, 3)
+    assert event_table(LIGHT).shape == (7, 7, 3)
+
+
+def test_exposure_follows_the_rate_of_events():
+    sparse, dense = np.zeros((2, 8, 8), dtype=np.uint8), np.full((2, 8, 8), 200, dtype=np.uint8)
+    sparse[1, 2, 3] = 1
+    dense[0, :4] = 20
+    assert exposure(np.zeros((2, 4, 4), dtype=int)) == exposure(sparse) == FEW_EVENTS
+    assert exposure(dense) == 200
+    for theme in THEMES.values():
+        image = draw_events(dense, theme, exposure(dense))
+        assert tuple(image[6, 0]) == theme.both
+        more_on = image[0, 0].astype(int)  # not the mixture, though both are many
+        assert np.abs(more_on - theme.on).sum() < np.abs(more_on - theme.both).sum()
 
 
 def test_growing_keeps_pixels_sharp():

@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utils.pictures.boxes import Area, BoxKind, DrawnBox, Metrics, _overlap, _tag, draw_boxes
 from utils.pictures.drawing import DARK, LIGHT, THEMES, event_table
-from utils.pictures.overlay import (
-    BoxKind,
-    DrawnBox,
-    draw_boxes,
-    draw_caption,
-    draw_legend,
-    has_room,
-    theme_palette,
-)
+from utils.pictures.overlay import draw_caption, draw_legend, has_room, plates, theme_palette
 
 
 def ground(height=120, width=160, theme=DARK):
@@ -128,3 +121,16 @@ def test_palette_holds_the_colours_that_matter(theme):
     assert len(palette) <= 256
     assert {tuple(int(v) for v in colour) for colour in event_table(theme).reshape(-1, 3)} <= set(palette)
     assert {*theme.classes, theme.truth, theme.text, theme.panel} <= set(palette)
+
+
+def test_tags_do_not_cover_each_other_nor_the_legend() -> None:
+    image = np.zeros((300, 400, 3), dtype=np.uint8)
+    boxes = [
+        DrawnBox((100.0 + 6 * i, 150.0 + 4 * i, 180.0 + 6 * i, 220.0 + 4 * i), BoxKind.PREDICTION, i, f"class {i} 0.9")
+        for i in range(3)
+    ]
+    metrics, covered = Metrics.of(image), plates(image)
+    areas: list[Area] = []
+    for box in boxes:
+        areas.append(_tag(image, box, DARK, metrics, [*covered, *areas]))
+    assert not any(_overlap(one, other) for index, one in enumerate(areas) for other in [*areas[:index], *covered])

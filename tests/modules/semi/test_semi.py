@@ -1,0 +1,133 @@
+"""Labels of a teacher, frames that are made harder, the weight of what is learnt, and settings that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from config.compose import compose
+from models.registry import ModelSpec
+from modules.semi import settings as semi
+from modules.semi.labels import last_frames, teacher_labels
+from modules.semi.settings import StrongSettings, checked_semi, semi_settings
+from modules.semi.strong import StrongAugmentation
+from utils.boxes import IGNORE_LABEL, Label
+from utils.errors import UserError
+
+OFF: dict[str, Any] = {
+    "dropout_prob": 0.0, "dropout_share": 0.5, "bins_prob": 0.0, "bins_share": 0.9, "polarity_prob": 0.0,
+    "scale_prob": 0.0, "scale_factor": 1.0, "erase_prob": 0.0, "erase_patches": 2, "erase_side": 0.5,
+}  # fmt: skip
+CHANGES = ("dropout", "bins", "polarity", "scale", "erase")
+SEMI = ("dataset=synthetic", "+experiment/synthetic=ablation", "+semi=mean_teacher")
+
+
+def test_labels_of_a_teacher() -> None:
+    found = [
+        torch.tensor(
+            [
+                [10, 10, 30, 30, 0.9, 0.9, 0],  # certain
+                [10, 10, 30, 30, 0.7, 0.7, 0],  # certain for the other class only
+                [10, 10, 30, 30, 0.7, 0.7, 1],
+                [10, 10, 30, 30, 0.4, 0.4, 1],  # too little for anything
+                [10, 10, 13, 30, 0.9, 0.9, 1],  # too narrow
+                [-9, -9, -2, -2, 0.9, 0.9, 1],  # out of the frame
+            ]
+        ),
+        torch.zeros(0, 7),
+        torch.tensor([[-5.0, 20, 40, 90, 1.0, 1.0, 1]]),  # cut at the edges
+    ]
+    labels = teacher_labels(found, (0.6, 0.4), 0.2, (64, 80))
+    boxes = labels.boxes
+    assert boxes.frame.tolist() == [0, 0, 0, 0, 2]
+    assert boxes.rows[:, Label.CLASS_ID].tolist() == [0, IGNORE_LABEL, 1, IGNORE_LABEL, 1]
+    assert boxes.rows[-1].tolist() == [0, 0, 20, 40, 43, 1, 1, 1]
+    assert (boxes.num_frames, boxes.size_hw, labels.certain) == (3, (64, 80), 3)
+    assert labels.score == pytest.approx((0.81 + 0.49 + 1) / 3)
+    nothing = teacher_labels([torch.zeros(0, 7)], (0.6, 0.4), 0.2, (64, 80))
+    assert (len(nothing.boxes.rows), nothing.boxes.num_frames, nothing.score) == (0, 1, 0.0)
+
+
+def test_the_last_frames_that_are_there_are_labelled() -> None:
+    padded = torch.tensor([[False, False, True], [False, True, True], [False, True, True]])
+    assert last_frames(padded, 2).tolist() == [1, 3, 6]
+    assert last_frames(torch.ones(2, 2, dtype=torch.bool), 2).tolist() == []
+
+
+def strong(*changes: str, seed: int = 0, bins: int = 4, max_count: int | None = 5) -> StrongAugmentation:
+    on = {f"{change}_prob": 1.0 for change in changes}
+    return StrongAugmentation(StrongSettings(**OFF | on), bins, max_count, seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.float16])
+def test_harder_frames_are_the_same_every_time(dtype: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(1)
+    frames = torch.randint(0, 4, (3, 2, 8, 12, 16), generator=random).to(dtype)
+    frames = frames if dtype == torch.uint8 else torch.where(frames > 2, -frames, frames)
+    before = frames.clone()
+    for change in CHANGES:
+        changed = strong(change)(frames, (0, 7, 0))
+        assert (changed.dtype, changed.shape) == (frames.dtype, frames.shape)
+        assert not torch.equal(changed, frames), change
+        assert torch.equal(changed, strong(change)(frames, (0, 7, 0))), change
+        assert not torch.equal(changed, strong(change, seed=1)(frames, (0, 7, 0))) or change == "polarity"
+        assert changed.abs().max() <= 5 or dtype.is_floating_point
+    assert torch.equal(strong()(frames, (0, 7, 0)), frames)
+    assert torch.equal(frames, before)
+
+
+def test_what_harder_frames_lack() -> None:
+    frames = torch.ones(3, 1, 8, 12, 16, dtype=torch.uint8)
+    bins = strong("bins")(frames, (0,)).view(3, 2, 4, 12 * 16)
+    assert torch.equal(bins.amin(-1), bins.amax(-1)), "whole bins"
+    assert torch.equal(bins[:, 0], bins[:, 1]), "of both polarities"
+    polarity = strong("polarity")(frames, (0,)).view(2 * 3, 2, -1).float().mean((0, 2))
+    assert sorted(polarity.tolist()) == [0, 1] or sorted(polarity.tolist()) == [0.5, 0.5]
+    erased = strong("erase")(frames, (0,)).view(-1, 12, 16)
+    assert torch.equal(erased.amin(0), erased.amax(0)), "the same place in all frames and bins"
+    assert 0 < float(erased[0].float().mean()) < 1
+    scaled = strong("scale")(frames * 3, (0,)).float()
+    assert not torch.equal(scaled, frames * 3.0)
+    assert 1.4 < float(scaled.mean()) < 6.1
+
+
+def test_weight_grows_after_the_start() -> None:
+    config = compose([*SEMI, "semi.start_step=10", "semi.warmup_steps=4", "semi.weight=2"])
+    settings = semi_settings(config)
+    assert settings is not None
+    assert [settings.weight_at(step) for step in (0, 9, 10, 11, 13, 500)] == [0, 0, 0.5, 1, 2, 2]
+    assert settings.threshold == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("semi.decay=1", "semi.decay"),
+        ("semi.unsure=0.9", "at most semi.threshold"),
+        ("semi.threshold=[0.5,0.4,0.3]", "semi.threshold"),
+        ("semi.frames=6", "sequence_length=5"),
+        ("semi.start_step=1000", "fewer than training.max_steps"),
+        ("semi.strong=false", "semi.strong"),
+        ("semi.strong.erase.side=2", "semi.strong.erase.side"),
+        ("training.ema_decay=0.99", "none together with semi"),
+        ("training.dynamic_batch_size.enabled=true", "none together with semi"),
+        ("~semi.weight", "no weight"),
+    ],
+)
+def test_mistakes(override: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        checked_semi(compose([*SEMI, override]))
+    assert said in str(caught.value)
+
+
+def test_a_model_that_cannot_be_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModelSpec(family="other", build=lambda section: None, task="flow")
+    monkeypatch.setattr(semi, "spec_of_section", lambda section: other)
+    with pytest.raises(UserError, match="finds boxes in frames"):
+        semi_settings(compose(SEMI))
+
+
+def test_without_the_section_there_is_no_teacher() -> None:
+    assert checked_semi(compose([override for override in SEMI if "semi" not in override])) is None
