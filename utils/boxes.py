@@ -7,6 +7,7 @@ frame. Ground truth has t > 0, pseudo labels t = 0 (LEOD). Functions of rows tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum, nonmember
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -187,3 +188,12 @@ def usable_boxes(boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which structured boxes are finite numbers and have a size, bool [N]."""
     numbers = np.stack([boxes[name] for name in ("x", "y", "w", "h")])
     return np.asarray(np.isfinite(numbers).all(axis=0)) & (boxes["w"] > 0) & (boxes["h"] > 0)
+
+
+def class_name(names: Sequence[str], class_id: int) -> str:
+    """Name of a class, or its number when it has none.
+
+    >>> class_name(["car"], 0), class_name(["car"], 3)
+    ('car', 'class 3')
+    """
+    return names[class_id] if class_id < len(names) else f"class {class_id}"

@@ -49,6 +49,37 @@ def _astray(t: npt.NDArray[Any], i: int, after: npt.NDArray[Any], latest: int, m
 
 
 @njit(cache=True, nogil=True)
+def _is_tidy(
+    t: npt.NDArray[Any],
+    x: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    p: npt.NDArray[Any],
+    height: int,
+    width: int,
+    latest: int,
+    statistics: npt.NDArray[Any],
+) -> bool:
+    """Whether nothing is to be done, and then the statistics; no branches, so that the processor does several at once.
+
+    A piece with times before any other is left to ``tidy``.
+    """
+    if t.size == 0 or latest == BEGINNING or t[0] < latest or t[0] - latest > ASTRAY_US:
+        return False
+    untidy, max_x, max_y, on = False, x[0], y[0], 0
+    for i in range(1, t.size):
+        step = t[i] - t[i - 1]
+        untidy |= (step < 0) | (step > ASTRAY_US)
+    for i in range(t.size):
+        max_x, max_y = max(max_x, x[i]), max(max_y, y[i])
+    if untidy or max_x >= width or max_y >= height:
+        return False
+    for i in range(t.size):
+        on += p[i]
+    statistics[:] = (t.size, 0, 0, 0, -1, -1, np.int64(max_x), np.int64(max_y), t[-1], 0, 0, on)
+    return True
+
+
+@njit(cache=True, nogil=True)
 def tidy(
     t: npt.NDArray[Any],
     x: npt.NDArray[Any],
@@ -66,6 +97,8 @@ def tidy(
     events moved in time, the farthest move, events outside, index of the first outside, index of the first moved,
     largest x and y, running maximum at the end, events astray, the farthest of them, events that are ON.
     """
+    if _is_tidy(t, x, y, p, height, width, latest, statistics):
+        return
     kept = back = step = outside = max_x = max_y = astray = far = on = 0
     first_outside = first_back = -1
     later = latest != BEGINNING

@@ -30,7 +30,7 @@ class StreamingStep(nn.Module):
         with torch.no_grad():
             _, states = self.detector.step(self.zero_frame(1), None)
         self._layout = _layout(states)
-        self._state_shapes = [tuple(state.shape[1:]) for state in flatten_states(states)]
+        self._zero_states = [torch.zeros_like(state) for state in flatten_states(states)]
 
     @property
     def state_names(self) -> list[str]:
@@ -43,9 +43,9 @@ class StreamingStep(nn.Module):
         return torch.zeros((lanes, self.detector.input_channels, *self.frame_hw), dtype=torch.uint8, device=device)
 
     def initial_states(self, lanes: int = 1) -> list[Tensor]:
-        """States before the first frame: zeros [lanes, ...]."""
+        """States before the first frame: zeros [lanes, ...], in memory as those that follow lie."""
         weight = next(self.detector.parameters())
-        return [weight.new_zeros((lanes, *shape)) for shape in self._state_shapes]
+        return [torch.cat([state.to(weight)] * lanes) for state in self._zero_states]
 
     def forward(self, frame: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Detect on the next frame of every lane.

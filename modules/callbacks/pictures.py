@@ -16,9 +16,8 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from modules.detection import Module
-from modules.playback.boxes import class_name
 from modules.playback.sequence import event_counts
-from utils.boxes import IGNORE_LABEL
+from utils.boxes import IGNORE_LABEL, class_name
 from utils.pictures.boxes import BoxKind, DrawnBox, draw_boxes
 from utils.pictures.drawing import DARK, Image, draw_events, exposure, scale_events
 from utils.pictures.overlay import draw_caption

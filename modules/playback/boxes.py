@@ -14,7 +14,7 @@ from data.box_files.read import BoxContext, boxes_beside, read_named_boxes
 from data.sequences.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
 from modules.playback.sequence import find_representation, sequence_paths, sequence_times
 from modules.playback.sources import EventSource, FrameFormat, Int64Array
-from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, Detection
+from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, Detection, class_name
 from utils.errors import UserError
 from utils.pictures.boxes import BoxKind, DrawnBox
 
@@ -96,15 +96,6 @@ class LabelTrack:
         if kind is BoxKind.PSEUDO:
             text += f" {float(box['class_confidence']) * float(box['objectness']):.2f}"
         return DrawnBox((x, y, x + w, y + h), kind, class_id, text, strength)
-
-
-def class_name(names: Sequence[str], class_id: int) -> str:
-    """Name of a class, or its number when it has none.
-
-    >>> class_name(["car"], 0), class_name(["car"], 3)
-    ('car', 'class 3')
-    """
-    return names[class_id] if class_id < len(names) else f"class {class_id}"
 
 
 def load_labels(path: Path, ev_repr_name: str | None = None, context: BoxContext | None = None) -> LabelTrack:

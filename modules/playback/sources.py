@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from data.events.recording import Recording
-from data.representations.factory import make_representation
 from utils.pictures.drawing import count_events
 
 Int64Array = npt.NDArray[np.int64]
@@ -103,6 +102,8 @@ class RecordingSource:
         self._format = frame_format
         if frame_format is not None:
             kind = getattr(frame_format, "kind", "stacked_histogram")
+            from data.representations.factory import make_representation  # with numba, which training need not wait for
+
             self._builder = make_representation(kind, frame_format.bins, frame_format.count_cutoff, frame_format.dt_ms)
 
     def ticks(self, start_us: int, stop_us: int, step_us: float) -> Int64Array:

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from data.sequences.layout import FrameReader
-from modules.playback.boxes import class_name
 from modules.playback.sequence import event_counts, sequence_paths
 from modules.reports.matches import Array, Matches
+from utils.boxes import class_name
 from utils.pictures.boxes import BoxKind, DrawnBox, draw_boxes
 from utils.pictures.drawing import DARK, Image, draw_events, exposure, scale_events
 

@@ -205,9 +205,21 @@ def _decode(
     p: npt.NDArray[Any],
 ) -> tuple[int, int]:
     """Unpack pairs of words uint32 [2N] into the columns; returns the clock behind them, see ``DatSource``."""
-    x_mask, y_mask = (1 << x_bits) - 1, (1 << y_bits) - 1
+    x_mask, y_mask = np.uint32((1 << x_bits) - 1), np.uint32((1 << y_bits) - 1)
+    y_from, p_from = np.uint32(x_bits), np.uint32(x_bits + y_bits)
+    for i in range(t.size):  # without branches, so that the processor does several at once
+        word = words[2 * i + 1]
+        t[i] = np.int64(words[2 * i]) + wraps * _CLOCK
+        x[i] = word & x_mask
+        y[i] = (word >> y_from) & y_mask
+        p[i] = (word >> p_from) & np.uint32(1)
+    runs_over = t.size == 0 or abs(t[0] - last - wraps * _CLOCK) > _HALF_CLOCK
+    for i in range(1, t.size):
+        runs_over |= abs(t[i] - t[i - 1]) > _HALF_CLOCK
+    if not runs_over:
+        return int(t[-1]) - wraps * _CLOCK, wraps
     for i in range(t.size):
-        time, word = np.int64(words[2 * i]), np.int64(words[2 * i + 1])
+        time = np.int64(words[2 * i])
         alone = False
         if last - time > _HALF_CLOCK:
             wraps += 1
@@ -218,9 +230,6 @@ def _decode(
         if not alone:
             last = time
         t[i] = time + wraps * _CLOCK
-        x[i] = word & x_mask
-        y[i] = (word >> x_bits) & y_mask
-        p[i] = (word >> (x_bits + y_bits)) & 1
     return last, wraps
 
 
