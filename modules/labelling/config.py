@@ -14,9 +14,9 @@ from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
 from modules.labelling.selection import Limits, Selection
 from modules.tracking.filter import TrackFilterConfig
-from modules.tracking.linear import TrackerConfig
+from modules.tracking.settings import tracking_config
 from utils.errors import UserError
-from utils.settings import choice, number, whole
+from utils.settings import choice, number
 from utils.thresholds import Thresholds, kinds_of, per_class
 
 FloatArray = npt.NDArray[np.float32]
@@ -134,19 +134,21 @@ class PseudoLabelerConfig:
 
     def settings(self) -> dict[str, Any]:
         """All of it for a manifest; parts that are not used are left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return _used(asdict(self))
 
     @property
     def chooses_late(self) -> bool:
-        """Labels are chosen from merged boxes, whose scores are not those of any view."""
-        return self.agreement is not None or self.frequency is not None
+        """Labels are chosen from merged or tracked boxes, whose scores are not those of any view."""
+        return self.agreement is not None or self.frequency is not None or self.tracking.repairs
 
     def before_merging(self) -> ScoreThresholds:
         """Scores above which a box of a single view is kept."""
         late = self.agreement or self.frequency
         if late is not None:
             return self.thresholds.everywhere(late.floor)
-        return self.thresholds if self.unsure is None else self.thresholds.or_less(self.unsure)
+        least = self.thresholds if self.unsure is None else self.thresholds.or_less(self.unsure)
+        joint = self.tracking.joint if self.tracking.repairs else None
+        return least if joint is None else least.or_less(least.everywhere(joint.floor))
 
     def selection(self, sure: Limits | None = None, unsure: Limits | None = None) -> Selection | None:
         """How labels are chosen from merged boxes; None where all of them are labels.
@@ -171,7 +173,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     height, width = dataset["sensor_hw"]
     classes, kinds = dataset["classes"], kinds_of(dataset)
     unsure, key = labels["unsure_thresh"], "model.pseudo_label.unsure_thresh"
-    return PseudoLabelerConfig(
+    settings = PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
         sensor_hw=(int(height), int(width)),
         downsampled=bool(dataset["downsample_by_factor_2"]),
@@ -182,19 +184,25 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         tflip=bool(tta["enable"] and tta["tflip"]),
         tflip_offset=int(dataset["tflip_offset"]),
         nms_threshold=number(model["postprocess"]["nms_threshold"], "model.postprocess.nms_threshold", most=1),
-        tracking=TrackFilterConfig(
-            min_track_len=whole(labels["min_track_len"], "model.pseudo_label.min_track_len", 0),
-            track_method=labels["track_method"],
-            inpaint=bool(labels["inpaint"]),
-            tracker=TrackerConfig(
-                iou_threshold=number(labels["iou_threshold"], "model.pseudo_label.iou_threshold", most=1)
-            ),
-        ),
+        tracking=tracking_config(labels),
         keep_views=bool(labels["keep_views"]),
         agreement=agreement_from_config(config),
         frequency=_frequency(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
     )
+    if settings.tracking.repairs and settings.agreement is not None and settings.agreement.max_spread is not None:
+        raise UserError(
+            expected="tta.max_spread=null with the joint tracker, which sets boxes right by their tracks",
+            got=str(settings.agreement.max_spread),
+            where="tta.max_spread",
+            fix="leave it out, or use model.pseudo_label.tracker=linear",
+        )
+    return settings
+
+
+def _used(values: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {key: _used(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    return {key: value for key, value in parts.items() if value is not None}
 
 
 def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency | None:

@@ -29,7 +29,8 @@ def retrack_dataset(
 
     Best done on a dataset written with ``min_track_len=0``: a box that an earlier tracking dropped has lost its class
     and stays ignored. Boxes that an earlier run painted in are left out; ground truth stays as it is. To merge views
-    by agreement, those that were kept are taken in place of the labels: scores below the thresholds of then are there.
+    by agreement, and for the joint tracker, those that were kept are taken in place of the labels: scores below the
+    thresholds of then are there.
 
     Returns:
         Summary of the new dataset, see ``complete_dataset``.
@@ -59,11 +60,12 @@ def retrack_dataset(
 
 
 def _kept_views(dataset: Path, config: PseudoLabelerConfig) -> Path | None:
-    """Folder with the boxes of all views; None where there is none and the labels are merged as ``config`` wants."""
+    """Folder with the boxes of all views; None where there is none and the labels will do as they were merged."""
     views = dataset / KEPT_VIEWS_DIR
     if views.is_dir():
         return views
-    if config.frequency is None and config.settings()["agreement"] == read_settings(dataset).get("agreement"):
+    as_merged = config.agreement is None or config.settings()["agreement"] == read_settings(dataset).get("agreement")
+    if config.frequency is None and as_merged:
         return None
     raise UserError(
         expected="boxes of all views, as the labels were merged or chosen in another way",

@@ -15,6 +15,7 @@ from modules.evaluation.views import NMS_THRESHOLD, merge_views, plain_frame
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.selection import Selection
 from modules.tracking.filter import TrackFilterConfig, filter_tracks
+from modules.tracking.repair import track_and_repair
 from utils.boxes import (
     BBOX_DTYPE,
     IGNORE_LABEL,
@@ -170,8 +171,8 @@ class EventSeqData:
                 boxes[frame], unsure[frame] = rows[stay], ignored[stay]
         return boxes, unsure
 
-    def finish(self) -> StoredLabels:
-        """Merge the views, drop what no track supports, and return the labels in their form on disk."""
+    def _filtered(self) -> dict[int, FloatArray]:
+        """Labels by frame; what no track supports is to be ignored."""
         boxes, unsure = self._selected()
         config = self.filter_config
         if config is not None and config.min_track_len > 0:
@@ -183,6 +184,15 @@ class EventSeqData:
                 boxes[frame] = np.concatenate([boxes[frame], rows]) if frame in boxes else rows
         for frame, mask in unsure.items():  # their tracks are followed by class
             boxes[frame][: len(mask)][mask, Label.CLASS_ID] = IGNORE_LABEL
+        return boxes
+
+    def finish(self) -> StoredLabels:
+        """Merge the views, drop or repair by tracks, and return the labels in their form on disk."""
+        config, choice = self.filter_config, self.selection
+        if config is not None and choice is not None and config.repairs:
+            boxes = track_and_repair(self.aggregate(), self.frame_hw, config, choice.sure, choice.unsure)
+        else:
+            boxes = self._filtered()
         frames = sorted(boxes)
         # The records of ground truth are those given: neither times nor coordinates are rounded.
         records = [self.ground_truth.get(frame, rows_to_records(boxes[frame])) for frame in frames]

@@ -35,7 +35,7 @@ def associate(
     classes: FloatArray,
     strong: BoolArray,
     noise: FloatArray,
-    least_overlap: float,
+    least_overlap: FloatArray,
     other_class: float,
     drift: float,
     still: float,
@@ -51,7 +51,8 @@ def associate(
         classes: of every box [N].
         strong: boxes that may begin a track [N].
         noise: variance of a box's position relative to its size [N].
-        least_overlap: of a track's predicted box with one that continues it, both enlarged by the uncertainty.
+        least_overlap: of a track's predicted box with each one that may continue it, both enlarged by the uncertainty
+            [N].
         other_class: factor of the overlap with a box of another class.
         drift: variance of a change of speed in a frame, relative to the size of the box.
         still: a track slower than this share of its size a frame stands.
@@ -78,7 +79,7 @@ def associate(
         for stage in (True, False):
             pairs = likely(
                 live, whole, num_live, boxes[start:stop], classes[start:stop], strong[start:stop], stage,
-                track_id[start:stop], frame, noise[start:stop], least_overlap, other_class,
+                track_id[start:stop], frame, noise[start:stop], least_overlap[start:stop], other_class,
             )  # fmt: skip
             for pair in np.argsort(-pairs[:, 2], kind="mergesort"):
                 row, box = int(pairs[pair, 0]), start + int(pairs[pair, 1])
@@ -125,7 +126,7 @@ def likely(
     track_id: IntArray,
     frame: int,
     noise: FloatArray,
-    least_overlap: float,
+    least_overlap: FloatArray,
     other_class: float,
 ) -> FloatArray:
     """Rows track, box, overlap [P, 3] of the free tracks and the free boxes of a stage that may belong together."""
@@ -143,7 +144,7 @@ def likely(
             overlap = iou(a, b)
             if classes[box] != live[row, CLASS]:
                 overlap *= other_class
-            if overlap >= least_overlap:
+            if overlap >= least_overlap[box]:
                 pairs = room_for(pairs, count + 1)
                 pairs[count, 0], pairs[count, 1], pairs[count, 2] = row, box, overlap
                 count += 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,6 @@ from modules.tracking.summary import TrackSummary, placed_in_frame
 from utils.boxes import IGNORE_LABEL, Label, paired_iou
 
 Rows32 = npt.NDArray[np.float32]
-Passes = Callable[[npt.NDArray[Any], Rows32, Rows32], BoolArray]
-"""Says of class ids, objectness and class confidence [n] which are enough for a label."""
-
 SAME_PLACE = 0.5
 """Least overlap of the boxes before and after an object stood unseen."""
 RECENT = 4
@@ -24,12 +20,20 @@ INSIDE = 0.5
 """Least share of a box within the frame; with less of it the object has left."""
 
 
+class Limits(Protocol):
+    """Least scores by class."""
+
+    def mask(self, class_id: npt.NDArray[Any], objectness: Rows32, confidence: Rows32) -> BoolArray:
+        """Mark the boxes above them [n]."""
+        ...
+
+
 def fill_gaps(
     flat: Boxes,
     agreed: BoolArray,
     tracks: TrackSummary,
     config: JointConfig,
-    passes: Passes,
+    sure: Limits,
     frame_hw: tuple[int, int],
     inpaint: bool,
 ) -> tuple[Rows32, IntArray]:
@@ -40,7 +44,7 @@ def fill_gaps(
         agreed: both directions of time link a box with the next one of its track [N].
         tracks: what is known of them.
         config: settings.
-        passes: the thresholds of a label, for the track's mean scores.
+        sure: the thresholds of a label, for the track's mean scores.
         frame_hw: size of the frame, pixels.
         inpaint: add boxes to ignore, with scores 0, where no label is added.
 
@@ -49,7 +53,7 @@ def fill_gaps(
     """
     frame = flat.frame[tracks.boxes]
     means = tracks.scores.astype(np.float32)
-    confident = passes(tracks.class_id, means[:, 0], means[:, 1])
+    confident = sure.mask(tracks.class_id, means[:, 0], means[:, 1])
     parts = [(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool))]
     for track in np.flatnonzero(tracks.counts).tolist():
         own = slice(tracks.first[track], tracks.first[track + 1])

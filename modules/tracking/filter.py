@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from modules.tracking.joint import JointConfig
 from modules.tracking.kernel import M_CX, M_CY, M_FRAME, M_H, M_TRACK, M_W
 from modules.tracking.linear import LinearTracker, TrackerConfig, Tracks
 from utils.boxes import IGNORE_LABEL, Label
@@ -19,13 +20,14 @@ TrackMethod = Literal["forward", "forward or backward"]
 
 @dataclass(frozen=True)
 class TrackFilterConfig:
-    """Settings of ``filter_tracks``.
+    """Settings of ``filter_tracks``, or of ``track_and_repair`` where ``joint`` is given.
 
     Attributes:
         min_track_len: a finished track of fewer frames loses its boxes; 0 switches tracking off.
         track_method: ``forward``, or ``forward or backward``: a box goes only if both directions want it.
         inpaint: add the predicted boxes at missed frames of kept tracks as boxes to ignore.
         tracker: settings of the tracker.
+        joint: repair labels by tracks of both directions instead; None: filter them.
 
     Raises:
         UserError: an unknown method or a negative length.
@@ -35,6 +37,7 @@ class TrackFilterConfig:
     track_method: TrackMethod = "forward or backward"
     inpaint: bool = False
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    joint: JointConfig | None = None
 
     def __post_init__(self) -> None:
         if self.track_method not in ("forward", "forward or backward"):
@@ -51,6 +54,11 @@ class TrackFilterConfig:
                 where="tracking.min_track_len",
                 fix="use 0 for off",
             )
+
+    @property
+    def repairs(self) -> bool:
+        """Labels are chosen after tracking, from candidates of lower scores."""
+        return self.joint is not None and self.min_track_len > 0
 
 
 def filter_tracks(

@@ -19,6 +19,8 @@ BoxRows = npt.NDArray[np.floating[Any]]
 
 ANCHOR_NOISE = 1e-3
 """Noise of ground truth relative to that of a certain detection: it is a hard anchor."""
+ANCHOR_OVERLAP = 0.3
+"""Least overlap of a track with ground truth: it is more likely to lie beside its object than to belong to none."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class JointConfig:
         fill_gap: a track's missed frames get labels if there are no more than these between two boxes.
         keep_stopped: the same for an object that stands; 0 treats it as any other.
         rival_iou: overlap from which the weaker of two tracks that go side by side gives way.
-        patience: missed frames after which a track is over, if it does not stand.
+        floor: candidates with a smaller objectness or class confidence are left out.
+        patience: missed frames after which a track is over, if it does not stand; no fewer than ``fill_gap``.
         other_class: factor of the overlap with a box of another class.
         jitter: standard deviation of a certain detection's place, relative to the size of the box.
         agility: standard deviation of a change of speed in a frame, relative to the size of the box, when a track is
@@ -45,15 +48,21 @@ class JointConfig:
     iou_threshold: float = 0.45
     smooth: bool = False
     score_mix: float = 0.5
-    fill_gap: int = 3
+    fill_gap: int = 6
     keep_stopped: int = 0
     rival_iou: float = 0.3
+    floor: float = 0.3
     patience: int = 5
     other_class: float = 0.6
     jitter: float = 0.1
     agility: float = 0.03
     drift: float = 0.01
     still: float = 0.05
+
+    @property
+    def longest(self) -> int:
+        """Most missed frames between two boxes of a track that moves."""
+        return max(self.patience, self.fill_gap)
 
 
 @dataclass(frozen=True)
@@ -148,10 +157,11 @@ def joint_tracks(boxes: Boxes, config: JointConfig) -> tuple[IntArray, BoolArray
 def _follow(boxes: Boxes, config: JointConfig) -> IntArray:
     rows = boxes.rows
     centred = np.concatenate([rows[:, Label.XY] + rows[:, Label.WH] / 2, rows[:, Label.WH]], axis=1)
+    least = np.where(boxes.is_gt, min(ANCHOR_OVERLAP, config.iou_threshold), config.iou_threshold)
     return associate(
         boxes.frames, boxes.first, centred, rows[:, Label.CLASS_ID].copy(), boxes.strong, boxes.noise(config.jitter),
-        config.iou_threshold, config.other_class, config.agility**2, config.still, config.patience + 1,
-        max(config.keep_stopped, config.patience) + 1,
+        least, config.other_class, config.agility**2, config.still, config.longest + 1,
+        max(config.keep_stopped, config.longest) + 1,
     )  # fmt: skip
 
 

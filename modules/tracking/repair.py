@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from modules.tracking.filling import Passes, fill_gaps
+from modules.tracking.filling import Limits, fill_gaps
+from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.joint import BoolArray, Boxes, BoxRows, JointConfig, joint_tracks
 from modules.tracking.rivals import outdone
 from modules.tracking.summary import SCORES, TrackSummary, placed_in_frame, summarise
@@ -17,47 +18,52 @@ Rows32 = npt.NDArray[np.float32]
 
 
 def track_and_repair(
-    frames: Sequence[int],
-    boxes: Sequence[BoxRows],
+    candidates: Mapping[int, BoxRows],
     frame_hw: tuple[int, int],
-    config: JointConfig,
-    passes: Passes,
-    min_track_len: int = 6,
-    inpaint: bool = True,
+    config: TrackFilterConfig,
+    sure: Limits,
+    unsure: Limits | None = None,
 ) -> dict[int, Rows32]:
     """Turn candidates of any score into labels, boxes to ignore, and nothing.
 
-    A track counts if it has ``min_track_len`` boxes, holds ground truth, or reaches the first or last frame. Its boxes
-    take its class, and scores mixed with its means; those that pass and lie on no stronger track are labels, the
-    others of such a track are ignored. Strong boxes of other tracks are ignored, weak ones left out. Ground truth and
-    boxes that are already ignored stay as they are.
+    A track counts if it has ``min_track_len`` boxes, holds ground truth, or reaches the first or last frame, unless it
+    passes through more labelled frames than it holds ground truth of. Its boxes take its class, and scores mixed with
+    its means; those that pass and lie on no stronger track are labels, the others of such a track are ignored. Strong
+    boxes of other tracks are ignored, weak ones left out. Ground truth and boxes that are already ignored stay as they
+    are.
 
     Args:
-        frames: frame numbers, ascending [F].
-        boxes: label rows [n, 8] of each frame; t > 0 marks ground truth, whose frames get nothing else.
+        candidates: label rows [n, 8] by frame number, ascending; t > 0 marks ground truth, whose frames get nothing
+            else.
         frame_hw: size of the frame that holds the boxes, pixels.
-        config: settings.
-        passes: the thresholds of a label; by its own scores it also decides which boxes are strong.
-        min_track_len: least boxes of a track.
-        inpaint: ignore the places of missed frames that do not become labels, and those before and after a track.
+        config: settings; with ``inpaint`` missed frames that get no label, and those before and after a track, get a
+            box to ignore.
+        sure: the thresholds of a label; by their own scores they also decide which boxes are strong.
+        unsure: candidates above them are ignored if they are no labels, whatever their track.
 
     Returns:
         Label rows by frame number, ascending, frames without rows left out.
     """
+    joint, frames, boxes = config.joint or JointConfig(), list(candidates), list(candidates.values())
     rows = np.concatenate([np.zeros((0, len(Label)), np.float32), *boxes]).astype(np.float32)
     numbers = np.repeat(np.asarray(frames, dtype=np.int64), [len(part) for part in boxes])
-    usable = rows[:, Label.CLASS_ID] != IGNORE_LABEL
+    before = rows[:, Label.CLASS_ID] == IGNORE_LABEL
+    strong = _passes(sure, rows)
+    usable = (strong | (rows[:, SCORES] >= joint.floor).all(axis=1) | (rows[:, Label.T] > 0)) & ~before
     chosen = np.split(usable, np.cumsum([len(part) for part in boxes])[:-1]) if len(boxes) else []
     own = rows[usable]
-    strong = passes(own[:, Label.CLASS_ID], own[:, Label.OBJECTNESS], own[:, Label.CLASS_CONFIDENCE])
-    flat = Boxes.of(frames, [part[mask] for part, mask in zip(boxes, chosen, strict=True)], strong)
-    track_id, agreed = joint_tracks(flat, config)
-    tracks = summarise(flat, track_id, config, min_track_len)
-    repaired, keep = _repaired(flat, own, tracks, config, passes, frame_hw)
+    flat = Boxes.of(frames, [part[mask] for part, mask in zip(boxes, chosen, strict=True)], strong[usable])
+    track_id, agreed = joint_tracks(flat, joint)
+    tracks = summarise(flat, track_id, joint, config.min_track_len)
+    repaired, keep = _repaired(flat, own, tracks, joint, sure, frame_hw)
+    if unsure is not None:
+        doubtful = ~keep & _passes(unsure, own)
+        repaired[doubtful, Label.CLASS_ID] = IGNORE_LABEL
+        keep |= doubtful
     rows[usable] = repaired
-    stays = np.ones(len(rows), dtype=bool)
+    stays = before
     stays[usable] = keep
-    added, at = fill_gaps(flat, agreed, tracks, config, passes, frame_hw, inpaint)
+    added, at = fill_gaps(flat, agreed, tracks, joint, sure, frame_hw, config.inpaint)
     everything, frame = np.concatenate([rows[stays], added]), np.concatenate([numbers[stays], at])
     order = np.argsort(frame, kind="stable")
     different, first = np.unique(frame[order], return_index=True)
@@ -70,7 +76,7 @@ def _repaired(
     own: Rows32,
     tracks: TrackSummary,
     config: JointConfig,
-    passes: Passes,
+    sure: Limits,
     frame_hw: tuple[int, int],
 ) -> tuple[Rows32, BoolArray]:
     """Rows of all boxes after the vote [N, 8], and which of them stay at all [N]."""
@@ -79,7 +85,7 @@ def _repaired(
     other = rows[index, Label.CLASS_ID] != tracks.class_id[ids]
     scores[other, 1] = tracks.scores[ids[other], 1]  # its confidence was in another class
     mixed = ((1 - config.score_mix) * scores + config.score_mix * tracks.scores[ids]).astype(np.float32)
-    label = tracks.counts[ids] & passes(tracks.class_id[ids], mixed[:, 0], mixed[:, 1])
+    label = tracks.counts[ids] & sure.mask(tracks.class_id[ids], mixed[:, 0], mixed[:, 1])
     label &= ~outdone(flat, tracks, config)
     is_gt = flat.is_gt[index]
     change, drop = label & ~is_gt, ~label & ~is_gt
@@ -95,3 +101,7 @@ def _repaired(
     keep = flat.strong.copy()
     keep[index] |= label | tracks.counts[ids]
     return rows, keep
+
+
+def _passes(limits: Limits, rows: Rows32) -> BoolArray:
+    return limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])

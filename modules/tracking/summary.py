@@ -74,15 +74,16 @@ def summarise(flat: Boxes, track_id: IntArray, config: JointConfig, min_track_le
     means = means / np.maximum(np.bincount(ids, agrees, num_tracks), 1)[:, None]
     begin, end = frame[first[:-1]], frame[first[1:] - 1]
     known = (flat.frames[0], flat.frames[-1]) if len(flat.frames) else (0, 0)
-    open_ended = (begin - known[0] <= config.patience) | (known[1] - end <= config.patience)
-    has_gt = np.bincount(ids, is_gt, num_tracks) > 0
-    counts = (np.diff(first) >= min_track_len) | has_gt | open_ended
+    open_ended = (begin - known[0] <= config.longest) | (known[1] - end <= config.longest)
+    anchors, labelled = np.bincount(ids, is_gt, num_tracks), np.unique(flat.frame[flat.is_gt])
+    missed = np.searchsorted(labelled, end, side="right") - np.searchsorted(labelled, begin) - anchors
+    counts = ((np.diff(first) >= min_track_len) | (anchors > 0) | open_ended) & (missed <= anchors)
     noise = flat.noise(config.jitter)[order]
     centre = rows[:, Label.XY] + rows[:, Label.WH] / 2
     span_first, *parts = smooth_tracks(first, frame, centre, noise, config.drift**2)
     _, *sizes = smooth_tracks(first, frame, rows[:, Label.WH].copy(), noise, config.drift**2)
     place, speed = (np.concatenate(pair, axis=1) for pair in zip(parts, sizes, strict=True))
-    return TrackSummary(order, ids, first, winner, means, has_gt, counts, span_first, begin, place, speed)
+    return TrackSummary(order, ids, first, winner, means, anchors > 0, counts, span_first, begin, place, speed)
 
 
 def placed_in_frame(centred: FloatArray, frame_hw: tuple[int, int]) -> FloatArray:

@@ -88,6 +88,8 @@ def test_commands_say_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         ("postprocess.nms_threshold", 7.0),
         ("pseudo_label.min_track_len", "x"),
         ("pseudo_label.iou_threshold", float("nan")),
+        ("pseudo_label.tracker", "sort"),
+        ("pseudo_label.fill_gap", -1),
     ],
 )
 def test_ranges_of_detection_and_labelling(key: str, value: object) -> None:

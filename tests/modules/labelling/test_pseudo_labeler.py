@@ -21,6 +21,7 @@ from modules.labelling.frequency import Frequency
 from modules.labelling.retrack import retrack_dataset
 from modules.pseudo_labeler import PseudoLabeler, PseudoLabelerConfig
 from modules.tracking.filter import TrackFilterConfig
+from modules.tracking.joint import JointConfig
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 
@@ -355,6 +356,21 @@ def test_tracking_again_equals_tracking_at_once(source, tmp_path):
         assert len(again) < frames
     assert summary["ground_truth"] == 2 * len(SEQUENCES)
     assert (tmp_path / "again" / "val").resolve() == (source / "val").resolve()
+
+
+def test_joint_tracks_choose_among_weaker_boxes(source, tmp_path):
+    strict = ScoreThresholds.of(0.52, 0.1, [0, 1])  # the boxes of the first chunk do not reach it
+    joint = settings(use_gt=False, thresholds=strict, tracking=TrackFilterConfig(6, joint=JointConfig(smooth=True)))
+    label(source, tmp_path / "joint" / "train", joint)
+    label(source, tmp_path / "raw" / "train", settings(use_gt=False))
+    retrack_dataset(joint, tmp_path / "raw" / "train", tmp_path / "again" / "train")
+    for name, frames in SEQUENCES.items():
+        at_once, again = (read(tmp_path / folder / "train", name) for folder in ("joint", "again"))
+        np.testing.assert_array_equal(again.boxes, at_once.boxes)
+        assert len(at_once.boxes) == frames
+        assert set(at_once.boxes["class_id"].tolist()) == {0}
+        np.testing.assert_allclose(at_once.frame(7)["x"], position(name, 7)[0], atol=0.1)
+    assert "joint" not in json.loads((tmp_path / "raw" / "manifest.json").read_text())["settings"]["tracking"]
 
 
 class FaintMirror(BoxReader):

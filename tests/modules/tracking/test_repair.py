@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from modules.labelling.config import ScoreThresholds
+from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.joint import Boxes, JointConfig, joint_tracks
 from modules.tracking.repair import track_and_repair
 from utils.boxes import IGNORE_LABEL, Label
@@ -17,8 +19,7 @@ Rows = npt.NDArray[np.float32]
 Way = Callable[[int], tuple[float, float]]
 
 
-def passes(class_id: npt.NDArray[np.float32], objectness: Rows, confidence: Rows) -> npt.NDArray[np.bool_]:
-    return (class_id < 2) & (objectness > 0.6) & (confidence > 0.6)
+SURE, UNSURE = (ScoreThresholds.of(least, least, range(2)) for least in (0.6, 0.3))
 
 
 def row(x: float, y: float, class_id: int = 0, score: float = 0.9, t: float = 0, size: float = 30) -> Rows:
@@ -35,7 +36,7 @@ def together(*objects: dict[int, Rows]) -> dict[int, Rows]:
 
 
 def repair(boxes: dict[int, Rows], config: JointConfig | None = None, inpaint: bool = True) -> dict[int, Rows]:
-    return track_and_repair(list(boxes), list(boxes.values()), HW, config or JointConfig(), passes, 6, inpaint)
+    return track_and_repair(boxes, HW, TrackFilterConfig(6, inpaint=inpaint, joint=config or JointConfig()), SURE)
 
 
 def labels(rows: Rows) -> Rows:
@@ -105,6 +106,8 @@ def test_the_track_decides_class_and_score() -> None:
     assert labels(out[20])[0, Label.OBJECTNESS] == pytest.approx((0.4 + (18 * 0.9 + 0.4) / 19) / 2)
     assert out[40][0, Label.CLASS_ID] == IGNORE_LABEL  # strong and alone
     assert 41 not in out  # weak and alone
+    doubts = track_and_repair({**boxes, 61: row(200, 200, score=0.4)}, HW, TrackFilterConfig(), SURE, UNSURE)
+    assert doubts[61][0, Label.CLASS_ID] == IGNORE_LABEL
     own = repair(boxes, JointConfig(score_mix=0))
     assert own[20][0, Label.CLASS_ID] == IGNORE_LABEL  # weak, and on a track
 
@@ -128,6 +131,14 @@ def test_ground_truth_is_an_anchor() -> None:
     late = together(boxes, {16: row(250, 10, t=8e5, score=1)})
     assert len(repair(late)[16]) == 1  # nothing is painted beside ground truth
     assert len(repair(boxes)[16]) == 1
+
+
+def test_ground_truth_contradicts_a_track() -> None:
+    boxes = together(EDGES, moving([*range(10, 30), *range(31, 50)], right), {30: row(5, 200, t=2e6)})
+    out = repair(boxes)
+    assert out[20][:, Label.CLASS_ID].tolist() == [IGNORE_LABEL]
+    beside = together(EDGES, {**moving(range(10, 50), right), 30: row(right(30)[0] + 12, 106, t=2e6)})
+    assert labels(repair(beside)[20])[:, Label.CLASS_ID].tolist() == [0]
 
 
 def noisy(seed: int = 0) -> dict[int, Rows]:
@@ -165,8 +176,8 @@ def test_reversed_time_gives_the_mirrored_result() -> None:
 
 
 def test_nothing_and_one_box() -> None:
-    assert track_and_repair([], [], HW, JointConfig(), passes) == {}
+    assert repair({}) == {}
     assert repair({3: np.zeros((0, 8), dtype=np.float32)}) == {}
     np.testing.assert_allclose(repair({3: row(9, 9)})[3], row(9, 9))
     with pytest.raises(ValueError, match="ascend"):
-        track_and_repair([3, 3], [row(0, 0), row(0, 0)], HW, JointConfig(), passes)
+        repair({3: row(0, 0), 2: row(0, 0)})
