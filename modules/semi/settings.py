@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from models.detection.interface import Detector
 from models.registry import spec_of_section
 from utils.errors import UserError
 from utils.settings import number, section, whole
@@ -110,6 +111,21 @@ def checked_semi(config: Mapping[str, Any]) -> SemiSettings | None:
         if settings is not None and given:
             raise UserError(expected=f"none together with {KEY}", got=str(given), where=key, fix=fix)
     return settings
+
+
+def check_weighs(network: Detector) -> None:
+    """Refuse a detector that lets every frame count alike in its loss: a teacher's labels are to count less at first.
+
+    Raises:
+        UserError: it is one.
+    """
+    if not network.weighs_frames:
+        raise UserError(
+            expected="a model whose loss weighs frames (FrameBoxes.weight)",
+            got=f"'{network.family}', whose loss does not",
+            where="model.family",
+            fix=f"choose another model, or leave {KEY} away; one of your own says that it does with weighs_frames",
+        )
 
 
 def _strong(config: Mapping[str, Any]) -> StrongSettings:

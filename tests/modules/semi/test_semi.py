@@ -10,7 +10,7 @@ import torch
 from config.compose import compose
 from models.registry import ModelSpec
 from modules.semi import settings as semi
-from modules.semi.labels import last_frames, teacher_labels
+from modules.semi.labels import last_frames, teacher_labels, together
 from modules.semi.settings import StrongSettings, checked_semi, semi_settings
 from modules.semi.strong import StrongAugmentation
 from utils.boxes import IGNORE_LABEL, Label
@@ -45,9 +45,14 @@ def test_labels_of_a_teacher() -> None:
     assert boxes.rows[:, Label.CLASS_ID].tolist() == [0, IGNORE_LABEL, 1, IGNORE_LABEL, 1]
     assert boxes.rows[-1].tolist() == [0, 0, 20, 40, 43, 1, 1, 1]
     assert (boxes.num_frames, boxes.size_hw, labels.certain) == (3, (64, 80), 3)
-    assert labels.score == pytest.approx((0.81 + 0.49 + 1) / 3)
+    assert labels.score.tolist() == pytest.approx([(0.81 + 0.49) / 2, 1, 1])
     nothing = teacher_labels([torch.zeros(0, 7)], (0.6, 0.4), 0.2, (64, 80))
-    assert (len(nothing.boxes.rows), nothing.boxes.num_frames, nothing.score) == (0, 1, 0.0)
+    assert (len(nothing.boxes.rows), nothing.boxes.num_frames, nothing.score.tolist()) == (0, 1, [1])
+    assert teacher_labels([], (0.6, 0.4), 0.2, (64, 80)).boxes.num_frames == 0
+    both = together(boxes, teacher_labels(found[2:], (0.6, 0.4), 0.2, (64, 80)).boxes, torch.tensor([0.5]))
+    assert (both.frame.tolist(), both.num_frames) == ([0, 0, 0, 0, 2, 3], 4)
+    assert both.weight is not None
+    assert both.weight.tolist() == [1, 1, 1, 0.5]
 
 
 def test_the_last_frames_that_are_there_are_labelled() -> None:
