@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -132,6 +133,12 @@ def test_a_model_that_cannot_be_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(semi, "spec_of_section", lambda section: other)
     with pytest.raises(UserError, match="finds boxes in frames"):
         semi_settings(compose(SEMI))
+
+
+def test_a_loss_that_cannot_weigh_frames() -> None:
+    network = SimpleNamespace(family="grid", weighs_frames=False)
+    with pytest.raises(UserError, match="'grid', whose loss does not"):
+        semi.check_weighs(network)  # type: ignore[arg-type] # what it reads of a detector
 
 
 def test_without_the_section_there_is_no_teacher() -> None:
