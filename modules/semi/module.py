@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.detection.interface import Detector, FrameBoxes
 from models.rnn_states import RNNStates
@@ -42,8 +42,9 @@ class SemiModule(Module):
         self.teacher_states = RNNStates()
         self._teacher: list[Detector] = []  # in a list, so that its weights are none of this module's
 
-    def learn_from(self, average: Module) -> None:
-        """Take the network whose weights are the average as the teacher."""
+    def learn_from(self, average: nn.Module) -> None:
+        """Take the network of the module whose weights are the average as the teacher."""
+        assert isinstance(average, Module), "a copy of this module"
         self._teacher = [average.mdl.eval()]
 
     def rank_state_dict(self) -> dict[str, Any]:

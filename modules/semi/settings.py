@@ -70,12 +70,10 @@ def semi_settings(config: Mapping[str, Any]) -> SemiSettings | None:
     """
     if KEY not in config:
         return None
-    given, steps = (
-        _section(config, KEY, [field.name for field in fields(SemiSettings)]),
-        config["training"]["max_steps"],
-    )
+    given = _section(config, KEY, [field.name for field in fields(SemiSettings)])
     _check_model(config)
-    dataset = config["dataset"]
+    dataset, steps, by_score = config["dataset"], config["training"]["max_steps"], given["weight_by_score"]
+    _check(isinstance(by_score, bool), "true or false", by_score, "weight_by_score")
     threshold = per_class(given["threshold"], kinds_of(dataset), f"{KEY}.threshold", dataset["classes"])
     settings = SemiSettings(
         unlabelled_share=number(given["unlabelled_share"], f"{KEY}.unlabelled_share", most=1),
@@ -86,9 +84,11 @@ def semi_settings(config: Mapping[str, Any]) -> SemiSettings | None:
         unsure=number(given["unsure"], f"{KEY}.unsure", most=1),
         weight=number(given["weight"], f"{KEY}.weight"),
         warmup_steps=whole(given["warmup_steps"], f"{KEY}.warmup_steps", 0),
-        weight_by_score=bool(given["weight_by_score"]),
+        weight_by_score=by_score,
         strong=_strong(config),
     )
+    share = settings.unlabelled_share
+    _check(0 < share < 1, "a share above 0 and below 1: labelled lanes are needed too", share, "unlabelled_share")
     _check(settings.unsure <= min(threshold), f"at most {KEY}.threshold", settings.unsure, "unsure")
     _check(0 < settings.decay < 1, "a number above 0 and below 1", settings.decay, "decay")
     length = int(dataset["sequence_length"])

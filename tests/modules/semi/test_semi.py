@@ -111,8 +111,10 @@ def test_weight_grows_after_the_start() -> None:
     ("override", "said"),
     [
         ("semi.decay=1", "semi.decay"),
+        ("semi.unlabelled_share=0", "semi.unlabelled_share"),
         ("semi.unsure=0.9", "at most semi.threshold"),
         ("semi.threshold=[0.5,0.4,0.3]", "semi.threshold"),
+        ("semi.weight_by_score=maybe", "true or false"),
         ("semi.frames=6", "sequence_length=5"),
         ("semi.start_step=1000", "fewer than training.max_steps"),
         ("semi.strong=false", "semi.strong"),

@@ -21,6 +21,15 @@ TAUGHT = (
 """Streams, so that the teacher's states matter; from the third step on the teacher is sure of anything."""
 
 
+@pytest.mark.soak
+def test_two_processes_stopped_and_resumed(made_once: MadeOnce, tmp_path: Path, warm: None) -> None:
+    start, whole, parts = (*TAUGHT, f"dataset.path={made_once.dataset()}"), tmp_path / "whole", tmp_path / "parts"
+    assert train(whole, *start, world=2) == 0
+    assert train(parts, *start, world=2, stop=StopAt("on_before_optimizer_step", 5)) == -signal.SIGKILL
+    assert train(parts, *start, world=2) == 0
+    assert everything(parts) == everything(whole)
+
+
 def test_stopped_and_resumed(
     made_once: MadeOnce, tmp_path: Path, warm: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
