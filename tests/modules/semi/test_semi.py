@@ -104,7 +104,7 @@ def test_weight_grows_after_the_start() -> None:
     settings = semi_settings(config)
     assert settings is not None
     assert [settings.weight_at(step) for step in (0, 9, 10, 11, 13, 500)] == [0, 0, 0.5, 1, 2, 2]
-    assert settings.threshold == (0.5, 0.5)
+    assert settings.threshold == (0.6, 0.6)
 
 
 @pytest.mark.parametrize(
