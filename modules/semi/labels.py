@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.detection.interface import FrameBoxes
+from modules.evaluation.views import merge_views
 from modules.labelling.sequence_boxes import crop_boxes
 from utils.boxes import IGNORE_LABEL, Detection, Label, detections_to_rows
 
@@ -41,6 +42,33 @@ def last_frames(is_padded: Tensor, count: int) -> Tensor:
     there = ~is_padded
     left = there.flip(0).cumsum(0).flip(0)
     return torch.nonzero((there & (left <= count)).flatten()).squeeze(1)
+
+
+def mirrored_too(indices: Tensor, lanes: int) -> Tensor:
+    """Indices t·B + b in a batch of twice the lanes, then those of the same frames in the second half.
+
+    >>> mirrored_too(torch.tensor([1, 2]), 2).tolist()
+    [1, 4, 3, 6]
+    """
+    plain = indices // lanes * 2 * lanes + indices % lanes
+    return torch.cat([plain, plain + lanes])
+
+
+def merge_mirrored(detections: Sequence[Tensor], width: int, nms: float) -> list[Tensor]:
+    """Detections of frames from those of the frames as they are and, in the second half, mirrored; on the host.
+
+    Args:
+        detections: of each frame [n, 7] (``Detection``).
+        width: of the frames, pixels.
+        nms: overlap above which the weaker of two boxes of a class goes.
+    """
+    found = [rows.float().cpu().numpy().copy() for rows in detections]
+    half = len(found) // 2
+    for rows in found[half:]:
+        Detection.mirror_(rows, width)
+    return [
+        torch.from_numpy(merge_views(views, Detection, nms)) for views in zip(found[:half], found[half:], strict=True)
+    ]
 
 
 def teacher_labels(

@@ -12,7 +12,7 @@ from models.detection.interface import Detector, FrameBoxes
 from models.rnn_states import RNNStates
 from models.transfer import to_device
 from modules.detection import Module
-from modules.semi.labels import TeacherLabels, last_frames, teacher_labels, together
+from modules.semi.labels import TeacherLabels, last_frames, merge_mirrored, mirrored_too, teacher_labels, together
 from modules.semi.settings import check_weighs, semi_settings
 from modules.semi.strong import StrongAugmentation
 
@@ -77,16 +77,21 @@ class SemiModule(Module):
     @torch.no_grad()
     def _ask(self, batch: Mapping[str, Any], first: int, indices: Tensor) -> TeacherLabels:
         """What the teacher finds in the lanes from ``first`` on, of which ``indices`` chooses frames."""
-        (teacher,), worker_id, inputs = self._teacher, int(batch["worker_id"]), batch["inputs"]
-        frames = inputs.data[:, first:]
-        self.teacher_states.reset(worker_id, batch["is_first"][first:])
+        (teacher,), worker_id, frames = self._teacher, int(batch["worker_id"]), batch["inputs"].data[:, first:]
+        is_first, size_hw = batch["is_first"][first:], batch["inputs"].size_hw
+        if self.semi.hflip:
+            indices = mirrored_too(indices, frames.shape[1])
+            frames, is_first = torch.cat([frames, frames.flip(-1)], dim=1), torch.cat([is_first, is_first])
+        self.teacher_states.reset(worker_id, is_first)
         features, states = teacher.features(teacher.prepare(frames), self.teacher_states.get_states(worker_id))
         self.teacher_states.save_states_and_detach(worker_id, states)
         settings, nms = self.semi, float(self.config["model"]["postprocess"]["nms_threshold"])
         chosen = teacher.select(features, to_device(indices, self.device))
         found = teacher.detections(chosen, settings.unsure, nms) if len(indices) else []
-        labels = teacher_labels(found, settings.threshold, settings.unsure, inputs.size_hw)
-        number, boxes = max(len(indices), 1), len(labels.boxes.rows)
+        if settings.hflip:
+            found = merge_mirrored(found, size_hw[1], nms)
+        labels = teacher_labels(found, settings.threshold, settings.unsure, size_hw)
+        number, boxes = max(len(found), 1), len(labels.boxes.rows)
         figures = {"taught_boxes": labels.certain / number, "unsure_boxes": (boxes - labels.certain) / number}
-        self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=inputs.lanes)
+        self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=batch["inputs"].lanes)
         return labels

@@ -45,6 +45,7 @@ class SemiSettings:
     decay: float
     start_step: int
     frames: int
+    hflip: bool
     threshold: tuple[float, ...]
     unsure: float
     weight: float
@@ -72,19 +73,19 @@ def semi_settings(config: Mapping[str, Any]) -> SemiSettings | None:
         return None
     given = _section(config, KEY, [field.name for field in fields(SemiSettings)])
     _check_model(config)
-    dataset, steps, by_score = config["dataset"], config["training"]["max_steps"], given["weight_by_score"]
-    _check(isinstance(by_score, bool), "true or false", by_score, "weight_by_score")
+    dataset, steps = config["dataset"], config["training"]["max_steps"]
     threshold = per_class(given["threshold"], kinds_of(dataset), f"{KEY}.threshold", dataset["classes"])
     settings = SemiSettings(
         unlabelled_share=number(given["unlabelled_share"], f"{KEY}.unlabelled_share", most=1),
         decay=number(given["decay"], f"{KEY}.decay", most=1),
         start_step=whole(given["start_step"], f"{KEY}.start_step", 0),
         frames=whole(given["frames"], f"{KEY}.frames"),
+        hflip=_switch(given, "hflip"),
         threshold=threshold,
         unsure=number(given["unsure"], f"{KEY}.unsure", most=1),
         weight=number(given["weight"], f"{KEY}.weight"),
         warmup_steps=whole(given["warmup_steps"], f"{KEY}.warmup_steps", 0),
-        weight_by_score=by_score,
+        weight_by_score=_switch(given, "weight_by_score"),
         strong=_strong(config),
     )
     share = settings.unlabelled_share
@@ -157,6 +158,11 @@ def _section(config: Mapping[str, Any], key: str, names: Sequence[str]) -> Mappi
             fix=f"take them from the configuration's file: {_GIVE}, and then for example {KEY}.weight=0.5",
         )
     return found
+
+
+def _switch(given: Mapping[str, Any], name: str) -> bool:
+    _check(isinstance(given[name], bool), "true or false", given[name], name)
+    return bool(given[name])
 
 
 def _check(valid: bool, expected: str, got: object, name: str) -> None:

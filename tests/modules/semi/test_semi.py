@@ -11,7 +11,7 @@ import torch
 from config.compose import compose
 from models.registry import ModelSpec
 from modules.semi import settings as semi
-from modules.semi.labels import last_frames, teacher_labels, together
+from modules.semi.labels import last_frames, merge_mirrored, teacher_labels, together
 from modules.semi.settings import StrongSettings, checked_semi, semi_settings
 from modules.semi.strong import StrongAugmentation
 from utils.boxes import IGNORE_LABEL, Label
@@ -54,6 +54,17 @@ def test_labels_of_a_teacher() -> None:
     assert (both.frame.tolist(), both.num_frames) == ([0, 0, 0, 0, 2, 3], 4)
     assert both.weight is not None
     assert both.weight.tolist() == [1, 1, 1, 0.5]
+
+
+def test_mirrored_frames_are_merged() -> None:
+    plain = torch.tensor([[10.0, 10, 30, 30, 0.5, 0.5, 0]])
+    mirrored = torch.tensor([[49.0, 10, 69, 30, 0.9, 0.9, 0], [0, 10, 20, 30, 0.8, 0.8, 0]])
+    first, second = merge_mirrored([plain, plain[:0], mirrored, mirrored[1:]], 80, 0.45)
+    assert first.tolist() == [
+        pytest.approx([10, 10, 30, 30, 0.9, 0.9, 0]),
+        pytest.approx([59, 10, 79, 30, 0.8, 0.8, 0]),
+    ]
+    assert second.tolist() == [pytest.approx([59, 10, 79, 30, 0.8, 0.8, 0])]
 
 
 def test_the_last_frames_that_are_there_are_labelled() -> None:
