@@ -80,16 +80,13 @@ class Module(pl.LightningModule):
         """Recurrent states of this process's training streams; resume points keep those of every process."""
         return {"train_states": self.train_states.state_dict()}
 
-    def load_rank_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the recurrent states back, unless the batches have another number of lanes now."""
+    def load_rank_state_dict(self, state: Mapping[str, Any]) -> bool:
+        """Take the recurrent states back, unless the batches have another number of lanes now; whether it was done."""
         if first_dimensions(state["train_states"]) - {int(self.config["batch_size"]["train"])}:
             log.warning("batch_size.train has changed: recurrent states start anew")
-            return
+            return False
         self.train_states.load_state_dict(state["train_states"], device=self.device)
-
-    def forget(self, worker_id: int) -> None:
-        """Let the lanes of a stream group start anew."""
-        self.train_states.reset(worker_id)
+        return True
 
     def prepare(self, frames: Tensor) -> Any:
         """What the detector makes of frames uint8 or int8 [L, B, C, H, W] on their device."""
@@ -99,20 +96,25 @@ class Module(pl.LightningModule):
         """Features of a chunk of frames uint8 [L, B, C, H, W], and the new states."""
         return self.mdl.features(self.prepare(frames), states)
 
+    def lesson(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, FrameBoxes]:
+        """What a training step looks at: frames [L, B, C, H, W], indices t·B + b of some of them, and their boxes."""
+        labels: BatchedLabels = batch["labels"]
+        indices = labels.labelled_indices()
+        return batch["inputs"].data, indices, boxes_of_frames(labels, indices)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of one batch; only labelled frames are selected for it, in one call."""
         worker_id = int(batch["worker_id"])
+        frames, indices, boxes = self.lesson(batch)
         self.train_states.reset(worker_id, batch["is_first"])
-        features, states = self.features(batch["inputs"].data, self.train_states.get_states(worker_id))
+        features, states = self.features(frames, self.train_states.get_states(worker_id))
         self.train_states.save_states_and_detach(worker_id, states)
 
-        labels: BatchedLabels = batch["labels"]
-        indices = labels.labelled_indices()
         has_labels = len(indices) > 0
         if not has_labels:
             # Every process must touch every parameter: one frame without boxes, weighted zero.
             indices = torch.zeros(1, dtype=torch.int64)
-        boxes = boxes_of_frames(labels, indices)
+            boxes = boxes_of_frames(batch["labels"], indices)
         losses = self.mdl.losses(self.mdl.select(features, to_device(indices, self.device)), boxes)
         loss = losses["loss"] if has_labels else losses["loss"] * 0.0
         lanes = batch["inputs"].lanes

@@ -115,15 +115,6 @@ class BatchedLabels:
         labelled[t] = self.labelled[t]
         return BatchedLabels(self.rows[keep], self.frame_id[keep], labelled, self.input_size_hw, self.t_us[keep])
 
-    def lanes_between(self, first: int, last: int) -> BatchedLabels:
-        """Only lanes ``first`` to ``last`` (exclusive), counted from 0 anew."""
-        t, lane = self.frame_id // self.batch_size, self.frame_id % self.batch_size
-        keep = (lane >= first) & (lane < last)
-        frame_id = (t * (last - first) + lane - first)[keep]
-        return BatchedLabels(
-            self.rows[keep], frame_id, self.labelled[:, first:last], self.input_size_hw, self.t_us[keep]
-        )
-
     def at(self, t: int, b: int) -> ObjectLabels | None:
         """Labels of time ``t`` in lane ``b``; None when that frame is unlabelled."""
         if not bool(self.labelled[t, b]):

@@ -84,10 +84,6 @@ class Inputs(Protocol):
         """The same lanes mirrored left to right: x becomes W - 1 - x."""
         ...
 
-    def lanes_between(self, first: int, last: int) -> Self:
-        """Lanes ``first`` to ``last`` (exclusive), in the same memory."""
-        ...
-
     def beside(self, other: Self) -> Self:
         """These lanes and then the other's."""
         ...

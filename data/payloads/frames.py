@@ -54,10 +54,6 @@ class FrameInputs:
         """The same lanes mirrored left to right."""
         return type(self)(self.data.flip(-1))
 
-    def lanes_between(self, first: int, last: int) -> Self:
-        """Lanes ``first`` to ``last`` (exclusive), in the same memory."""
-        return type(self)(self.data[:, first:last])
-
     def beside(self, other: Self) -> Self:
         """These lanes and then the other's."""
         return type(self)(torch.cat([self.data, other.data], dim=1))

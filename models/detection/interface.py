@@ -25,12 +25,14 @@ class FrameBoxes:
         frame: int64 [N], the frame of each box: 0 .. ``num_frames`` − 1, ascending.
         num_frames: number of frames; some may have no box.
         size_hw: height and width in pixels of the frames before padding.
+        weight: float32 [num_frames], what a frame counts in the loss against others; None for equal.
     """
 
     rows: Tensor
     frame: Tensor
     num_frames: int
     size_hw: tuple[int, int]
+    weight: Tensor | None = None
 
 
 class Detector(nn.Module, ABC):
@@ -42,9 +44,11 @@ class Detector(nn.Module, ABC):
     Attributes:
         family: name of its ``ModelSpec``.
         input_channels: channels of a frame.
+        weighs_frames: whether :meth:`losses` heeds ``FrameBoxes.weight``; others are given none.
     """
 
     family: ClassVar[str]
+    weighs_frames: ClassVar[bool] = False
     input_channels: int
 
     @abstractmethod

@@ -194,9 +194,9 @@ class BadLoss(Callback):
         self._drop = True
         for buffer, before in zip(pl_module.buffers(), self._before, strict=True):
             buffer.copy_(before)
-        forget = getattr(pl_module, "forget", None)
-        if forget is not None:
-            forget(int(self._batch["worker_id"]))
+        states = getattr(pl_module, "train_states", None)
+        if states is not None:
+            states.reset(int(self._batch["worker_id"]))
         log.warning(
             "step %d: the loss is not finite (%s); its optimiser step is left out (number %d so far). %s",
             trainer.global_step + 1,

@@ -173,7 +173,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     height, width = dataset["sensor_hw"]
     classes, kinds = dataset["classes"], kinds_of(dataset)
     unsure, key = labels["unsure_thresh"], "model.pseudo_label.unsure_thresh"
-    settings = PseudoLabelerConfig(
+    return PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
         sensor_hw=(int(height), int(width)),
         downsampled=bool(dataset["downsample_by_factor_2"]),
@@ -190,14 +190,6 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         frequency=_frequency(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
     )
-    if settings.tracking.repairs and settings.agreement is not None and settings.agreement.max_spread is not None:
-        raise UserError(
-            expected="tta.max_spread=null with the joint tracker, which sets boxes right by their tracks",
-            got=str(settings.agreement.max_spread),
-            where="tta.max_spread",
-            fix="leave it out, or use model.pseudo_label.tracker=linear",
-        )
-    return settings
 
 
 def _used(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.detection.interface import FrameBoxes
+from modules.evaluation.views import merge_views
 from modules.labelling.detections import crop_boxes
 from utils.boxes import IGNORE_LABEL, Detection, Label, detections_to_rows
 
@@ -20,12 +21,12 @@ class TeacherLabels:
     Attributes:
         boxes: what is to be found, and of class ``IGNORE_LABEL`` what is neither that nor background.
         certain: how many of them are to be found.
-        score: their mean score (objectness x class confidence), 0 without any.
+        score: float32 [frames], mean score (objectness x class confidence) of those of each frame, 1 without any.
     """
 
     boxes: FrameBoxes
     certain: int
-    score: float
+    score: Tensor
 
 
 def last_frames(is_padded: Tensor, count: int) -> Tensor:
@@ -41,6 +42,33 @@ def last_frames(is_padded: Tensor, count: int) -> Tensor:
     there = ~is_padded
     left = there.flip(0).cumsum(0).flip(0)
     return torch.nonzero((there & (left <= count)).flatten()).squeeze(1)
+
+
+def mirrored_too(indices: Tensor, lanes: int) -> Tensor:
+    """Indices t·B + b in a batch of twice the lanes, then those of the same frames in the second half.
+
+    >>> mirrored_too(torch.tensor([1, 2]), 2).tolist()
+    [1, 4, 3, 6]
+    """
+    plain = indices // lanes * 2 * lanes + indices % lanes
+    return torch.cat([plain, plain + lanes])
+
+
+def merge_mirrored(detections: Sequence[Tensor], width: int, nms: float) -> list[Tensor]:
+    """Detections of frames from those of the frames as they are and, in the second half, mirrored; on the host.
+
+    Args:
+        detections: of each frame [n, 7] (``Detection``).
+        width: of the frames, pixels.
+        nms: overlap above which the weaker of two boxes of a class goes.
+    """
+    found = [rows.float().cpu().numpy().copy() for rows in detections]
+    half = len(found) // 2
+    for rows in found[half:]:
+        Detection.mirror_(rows, width)
+    return [
+        torch.from_numpy(merge_views(views, Detection, nms)) for views in zip(found[:half], found[half:], strict=True)
+    ]
 
 
 def teacher_labels(
@@ -63,7 +91,8 @@ def teacher_labels(
     Returns:
         the labels on the host, with t = 0 as of all pseudo labels.
     """
-    frame = torch.repeat_interleave(torch.arange(len(detections)), torch.tensor([len(found) for found in detections]))
+    counts = torch.tensor([len(found) for found in detections], dtype=torch.int64)
+    frame = torch.arange(len(detections)).repeat_interleave(counts)
     found = torch.cat(list(detections)).float().cpu() if len(detections) else torch.zeros(0, len(Detection))
     corners, plausible = crop_boxes(found[:, Detection.CORNERS].numpy(), size_hw)
     found[:, Detection.CORNERS] = torch.from_numpy(corners)
@@ -74,5 +103,20 @@ def teacher_labels(
     rows[~certain, Label.CLASS_ID] = IGNORE_LABEL
     keep = (score >= unsure) & (rows[:, Label.WH] > 0).all(dim=1)
     certain &= keep
-    mean = float(score[certain].mean()) if bool(certain.any()) else 0.0
+    number, total = (
+        torch.bincount(frame[certain], weights=weights, minlength=len(detections)).float()
+        for weights in (None, score[certain])
+    )
+    mean = torch.where(number > 0, total / number.clamp(min=1), 1.0)
     return TeacherLabels(FrameBoxes(rows[keep], frame[keep], len(detections), size_hw), int(certain.sum()), mean)
+
+
+def together(labelled: FrameBoxes, taught: FrameBoxes, weight: Tensor) -> FrameBoxes:
+    """Boxes of labelled frames, which count 1 each, and behind them those of others, with their weights [frames]."""
+    return FrameBoxes(
+        torch.cat([labelled.rows, taught.rows]),
+        torch.cat([labelled.frame, taught.frame + labelled.num_frames]),
+        labelled.num_frames + taught.num_frames,
+        labelled.size_hw,
+        torch.cat([torch.ones(labelled.num_frames), weight]),
+    )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from models.detection.interface import Detector
 from models.registry import spec_of_section
 from utils.errors import UserError
 from utils.settings import number, section, whole
@@ -44,6 +45,7 @@ class SemiSettings:
     decay: float
     start_step: int
     frames: int
+    hflip: bool
     threshold: tuple[float, ...]
     unsure: float
     weight: float
@@ -69,25 +71,25 @@ def semi_settings(config: Mapping[str, Any]) -> SemiSettings | None:
     """
     if KEY not in config:
         return None
-    given, steps = (
-        _section(config, KEY, [field.name for field in fields(SemiSettings)]),
-        config["training"]["max_steps"],
-    )
+    given = _section(config, KEY, [field.name for field in fields(SemiSettings)])
     _check_model(config)
-    dataset = config["dataset"]
+    dataset, steps = config["dataset"], config["training"]["max_steps"]
     threshold = per_class(given["threshold"], kinds_of(dataset), f"{KEY}.threshold", dataset["classes"])
     settings = SemiSettings(
         unlabelled_share=number(given["unlabelled_share"], f"{KEY}.unlabelled_share", most=1),
         decay=number(given["decay"], f"{KEY}.decay", most=1),
         start_step=whole(given["start_step"], f"{KEY}.start_step", 0),
         frames=whole(given["frames"], f"{KEY}.frames"),
+        hflip=_switch(given, "hflip"),
         threshold=threshold,
         unsure=number(given["unsure"], f"{KEY}.unsure", most=1),
         weight=number(given["weight"], f"{KEY}.weight"),
         warmup_steps=whole(given["warmup_steps"], f"{KEY}.warmup_steps", 0),
-        weight_by_score=bool(given["weight_by_score"]),
+        weight_by_score=_switch(given, "weight_by_score"),
         strong=_strong(config),
     )
+    share = settings.unlabelled_share
+    _check(0 < share < 1, "a share above 0 and below 1: labelled lanes are needed too", share, "unlabelled_share")
     _check(settings.unsure <= min(threshold), f"at most {KEY}.threshold", settings.unsure, "unsure")
     _check(0 < settings.decay < 1, "a number above 0 and below 1", settings.decay, "decay")
     length = int(dataset["sequence_length"])
@@ -110,6 +112,21 @@ def checked_semi(config: Mapping[str, Any]) -> SemiSettings | None:
         if settings is not None and given:
             raise UserError(expected=f"none together with {KEY}", got=str(given), where=key, fix=fix)
     return settings
+
+
+def check_weighs(network: Detector) -> None:
+    """Refuse a detector that lets every frame count alike in its loss: a teacher's labels are to count less at first.
+
+    Raises:
+        UserError: it is one.
+    """
+    if not network.weighs_frames:
+        raise UserError(
+            expected="a model whose loss weighs frames (FrameBoxes.weight)",
+            got=f"'{network.family}', whose loss does not",
+            where="model.family",
+            fix=f"choose another model, or leave {KEY} away; one of your own says that it does with weighs_frames",
+        )
 
 
 def _strong(config: Mapping[str, Any]) -> StrongSettings:
@@ -141,6 +158,11 @@ def _section(config: Mapping[str, Any], key: str, names: Sequence[str]) -> Mappi
             fix=f"take them from the configuration's file: {_GIVE}, and then for example {KEY}.weight=0.5",
         )
     return found
+
+
+def _switch(given: Mapping[str, Any], name: str) -> bool:
+    _check(isinstance(given[name], bool), "true or false", given[name], name)
+    return bool(given[name])
 
 
 def _check(valid: bool, expected: str, got: object, name: str) -> None:

@@ -120,6 +120,7 @@ BASE_FILES = [
     "dataset/_base",
     "augmentation/random",
     "augmentation/stream",
+    "semi/mean_teacher",
     "self_train",
     "val",
     "predict",

@@ -23,6 +23,7 @@ def test_rate_labels_and_seed_are_told() -> None:
     assert names("reproduce.seed_everything=7", "++training.learning_rate=5e-4", "dataset.ratio=0.1") == [
         "rvt-b-gen1-bs8_iter400k_lr0.0005_ratio0.1_seed7"
     ]
+    assert names("+semi=mean_teacher", "semi.weight=0.5") == ["rvt-b-gen1-bs8_iter400k_mean_teacher"]
 
 
 def test_runs_of_a_sweep_have_names_of_their_own(tmp_path: Path) -> None:

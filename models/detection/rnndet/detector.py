@@ -39,6 +39,7 @@ class YoloXDetector(Detector):
     """
 
     family: ClassVar[str] = "rnndet"
+    weighs_frames: ClassVar[bool] = True
 
     def __init__(self, cfg: DetectorConfig, backbone: BaseDetector | None = None) -> None:
         super().__init__()
@@ -63,20 +64,21 @@ class YoloXDetector(Detector):
         return self.backbone.forward_sequence(x, previous_states, token_mask)
 
     def forward_detect(
-        self, features: BackboneFeatures, targets: Tensor | None = None
+        self, features: BackboneFeatures, targets: Tensor | None = None, weight: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor] | None]:
         """Pyramid and head on any selection of frames.
 
         Args:
             features: by stage number [N, C, h, w].
             targets: [N, M, 7] rows class_id, cx, cy, w, h, objectness, class_confidence; zero rows are padding.
+            weight: [N], what each frame counts in the losses; None for equal.
 
         Returns:
             predictions [N, A, 5 + classes] (cx, cy, w, h in pixels, objectness, class probabilities) and, when
             targets are given, the losses.
         """
         pyramid, head = self._calls
-        return head(pyramid(features), targets)
+        return head(pyramid(features), targets, weight)
 
     def forward(
         self,
@@ -124,7 +126,8 @@ class YoloXDetector(Detector):
     def losses(self, features: BackboneFeatures, boxes: FrameBoxes) -> dict[str, Tensor]:
         """Losses of the YOLOX head, see :func:`models.detection.yolox.losses.detection_losses`."""
         device = next(iter(features.values())).device
-        _, losses = self.forward_detect(features, to_device(padded_targets(boxes), device))
+        weight = None if boxes.weight is None else to_device(boxes.weight, device)
+        _, losses = self.forward_detect(features, to_device(padded_targets(boxes), device), weight)
         assert losses is not None, "the head returns losses when it gets targets"
         return losses
 

@@ -101,13 +101,14 @@ class YOLOXHead(nn.Module):
         return torch.cat((centre, size, raw[..., Output.SCORES].sigmoid()), dim=-1)
 
     def forward(
-        self, features: tuple[Tensor, ...], targets: Tensor | None = None
+        self, features: tuple[Tensor, ...], targets: Tensor | None = None, weight: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor] | None]:
         """Predictions and, with targets, losses.
 
         Args:
             features: maps [N, C, h, w], finest first.
             targets: [N, M, 7] rows class_id, cx, cy, w, h, objectness, class_confidence; zero rows are padding.
+            weight: [N], what each frame counts in the losses; None for equal.
 
         Returns:
             predictions [N, A, 5 + classes] as of :meth:`decode` (float32) and the losses of
@@ -119,5 +120,6 @@ class YOLOXHead(nn.Module):
             predictions = self.decode(raw, anchors)
             if targets is None:
                 return predictions, None
-            losses = detection_losses(raw, predictions[..., Output.BOX], anchors, targets.to(raw.dtype), self.cfg)
+            found = predictions[..., Output.BOX]
+            losses = detection_losses(raw, found, anchors, targets.to(raw.dtype), self.cfg, weight)
         return predictions.detach(), losses

@@ -115,7 +115,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def count_over_processes(marks: Tensor) -> Tensor:
-    """Marked elements per process, at least one over all processes.
+    """Marked elements per process, or the sum of weights, at least one over all processes.
 
     Losses divided by it, and gradients averaged over the processes as DDP does, are those of all processes' batches
     in one; divided by each process's own count they would not be.
@@ -134,7 +134,12 @@ def confident_background(obj_logits: Tensor, assignment: Assignment, share: floa
 
 
 def detection_losses(
-    raw: Tensor, boxes_pred: Tensor, anchors: Anchors, targets: Tensor, cfg: HeadConfig
+    raw: Tensor,
+    boxes_pred: Tensor,
+    anchors: Anchors,
+    targets: Tensor,
+    cfg: HeadConfig,
+    frame_weight: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """All loss terms of a batch, without host synchronisation; with several processes all of them must call it.
 
@@ -144,6 +149,7 @@ def detection_losses(
         anchors: of all maps.
         targets: [N, M, 7] as in :func:`split_targets`.
         cfg: loss settings.
+        frame_weight: [N], what the terms and the foreground anchors of a frame count; None for equal.
 
     Returns:
         scalars loss, iou_loss (weighted), conf_loss, cls_loss, l1_loss, num_fg (foreground anchors per valid box)
@@ -154,9 +160,12 @@ def detection_losses(
     match = assign(boxes, boxes_pred.detach(), obj_logits.detach(), cls_logits.detach(), anchors)
     foreground = match.foreground
     fg = foreground.to(raw.dtype)
-    num_fg = count_over_processes(foreground)
+    each = None if frame_weight is None else frame_weight.to(raw.dtype).unsqueeze(-1)
+    num_fg = count_over_processes(foreground if each is None else fg * each)
     weight = box_weights(targets, match, cfg)
     box_weight = fg if weight is None else weight
+    if each is not None:
+        box_weight = box_weight * each
     index = match.box_index.unsqueeze(-1)
     target_box = boxes.box.gather(1, index.expand(-1, -1, 4))
 
@@ -165,7 +174,7 @@ def detection_losses(
     iou_loss = IOU_LOSS_WEIGHT * (((1 - iou**2) * box_weight).sum() / num_fg)
     soft = soft_targets(targets, match, cfg)
     obj_target = fg if soft is None else torch.where(foreground, soft[0].to(raw.dtype), 0.0)
-    obj_loss = _objectness_loss(obj_logits, match, obj_target, cfg) / num_fg
+    obj_loss = _objectness_loss(obj_logits, match, obj_target, cfg, each) / num_fg
     one_hot = F.one_hot(boxes.class_id.gather(1, match.box_index), cfg.num_classes).to(raw.dtype)
     overlap = match.iou if soft is None else match.iou * soft[1].to(match.iou.dtype)
     cls_target = one_hot * overlap.unsqueeze(-1)
@@ -185,7 +194,9 @@ def detection_losses(
     }
 
 
-def _objectness_loss(obj_logits: Tensor, match: Assignment, target: Tensor, cfg: HeadConfig) -> Tensor:
+def _objectness_loss(
+    obj_logits: Tensor, match: Assignment, target: Tensor, cfg: HeadConfig, weight: Tensor | None
+) -> Tensor:
     if cfg.obj_focal_loss:
         terms = focal_loss(obj_logits, target)
     else:
@@ -193,7 +204,8 @@ def _objectness_loss(obj_logits: Tensor, match: Assignment, target: Tensor, cfg:
     ignored = match.ignored
     if cfg.ignore_bg_k > 0:
         ignored = ignored | confident_background(obj_logits, match, cfg.ignore_bg_k)
-    return terms.masked_fill(ignored, 0.0).sum()
+    terms = terms.masked_fill(ignored, 0.0)
+    return terms.sum() if weight is None else (terms * weight).sum()
 
 
 def _l1_terms(raw_box: Tensor, target_box: Tensor, foreground: Tensor, anchors: Anchors) -> Tensor:

@@ -16,10 +16,10 @@ from models.detection.yolox.losses import confident_background, detection_losses
 ANCHORS = make_anchors(((8, 12), (4, 6), (2, 3)), (8, 16, 32), torch.float32, torch.device("cpu"))
 
 
-def losses_of(raw, targets, **head):
+def losses_of(raw, targets, weight=None, **head):
     raw = raw.clone().requires_grad_()
     predictions = YOLOXHead.decode(raw, ANCHORS)
-    losses = detection_losses(raw, predictions[..., :4], ANCHORS, targets, HeadConfig(num_classes=2, **head))
+    losses = detection_losses(raw, predictions[..., :4], ANCHORS, targets, HeadConfig(num_classes=2, **head), weight)
     losses["loss"].backward()
     return losses, raw.grad
 
@@ -95,3 +95,17 @@ def test_weights_of_equal_confidence_change_nothing(value):
     plain, _ = losses_of(raw, targets)
     weighted, _ = losses_of(raw, targets, bbox_loss_weighting=value)
     torch.testing.assert_close(plain["loss"], weighted["loss"])
+
+
+@pytest.mark.parametrize("head", [{}, {"use_l1": True, "bbox_loss_weighting": "objxcls", "obj_focal_loss": True}])
+def test_frames_weigh(head):
+    raw = torch.randn(2, len(ANCHORS.grid), 7, generator=torch.Generator().manual_seed(1))
+    targets = torch.tensor([[[0.0, 30, 30, 20, 20, 0.5, 0.5]], [[1.0, 60, 30, 20, 20, 0.5, 0.5]]])
+    plain, _ = losses_of(raw, targets, **head)
+    even, _ = losses_of(raw, targets, torch.full((2,), 0.7), **head)
+    alone, alone_grad = losses_of(raw[:1], targets[:1], **head)
+    first, grad = losses_of(raw, targets, torch.tensor([1.0, 0.0]), **head)
+    torch.testing.assert_close(even["loss"], plain["loss"])
+    torch.testing.assert_close(first["loss"], alone["loss"])
+    torch.testing.assert_close(grad[:1], alone_grad)
+    assert not grad[1].any()
