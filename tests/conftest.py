@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
@@ -143,11 +145,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # later than pytest, which searches several times at its end
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let the interpreter tidy up at its end."""
-    gc.unfreeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no examples in the docstrings of tests: there are none, and it takes as long as to find the tests."""
+    return [found for found in (yield) if not isinstance(found, DoctestModule)]
 
 
 class Scheduling(LoadFileScheduling):
