@@ -40,6 +40,13 @@ NEED_SLURM = "LEOD_TESTS_NEED_SLURM"
 ROOMS = ("slurm", "scripts", "modules", "models", "data", "utils", "config", "docs")
 """Long tests first, so that no worker is left alone with one at the end; a page of docs after what it is made of."""
 
+TOGETHER = {
+    "bad inputs": PAGE_AND_SOURCES,
+    "golden dataset": ("test_golden_end_to_end.py", "test_make_splits.py", "test_preprocessing_verify.py"),
+    "onnx": ("test_export_onnx.py", "test_engines.py", "test_train_own_model.py"),
+}
+"""Files that one worker takes: what they share takes seconds, and is made or loaded in each process."""
+
 GIB_OF_A_WORKER = 3
 
 COMMANDS = ("tests.helpers.commands", "tests.helpers.stopped_training", "tests.helpers.forked_processes")
@@ -155,7 +162,7 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
 
 
 class Scheduling(LoadFileScheduling):
-    """A file stays with one worker, as do all tests of SLURM, which share a cluster, and those of bad inputs.
+    """A file stays with one worker, as do all tests of SLURM, which share a cluster, and files that are named above.
 
     Not by ``xdist_group``: with pytest 9.2, xdist 3.8 forgets these marks without a word.
     """
@@ -164,7 +171,7 @@ class Scheduling(LoadFileScheduling):
         file = nodeid.partition("::")[0]
         if file.startswith("tests/slurm/"):
             return "slurm"
-        return "bad inputs" if file.endswith(PAGE_AND_SOURCES) else file
+        return next((name for name, files in TOGETHER.items() if file.endswith(files)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
