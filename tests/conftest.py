@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
@@ -37,6 +39,13 @@ NEED_SLURM = "LEOD_TESTS_NEED_SLURM"
 
 ROOMS = ("slurm", "scripts", "modules", "models", "data", "utils", "config", "docs")
 """Long tests first, so that no worker is left alone with one at the end; a page of docs after what it is made of."""
+
+TOGETHER = {
+    "bad inputs": PAGE_AND_SOURCES,
+    "golden dataset": ("test_golden_end_to_end.py", "test_make_splits.py", "test_preprocessing_verify.py"),
+    "onnx": ("test_export_onnx.py", "test_engines.py", "test_train_own_model.py"),
+}
+"""Files that one worker takes: what they share takes seconds, and is made or loaded in each process."""
 
 GIB_OF_A_WORKER = 3
 
@@ -143,15 +152,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # later than pytest, which searches several times at its end
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let the interpreter tidy up at its end."""
-    gc.unfreeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no examples in the docstrings of tests: there are none, and it takes as long as to find the tests."""
+    return [found for found in (yield) if not isinstance(found, DoctestModule)]
 
 
 class Scheduling(LoadFileScheduling):
-    """A file stays with one worker, as do all tests of SLURM, which share a cluster, and those of bad inputs.
+    """A file stays with one worker, as do all tests of SLURM, which share a cluster, and files that are named above.
 
     Not by ``xdist_group``: with pytest 9.2, xdist 3.8 forgets these marks without a word.
     """
@@ -160,7 +171,7 @@ class Scheduling(LoadFileScheduling):
         file = nodeid.partition("::")[0]
         if file.startswith("tests/slurm/"):
             return "slurm"
-        return "bad inputs" if file.endswith(PAGE_AND_SOURCES) else file
+        return next((name for name, files in TOGETHER.items() if file.endswith(files)), file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import re
 import shlex
 from pathlib import Path
@@ -39,6 +42,15 @@ def documented() -> list[str]:
     return sorted({re.sub(r"\s+#.*$", "", re.sub(r"\s+", " ", command)) for command in commands})
 
 
+@functools.cache
+def help_of(script: str) -> str:
+    """What a program says of its options."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        assert run(script, "--help") == 0
+    return text.getvalue()
+
+
 @pytest.mark.parametrize("command", documented())
 def test_documented_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     program, *arguments = shlex.split(command)
@@ -51,8 +63,7 @@ def test_documented_command(command: str, capsys: pytest.CaptureFixture[str]) ->
     capsys.readouterr()
     if script.startswith(ARGPARSE):
         # Options must exist; the command itself runs in the tests of the script.
-        assert run(script, "--help") == 0
-        text = capsys.readouterr().out
+        text = help_of(script)
         used = re.findall(r"(?<!\S)(--?[a-z][\w-]*)", " ".join(argument for argument in arguments))
         assert all(option in text for option in used), f"{used} against\n{text}"
         return

@@ -139,11 +139,12 @@ class _Unpacker:
     def __init__(self, streams: dict[str, bytes]) -> None:
         self.streams = {key: np.frombuffer(data, np.uint8) for key, data in streams.items()}
         self.used = dict.fromkeys(self.streams, 0)
-        self.distances = np.zeros(0, np.int64)
+        self.ends = np.zeros(0, np.int64)
         if "gaps" in self.streams:
-            self.distances = self.streams["gaps"].astype(np.int64)
+            distances = self.streams["gaps"].astype(np.int64)
             long = self.streams["long"].reshape(4, -1).T.copy().view("<u4").reshape(-1)
-            self.distances[self.distances == _ESCAPE] = long
+            distances[distances == _ESCAPE] = long
+            self.ends = np.cumsum(distances)
 
     def array(self, kind: str, descr: Any, shape: tuple[int, ...]) -> Array:
         """The next array stored in this way."""
@@ -186,8 +187,9 @@ class _Unpacker:
 
     def _places(self, total: int) -> tuple[Array, Array]:
         """Places and values of the entries of the next frames that are not zero."""
-        ends = np.cumsum(self.distances[self.used["gaps"] :]) - 1
-        places = ends[: int(np.searchsorted(ends, total))]
+        first = self.used["gaps"]
+        begin = self.ends[first - 1] if first else 0
+        places = self.ends[first : int(np.searchsorted(self.ends, begin + total + 1))] - begin - 1
         values = self.streams["values"][self.used["values"] :][: len(places)]
         self.used["gaps"] += len(places) + 1
         self.used["values"] += len(places)

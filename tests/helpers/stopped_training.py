@@ -35,6 +35,9 @@ TINY = (
 )
 """A training with everything that a resume point must hold, random numbers in the network among them."""
 
+LONG = ("training.max_steps=40", "validation.val_check_interval=20")
+"""Added to it where a scheduler needs a while to stop it."""
+
 
 @dataclass(frozen=True)
 class StopAt:

@@ -123,7 +123,7 @@ def test_the_lstm_runs_in_the_type_that_was_asked_for(
     for dtype, wanted in ((torch.float32, torch.float32), (torch.float16, torch.float16), (torch.bfloat16, bfloat16)):
         seen.clear()
         with autocast(dtype):
-            _, states = model.forward_sequence(frames(2, 1))
+            _, states = model.forward_sequence(frames(2, 2))
         assert seen == [{wanted}] * 4
         assert {tensor.dtype for pair in states for tensor in pair} == {dtype}
 
@@ -137,8 +137,8 @@ def test_recurrences_that_are_looped_over(lstm: LstmConfig, dtype: torch.dtype) 
     cfg = tiny_config()
     model = YoloXDetector(replace(cfg, backbone=replace(cfg.backbone, lstm=lstm)))
     with autocast(dtype):
-        features, states = model.forward_sequence(frames(2, 1))
-        features, states = model.forward_sequence(frames(2, 1), states)
+        features, states = model.forward_sequence(frames(2, 2))
+        features, states = model.forward_sequence(frames(2, 2), states)
     for tensor in (*features.values(), *(part for pair in states for part in pair)):
         assert (tensor.device.type, tensor.requires_grad) == ("cuda", True)
 

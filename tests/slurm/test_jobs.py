@@ -10,11 +10,10 @@ from tests.helpers.commands import REPOSITORY
 from tests.helpers.made_once import MadeOnce
 from tests.helpers.slurm.slurm_cluster import MiniCluster
 from tests.helpers.slurm.slurm_job import Job, script_of
-from tests.helpers.stopped_training import TINY, everything, train
+from tests.helpers.stopped_training import LONG, TINY, Undisturbed, everything
 
 pytestmark = pytest.mark.slurm
 
-ONE = (*TINY, "training.max_steps=40", "validation.val_check_interval=20", "hardware.num_workers.train=1")
 ON_CPU = ("--gres=none", "--cpus-per-task=1")
 
 
@@ -23,17 +22,19 @@ def dataset(made_once: MadeOnce) -> Path:
     return made_once.dataset(train=2)
 
 
-def test_preempted_training_of_one_task(cluster: MiniCluster, dataset: Path, tmp_path: Path) -> None:
-    settings = (*ONE, f"dataset.path={dataset}")
+def test_preempted_training_of_one_task(
+    cluster: MiniCluster, made_once: MadeOnce, dataset: Path, tmp_path: Path
+) -> None:
+    settings = (*TINY, *LONG, "hardware.num_workers.train=1", f"dataset.path={dataset}")
     arguments = (*settings, f"output.dir={tmp_path / 'run'}")
     job = Job(cluster, tmp_path, *ON_CPU, script="scripts/slurm/train.sbatch", arguments=arguments)
     job.wait_for_checkpoint()
     urgent = cluster.submit_urgent()
-    assert train(tmp_path / "undisturbed", *settings) == 0
+    undisturbed = Undisturbed(made_once, dataset)(1, *LONG)
     job.finish(restarts=1)
     assert cluster.facts(urgent)["JobState"] == "COMPLETED"
     assert "stopped by SIGTERM after step" in job.log()
-    assert everything(job.output) == everything(tmp_path / "undisturbed")
+    assert everything(job.output) == undisturbed
     assert not list(tmp_path.rglob("hpc_ckpt*"))
 
     # Queued again by mistake, or because its node failed: a finished job has nothing to do.

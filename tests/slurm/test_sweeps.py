@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import REPOSITORY
+from tests.helpers.made_once import MadeOnce
 from tests.helpers.slurm.slurm_cluster import MiniCluster
-from tests.helpers.stopped_training import TINY, everything, train
-from tests.helpers.tiny_dataset import write_tiny_dataset
+from tests.helpers.stopped_training import LONG, TINY, Undisturbed, everything
 
 pytestmark = pytest.mark.slurm
 
 
-def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> None:
-    dataset = write_tiny_dataset(tmp_path / "data", train=1, val=1, test=0)
-    settings = (*TINY, "training.max_steps=40", "validation.val_check_interval=20", f"dataset.path={dataset}")
+def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, made_once: MadeOnce, tmp_path: Path) -> None:
+    dataset = made_once.dataset(train=2)
+    settings = (*TINY, *LONG, f"dataset.path={dataset}")
     launcher = ("gpus_per_node=null", "cpus_per_task=1", "partition=normal", "timeout_min=60")
     command = (
         *("train.py", "--multirun", "hydra/launcher=slurm", *(f"hydra.launcher.{key}" for key in launcher)),
@@ -53,5 +53,4 @@ def test_a_run_of_a_sweep_is_preempted(cluster: MiniCluster, tmp_path: Path) -> 
     finally:
         sweep.kill()
         sweep.wait()
-    assert train(tmp_path / "undisturbed", *settings) == 0
-    assert everything(run) == everything(tmp_path / "undisturbed")
+    assert everything(run) == Undisturbed(made_once, dataset)(1, *LONG)

@@ -26,6 +26,7 @@ def test_one_kill(
     status = call(
         training.main, "training.py", "--kills", "1", "--steps", "4", "--workers", "0", "--output", str(out),
         "--report", str(tmp_path / "table.md"), f"dataset.path={dataset}", "logging.report=false",
+        "validation.limit_val_batches=1",
     )  # fmt: skip
     text = capsys.readouterr().out
     assert status == 0, text

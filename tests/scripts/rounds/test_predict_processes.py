@@ -16,7 +16,7 @@ from tests.helpers.made_once import MadeOnce
 from tests.helpers.tiny_dataset import write_tiny_sequence
 from tests.helpers.warm_python import WarmPython
 
-LENGTHS = (40, 24, 33, 8, 24, 17, 5)
+LENGTHS = (20, 12, 17, 8, 12, 9, 5)
 
 
 @pytest.fixture(scope="module")

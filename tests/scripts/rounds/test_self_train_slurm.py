@@ -60,7 +60,8 @@ def test_every_step_is_a_job_that_waits_for_those_it_needs(calls: Path, tmp_path
 def test_mistakes(
     calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = (f"root={tmp_path / 'rounds'}", "dataset_path=DATA")
+    few = ("rounds=1", "control=false", "oracle=false")  # each command is composed before
+    arguments = (f"root={tmp_path / 'rounds'}", "dataset_path=DATA", *few)
     assert "slurm or null" in failure(capsys, "scripts/self_train.py", *arguments, "cluster=pbs")
     sbatch = Path(os.environ["PATH"]) / "sbatch"
     sbatch.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('invalid partition specified: x')\n")
