@@ -2,7 +2,8 @@ r"""What each ingredient of self-training is worth with few labels, against trai
 
 For every supervision and seed: a baseline on the few labels; the same trained on (control); self-training on its pseudo
 labels above thresholds (vanilla), then with mirrored and reversed views, tracking, soft anchors and soft labels added
-one by one; a second round; and all labels (oracle). Every arm takes as many optimiser steps as its control. Started
+one by one, and a second round, which is LEOD's way; views merged by agreement (agreement), with tracks that repair
+labels (repair: what scripts/self_train.py does), and a second round; a teacher in every step; and all labels (oracle). Every arm takes as many optimiser steps as its control. Started
 again, the command goes on where it was; more seeds, supervisions or arms may be added then. Settings are to be chosen
 on val; --test evaluates on test as well, once.
 
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     semi = Supervision("semi", 0.2)
     add(
         "--supervision", type=Supervision.parse, nargs="+", default=[semi], metavar="KIND:SHARE",
-        help="semi:0.1, weak:0.02 ... (default: semi:0.2)",
+        help="semi:0.1, weak:0.02, file:SPLIT.json ... (default: semi:0.2)",
     )  # fmt: skip
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="of the trainings (default: 0 1 2)")
     add("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="ARM", help=f"of {', '.join(ARMS)}")

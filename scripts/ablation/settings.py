@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from utils.commands.path_overrides import path_override
 from utils.errors import UserError
 
 
@@ -46,16 +48,18 @@ class Supervision:
     """Which labels may be seen.
 
     Args:
-        kind: semi (a share of the sequences) or weak (a share of the labelled frames of every sequence).
+        kind: semi (a share of the sequences), weak (a share of the labelled frames of every sequence), or file.
         share: in (0, 1).
+        file: of scripts/make_splits.py, for the kind of that name.
     """
 
     kind: str
-    share: float
+    share: float = 0.0
+    file: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Supervision:
-        """From ``semi:0.1`` or ``weak:0.02``.
+        """From ``semi:0.1``, ``weak:0.02`` or ``file:labelled.json``.
 
         Raises:
             UserError: something else.
@@ -64,13 +68,15 @@ class Supervision:
         'weak_0.02'
         """
         kind, _, number = text.partition(":")
+        if kind == "file" and number:
+            return cls(kind, file=str(Path(number).resolve()))
         try:
             share = float(number)
         except ValueError:
             share = -1.0
         if kind not in ("semi", "weak") or not 0 < share < 1:
             raise UserError(
-                expected="semi:SHARE or weak:SHARE with a share above 0 and below 1",
+                expected="semi:SHARE or weak:SHARE with a share above 0 and below 1, or file:SPLIT.json",
                 got=text,
                 where="--supervision",
                 fix="for example --supervision semi:0.1 weak:0.02",
@@ -80,9 +86,11 @@ class Supervision:
     @property
     def name(self) -> str:
         """For folders and tables."""
-        return f"{self.kind}_{self.share:g}"
+        return f"file_{Path(self.file).stem}" if self.file else f"{self.kind}_{self.share:g}"
 
     @property
     def override(self) -> str:
         """The key that hides the other labels."""
+        if self.file:
+            return path_override("dataset.split_file", self.file)
         return f"dataset.{'train_ratio' if self.kind == 'semi' else 'ratio'}={self.share:g}"

@@ -15,6 +15,21 @@ _UNSURE = "tracked, unsure ones too"
 _WITH_UNSURE = (_UNSURE, "round 2")
 """Label sets that hold boxes below the thresholds of soft anchors too, which training then ignores."""
 
+_AGREED, _REPAIRED, _REPAIRED2 = "agreed", "repaired", "repaired, round 2"
+
+_AGREEMENT = (
+    "tta.merge=agreement",
+    "model.pseudo_label.thresholds=frequency",
+    "model.pseudo_label.frequency_factor=0.9",
+    "model.pseudo_label.unsure_factor=1.2",
+)
+_REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
+_PIPELINE = {_AGREED: (*_AGREEMENT, "model.pseudo_label.min_track_len=0")}
+_PIPELINE |= dict.fromkeys((_REPAIRED, _REPAIRED2), (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR)))
+"""Settings of the label sets that ``scripts/self_train.py`` makes by default, and of a step towards them."""
+
+_TEACHER = ("+semi=mean_teacher", "semi.start_step=0", "semi.decay=0.99", "training.ema_decay=null")
+
 
 class Recipe(NamedTuple):
     """How an arm is trained.
@@ -25,12 +40,14 @@ class Recipe(NamedTuple):
         labels: set of pseudo labels, made by ``start``; empty: labels of the dataset, all of them where the name says
             oracle.
         model: for training on pseudo labels.
+        more: further overrides of the training.
     """
 
     meaning: str
     start: str | None = "baseline"
     labels: str = ""
     model: str = "rnndet"
+    more: tuple[str, ...] = ()
 
 
 _RECIPES = {
@@ -43,6 +60,10 @@ _RECIPES = {
     "soft-labels": Recipe("+ soft labels", labels=_UNSURE, model="rnndet-soft"),
     "round2": Recipe("second round of soft anchors", "soft", "round 2", "rnndet-soft"),
     "control2": Recipe("few labels, trained on twice", "control"),
+    "agreement": Recipe("views by agreement, as many boxes as in labelled frames", labels=_AGREED),
+    "repair": Recipe("+ tracks that repair", labels=_REPAIRED),
+    "repair2": Recipe("second round of it", "repair", _REPAIRED2),
+    "teacher": Recipe("few labels, a teacher in every step", more=_TEACHER),
     "oracle0": Recipe("", None),  # where the oracle starts, which shall take as many steps as the others
     "oracle": Recipe("all labels", "oracle0"),
     "oracle2": Recipe("all labels, trained on twice", "oracle"),
@@ -138,6 +159,7 @@ class Part:
         if arm == "soft-labels":
             soft = {"soft_label_weight": own.soft_label_weight, "temperature": own.temperature}
             overrides += ["model.head.use_soft_labels=true", *(f"model.head.{key}={soft[key]}" for key in soft)]
+        overrides += recipe.more
         count, rate, weights = own.steps, own.learning_rate, None
         if recipe.start is not None:
             start = self.training(recipe.start)
@@ -179,6 +201,8 @@ class Part:
             kept = ["model.pseudo_label.min_track_len=0", "model.pseudo_label.inpaint=false"]
             if labels in _WITH_UNSURE:
                 kept = _least_scores(own.unsure_thresholds)
+            if labels in _PIPELINE:
+                kept = list(_PIPELINE[labels])
             chosen = [*overrides, f"tta.enable={str(labels != 'one view').lower()}", *kept]
             step = self.commands.label(name, build.weights(trained), dataset, chosen, [trained, *needs])
         build.add(step)

@@ -60,7 +60,7 @@ class _Builder:
         self.cfg = cfg
         self.model = list(model)
         own = cfg.self_training.model
-        self.student = [*model, SOFT]
+        self.student = [*model, SOFT] if cfg.self_training.soft_anchors else list(model)
         if own is not None:
             self.student = [f"model={own}", *(text for text in model if not text.startswith("model="))]
         self.root = Path(cfg.root)
@@ -100,6 +100,7 @@ class _Builder:
             *source,
             f"tta.enable={str(bool(self.cfg.labelling.tta)).lower()}",
             f"model.pseudo_label.keep_views={str(views).lower()}",
+            *self.cfg.labelling.options,
             *self.cfg.labelling.overrides,
         ]
         self.add(self.commands.label(name, teacher, dataset, overrides, [after]))

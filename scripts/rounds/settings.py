@@ -35,6 +35,7 @@ class RoundSettings(TeacherSettings):
 
     from_teacher: bool
     model: str | None
+    soft_anchors: bool
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class LabellingSettings:
 
     tta: bool
     keep_views: bool
+    options: Sequence[str]
     overrides: Sequence[str]
 
 
@@ -129,15 +131,24 @@ def experiment_settings(config: Mapping[str, Any]) -> ExperimentSettings:
 
 
 def as_begun(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings whose students have the model that the folder was begun with, where they ask for none of their own.
+    """Settings with what the folder was begun with, where they ask for nothing of their own.
 
-    Folders of the first release name one; since then, no name means the teacher's with soft anchors.
+    Folders of the first release name the students' model; those of before ``labelling.options`` label as LEOD does.
     """
-    path, own = root / SETTINGS, settings["self_training"]
-    if own["model"] is not None or not path.exists():
+    path = root / SETTINGS
+    if not path.exists():
         return settings
-    before = _read(path).get("self_training", {})
-    return {**settings, "self_training": {**own, "model": before.get("model")}}
+    before, own = _read(path), settings["self_training"]
+    model = own["model"] or before.get("self_training", {}).get("model")
+    changed = {**settings, "self_training": {**own, "model": model}}
+    if "options" not in before.get("labelling", {}):
+        changed["labelling"] = {**settings["labelling"], **_AS_LEOD["labelling"]}
+        changed["self_training"] |= _AS_LEOD["self_training"]
+    return changed
+
+
+_AS_LEOD = {"labelling": {"options": []}, "self_training": {"soft_anchors": True}}
+"""What config/pipeline/leod.yaml says, and what held before these keys were."""
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -162,6 +173,9 @@ def check_settings(root: Path, settings: Mapping[str, object]) -> None:
     path = root / SETTINGS
     if path.exists():
         before = _read(path)
+        for part, keys in _AS_LEOD.items():
+            if part in before:
+                before[part] = {**keys, **before[part]}
         now = json.loads(json.dumps(settings))
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if differing:
