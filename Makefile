@@ -12,7 +12,7 @@ ROOMS := config data models modules utils
 ORDER := fixed
 # What builds the pages has an environment of its own. It is maintained until May 2027; zensical reads the same mkdocs.yml.
 PAGES := .venv-docs
-# Where the demo goes, and overrides for its world and its training, e.g. DEMO_TRAINING=seed=1
+# Where the demo goes, and further overrides for its world and its training, e.g. DEMO_TRAINING=seed=1
 DEMO := demo
 DEMO_WORLD :=
 DEMO_TRAINING :=
@@ -36,10 +36,11 @@ $(STAMP): requirements.lock
 	@touch $(STAMP)
 
 demo: $(STAMP) ## events in, a better detector out: synthetic data, few labels, pseudo labels, table, video (under 20 min)
-	$(RUN) scripts/make_synthetic.py raw_path=$(DEMO)/raw $(DEMO_WORLD)
-	$(RUN) scripts/preprocess_dataset.py dataset=synthetic raw_path=$(DEMO)/raw dataset.path=$(DEMO)/data \
-		hardware.num_workers=2
-	$(RUN) scripts/self_train.py dataset_path=$(DEMO)/data root=$(DEMO)/run $(DEMO_TRAINING)
+	$(RUN) scripts/make_synthetic.py world=plain raw_path=$(DEMO)/raw $(DEMO_WORLD)
+	$(RUN) scripts/preprocess_dataset.py dataset=synthetic dataset.sensor_hw=[128,128] raw_path=$(DEMO)/raw \
+		dataset.path=$(DEMO)/data hardware.num_workers=2
+	$(RUN) scripts/self_train.py experiment_name=synthetic/ablation dataset_path=$(DEMO)/data root=$(DEMO)/run \
+		labels.train_ratio=0.03 supervised.steps=1000 self_training.steps=1000 ema_decay=0.99 $(DEMO_TRAINING)
 	@test -f $(DEMO)/detections.mp4 || $(RUN) scripts/visualize.py "$$(ls -d $(DEMO)/data/test/*/ | head -n 1)" \
 		--checkpoint $(DEMO)/run/round1/last.ckpt --output $(DEMO)/detections.mp4 --scale 4
 	@echo "table and figures: $(DEMO)/run/summary.json   video: $(DEMO)/detections.mp4"

@@ -44,7 +44,7 @@ def test_table_summary_labels_and_video(first: tuple[Path, str]) -> None:
         assert name in output
     assert len(list((folder / "run" / "round1_labels" / "train").iterdir())) == 3
     video = probe_video(folder / "detections.mp4")
-    assert (video.height, video.width) == (512, 640)
+    assert (video.height, video.width) == (512, 512)
 
 
 def test_again_everything_is_there(first: tuple[Path, str], warm_python: WarmPython) -> None:
