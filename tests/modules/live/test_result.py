@@ -97,9 +97,10 @@ def test_a_recording_is_watched_window_by_window(made_once: MadeOnce) -> None:
     recording = ArrayRecording("made", Events.from_arrays(t, *columns), (128, 160))
     by_step = [detector.step(recording.read(end - 50_000, end)) for end in range(1_050_000, 1_200_001, 50_000)]
     kept = detector.states
-    for found, wanted in zip(detector.detect(recording), by_step, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    assert found.time_us == 1_200_000
+    found = list(detector.detect(recording))
+    for given, wanted in zip(found, by_step, strict=True):
+        np.testing.assert_array_equal(given, wanted)
+    assert [given.time_us for given in found] == [1_050_000, 1_100_000, 1_150_000, 1_200_000]
     assert detector.states is kept
     with pytest.raises(UserError, match=r"sensor_hw=\(64, 160\)"):
         detector.detect(ArrayRecording("other", recording.events, (64, 160)))

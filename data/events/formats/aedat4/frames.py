@@ -65,7 +65,7 @@ class GreyFrames:
         with self._kept:
             try:
                 for packet in aedat.Decoder(str(readable)):
-                    if packet["stream_id"] == wanted and "frame" in packet:
+                    if packet["stream_id"] == wanted and "frame" in packet and packet["frame"]["pixels"].size:
                         number += 1
                         yield int(packet["frame"]["t"]), _grey(packet["frame"]["pixels"])
             except (RuntimeError, OSError, ValueError, KeyError) as error:
@@ -73,5 +73,7 @@ class GreyFrames:
 
 
 def _grey(pixels: npt.NDArray[Any]) -> Picture:
-    """Mean of the colours, if there are any."""
+    """Mean of the colours, if there are any, of numbers of 8 or 16 bits."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
     return pixels if pixels.ndim == 2 else pixels[..., :3].mean(axis=-1).astype(np.uint8)
