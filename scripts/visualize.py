@@ -130,7 +130,7 @@ def choose_boxes(
 ) -> Overlays:
     """All boxes that are drawn, with the names that the command, the checkpoint, a dataset or a file has for them."""
     folders = [Path(args.labels), args.input, *([args.truth] if args.truth else [])]
-    known = detector.classes if detector else classes_of_sequences(*folders)
+    known = (detector.classes if detector else ()) or classes_of_sequences(*folders)
     names, hw = args.classes.split(",") if args.classes else list(known), (source.height, source.width)
     labels = choose_labels(args, hw, names)
     names = list(labels.names) if labels is not None and labels.names else names

@@ -25,18 +25,20 @@ def test_truth_pseudo_labels_and_detections(
         write_tiny_sequence(folder, seed=1, frames=4)
     (tmp_path / "full" / "manifest.json").write_text(json.dumps({"settings": {"classes": ["van", "bike"]}}))
     file = pseudo / "labels_v2" / "labels.npz"
-    with np.load(file) as stored:
-        labels = dict(stored)
+    with np.load(file) as arrays:
+        labels = dict(arrays)
     labels["labels"]["t"], labels["labels"]["class_confidence"] = 0, 0.4
     np.savez(file, **labels)
     detector = Detector(half=True)
-    detector.representation.bins, detector.classes = 10, ()
+    detector.representation.bins = 10
     monkeypatch.setattr(visualize, "load_detector", lambda *_: detector)
     (tmp_path / "a.ckpt").touch()
     still = tmp_path / "still.png"
     common = (pseudo, "--truth", full, "--still", still, "--still-frames", "1", "--still-width", "4000", "--plain")
     run(*common, "--panels", "--tracks", "--checkpoint", tmp_path / "a.ckpt", "--only-class", "1")
-    picture = cv2.cvtColor(cv2.imread(str(still)), cv2.COLOR_BGR2RGB).astype(int)
+    stored = cv2.imread(str(still))
+    assert stored is not None
+    picture = stored[..., ::-1].astype(int)
     height, width = picture.shape[:2]
     assert height < 600
     assert width > 3 * 640
