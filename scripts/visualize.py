@@ -20,6 +20,7 @@ from data.events.formats.aedat4.frames import GreyFrames
 from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.sequences.class_names import classes_of_sequences
+from data.synthetic.config import classes_of_recording
 from modules.playback.boxes import LabelTrack, classes_called, find_labels, load_labels
 from modules.playback.detections import Detections, FrameDetector
 from modules.playback.opening import open_folder
@@ -130,7 +131,8 @@ def choose_boxes(
 ) -> Overlays:
     """All boxes that are drawn, with the names that the command, the checkpoint, a dataset or a file has for them."""
     folders = [Path(args.labels), args.input, *([args.truth] if args.truth else [])]
-    known = (detector.classes if detector else ()) or classes_of_sequences(*folders)
+    known = detector.classes if detector else ()
+    known = known or classes_of_sequences(*folders) or classes_of_recording(args.input)
     names, hw = args.classes.split(",") if args.classes else list(known), (source.height, source.width)
     labels = choose_labels(args, hw, names)
     names = list(labels.names) if labels is not None and labels.names else names

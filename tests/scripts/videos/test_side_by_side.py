@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.synthetic.config import classes_of_recording
 from scripts import visualize
 from tests.data.events.test_aedat4_frames import write_with_frames
 from tests.helpers.commands import failure
@@ -59,3 +60,12 @@ def test_pictures_behind_events(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "--still street.png" in caplog.text
     _, frame = cv2.VideoCapture(str(tmp_path / "street.gif")).read()
     assert (np.abs(frame.astype(int) - np.array([134, 130, 128])).sum(axis=-1) < 80).mean() > 0.9
+
+
+def test_a_synthetic_recording_has_names(tmp_path: Path) -> None:
+    recording = tmp_path / "test" / "test_0000_td.dat"
+    assert classes_of_recording(recording) == ()
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": "synthetic world"}))
+    assert classes_of_recording(recording) == ("car", "pedestrian")
+    (tmp_path / "manifest.json").write_text(json.dumps({"settings": {}}))
+    assert classes_of_recording(recording) == ()
