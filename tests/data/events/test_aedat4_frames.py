@@ -44,7 +44,7 @@ def test_the_newest_picture_is_seen(tmp_path: Path, others: tuple[tuple[int, str
 def test_files_without_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "events.aedat4").write_bytes(aedat4_bytes([(0, EVENTS)], [(0, "EVTS", 48, 64)]))
     (tmp_path / "text.csv").write_text("1,2,3,0\n")
-    for name in ("events.aedat4", "text.csv"):
+    for name in ("events.aedat4", "text.csv", "."):
         with pytest.raises(UserError, match="no frames"):
             GreyFrames(tmp_path / name)
 

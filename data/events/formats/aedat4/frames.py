@@ -30,9 +30,7 @@ class GreyFrames:
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as handle:
-            known = handle.read(len(MAGIC)) == MAGIC
-        head = read_head(path) if known else None
+        head = read_head(path) if _is_aedat4(path) else None
         streams = {number: kind for number, kind in head.streams.items() if kind == _FRAMES} if head else {}
         if head is None or not streams:
             raise UserError(
@@ -70,6 +68,13 @@ class GreyFrames:
                         yield int(packet["frame"]["t"]), _grey(packet["frame"]["pixels"])
             except (RuntimeError, OSError, ValueError, KeyError) as error:
                 raise damaged(self._path, f"after {number} frames: {error}") from error
+
+
+def _is_aedat4(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return handle.read(len(MAGIC)) == MAGIC
 
 
 def _grey(pixels: npt.NDArray[Any]) -> Picture:
