@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
+from utils.json_files import read_json
 
 CLASS_NAMES = ("car", "pedestrian")
 """Names of the class ids 0 and 1 that the world writes."""
@@ -228,3 +231,12 @@ def world_config(values: Mapping[str, Any]) -> WorldConfig:
     0.0
     """
     return _build(WorldConfig, values, "world")
+
+
+def classes_of_recording(recording: Path) -> tuple[str, ...]:
+    """Names by class id, if the recording lies in a split of a folder of this world; else none."""
+    with suppress(UserError):
+        path = recording.absolute().parent.parent / "manifest.json"
+        manifest = read_json(path, {"format?": str}, expected="a manifest", fix="make it anew")
+        return CLASS_NAMES if manifest.get("format") == "synthetic world" else ()
+    return ()

@@ -13,6 +13,7 @@ import torch
 
 from data.events.types import Events
 from data.representations.factory import make_representation
+from modules.live.windows import FORMS, events_of
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -76,20 +77,21 @@ class FrameMaker:
         return 2 if self.settings.downsample_by_factor_2 else 1
 
     def frame(self, given: object) -> npt.NDArray[Any]:
-        """The frame [C, H, W] of events, or of an array that is one.
+        """The frame [C, H, W] of events (``modules.live.windows``), or of an array that is one.
 
         Raises:
             UserError: neither, or of another size or type of number; events that no window of this camera holds.
         """
-        if isinstance(given, Events):
-            self._check_events(given)
-            return self._builder.build(given, *self.sensor_hw, self.settings.downsample_by_factor_2)
+        events = events_of(given)
+        if events is not None:
+            self._check_events(events)
+            return self._builder.build(events, *self.sensor_hw, self.settings.downsample_by_factor_2)
         frame = given.cpu().numpy() if isinstance(given, torch.Tensor) else given
         if not isinstance(frame, np.ndarray):
             raise _misfit(
-                f"the events of a window (data.events.types.Events) or a frame {self.dtype} {list(self.shape)}",
+                f"the events of a window ({FORMS}) or a frame {self.dtype} {list(self.shape)}",
                 f"an object of type {type(given).__name__}",
-                "make events with Events.from_arrays(t, x, y, p)",
+                "give the events as arrays (x, y, t, p), or make them with Events.from_arrays(t, x, y, p)",
             )
         if frame.shape != self.shape:
             fix = "give the sensor's size with sensor_hw, and frames made as the checkpoint's dataset says"

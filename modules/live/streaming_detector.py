@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from data.events.types import Events
+from data.events.recording import Recording
 from models.detection.cuda_graph import GraphedStep
 from models.detection.streaming import StreamingStep
 from models.registry import spec_of_section
@@ -19,6 +19,9 @@ from models.weights import load_tensors
 from modules.detection import Module
 from modules.live.engines import choose_engine
 from modules.live.frames import FrameMaker, frame_hw
+from modules.live.result import Found
+from modules.playback.opening import open_for
+from modules.playback.sources import EventSource
 from modules.weights.files import read_checkpoint
 from modules.weights.published import config_for
 from utils.boxes import Detection
@@ -32,7 +35,9 @@ class StreamingDetector:
 
     >>> detector = StreamingDetector.from_checkpoint("last.ckpt")  # doctest: +SKIP
     >>> for window in windows:  # doctest: +SKIP
-    ...     boxes = detector.step(window)
+    ...     found = detector.step(window)  # found.boxes, found.scores, found.names, found.plot()
+    >>> for found in detector.detect("street.aedat4"):  # doctest: +SKIP
+    ...     print(found.time_us, found.names)
 
     Args:
         module: the detector with its weights.
@@ -150,32 +155,52 @@ class StreamingDetector:
         """Forget the past: the next frame starts a new recording."""
         self.states = self.network.initial_states()
 
-    def step(self, frame: npt.NDArray[Any] | Events) -> npt.NDArray[np.float32]:
-        """Detect on the next frame of the stream, and remember it.
+    def step(self, given: object, *more: object) -> Found:
+        """Detect in the next window of the stream, and remember it.
 
         Args:
-            frame: uint8 or int8 [C, H, W], or the events of the window, from which the frame is then made.
-
-        Returns:
-            float32 [n, 7]: x1, y1, x2, y2, objectness, class confidence, class; x and y as ``pixels`` says.
+            given: a frame, uint8 or int8 [C, H, W], or the events of the window, from which the frame is then made:
+                ``Events``, arrays (x, y, t, p), a structured array or a dict with these fields.
+            more: y, t and p, where ``given`` is x.
 
         Raises:
             UserError: what is no frame of this detector and no window of events (``FrameMaker``).
         """
-        boxes, self.states = self.detect(frame, self.states)
-        return boxes
+        found, self.states = self.step_from((given, *more) if more else given, self.states)
+        return found
 
     @torch.inference_mode()
-    def detect(
-        self, frame: npt.NDArray[Any] | Events, states: list[torch.Tensor]
-    ) -> tuple[npt.NDArray[np.float32], list[torch.Tensor]]:
+    def step_from(self, given: object, states: list[torch.Tensor]) -> tuple[Found, list[torch.Tensor]]:
         """As :meth:`step`, with the states given and returned; nothing is remembered."""
-        inputs = to_device(torch.from_numpy(np.ascontiguousarray(self.frames.frame(frame))), self.device)[None]
+        frame = self.frames.frame(given)
+        inputs = to_device(torch.from_numpy(np.ascontiguousarray(frame)), self.device)[None]
         predictions, *states = self._step(inputs, *states)
         (found,) = self.network.detector.boxes(predictions, self.confidence_threshold, self.nms_threshold)
-        boxes = found.float().cpu().numpy()
-        boxes[:, Detection.CORNERS] *= self._factor
-        return boxes, states
+        rows = found.float().cpu().numpy()
+        rows[:, Detection.CORNERS] *= self._factor
+        hw = self.sensor_hw if self.pixels == "sensor" else (self.frame_shape[1], self.frame_shape[2])
+        return Found(rows, self.classes, frame, hw), states
+
+    def detect(self, recording: Path | str | Recording) -> Iterator[Found]:
+        """Detect in a whole recording, window after window, in constant memory; the stream of :meth:`step` goes on.
+
+        Args:
+            recording: a file of any format, an open recording, or the folder of a preprocessed sequence.
+
+        Returns:
+            what is found in each window, ``time_us`` its end.
+
+        Raises:
+            UserError: nothing that can be played, or of a camera of another size.
+        """
+        source = open_for(recording, self.representation, self.sensor_hw)
+        return self._play(source)
+
+    def _play(self, source: EventSource) -> Iterator[Found]:
+        states = self.network.initial_states()
+        for end in source.ticks(source.start_us, source.stop_us, self.representation.dt_ms * 1000).tolist():
+            found, states = self.step_from(source.stack(end), states)
+            yield replace(found, time_us=end)
 
     def _eager_step(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         enabled = self._autocast and self.precision != torch.float32

@@ -1,11 +1,11 @@
-"""Boxes to show during playback: stored labels by time, and detections of a model that runs along."""
+"""Boxes to show during playback: stored labels by time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,31 +13,13 @@ import numpy.typing as npt
 from data.box_files.read import BoxContext, boxes_beside, read_named_boxes
 from data.sequences.layout import EV_DIR, LABEL_DIR, FrameReader, read_labels
 from modules.playback.sequence import find_representation, sequence_paths, sequence_times
-from modules.playback.sources import EventSource, FrameFormat, Int64Array
-from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, Detection, class_name
+from modules.playback.sources import Int64Array
+from utils.boxes import IGNORE_LABEL, LEFT_OUT_CLASS, class_name
 from utils.errors import UserError
 from utils.pictures.boxes import BoxKind, DrawnBox
 
 _FADED = 0.35
 """Strength of a label at the end of the time it is held."""
-
-
-class FrameDetector(Protocol):
-    """A detector that takes one frame at a time and remembers the past."""
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """Names by class id."""
-        ...
-
-    @property
-    def representation(self) -> FrameFormat:
-        """What its frames look like."""
-        ...
-
-    def step(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Boxes [n, 7] (``Detection``) of a frame uint8 [C, H, W], in camera pixels."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,6 +42,15 @@ class LabelTrack:
     def num_boxes(self) -> int:
         """Boxes in all frames."""
         return sum(len(frame) for frame in self.frames)
+
+    def chosen(self, min_score: float = 0.0, only: Collection[int] | None = None) -> LabelTrack:
+        """With the boxes of these classes alone (None: all), and without pseudo labels of a smaller score."""
+        return replace(self, frames=[frame[self._passes(frame, min_score, only)] for frame in self.frames])
+
+    def _passes(self, frame: npt.NDArray[Any], min_score: float, only: Collection[int] | None) -> npt.NDArray[np.bool_]:
+        score = frame["class_confidence"] * frame["objectness"]
+        passes = (score >= min_score) | ((frame["t"] != 0) if self.pseudo else True)
+        return passes if only is None else passes & np.isin(frame["class_id"], list(only))
 
     def kinds(self) -> list[BoxKind]:
         """Looks that occur, in the order of the legend."""
@@ -96,6 +87,26 @@ class LabelTrack:
         if kind is BoxKind.PSEUDO:
             text += f" {float(box['class_confidence']) * float(box['objectness']):.2f}"
         return DrawnBox((x, y, x + w, y + h), kind, class_id, text, strength)
+
+
+def classes_called(wanted: Sequence[str], names: Sequence[str]) -> set[int]:
+    """Ids of the classes that are called so, or have these numbers.
+
+    Raises:
+        UserError: no class is called so.
+
+    >>> classes_called(["car", "3"], ["pedestrian", "car"])
+    {1, 3}
+    """
+    unknown = [name for name in wanted if name not in names and not name.isdecimal()]
+    if unknown:
+        raise UserError(
+            expected=f"classes among {', '.join(names)}" if names else "numbers of classes: their names are not known",
+            got=", ".join(unknown),
+            where="--only-class",
+            fix="give these" if names else "give numbers, or the names of all classes with --classes",
+        )
+    return {names.index(name) if name in names else int(name) for name in wanted}
 
 
 def load_labels(path: Path, ev_repr_name: str | None = None, context: BoxContext | None = None) -> LabelTrack:
@@ -164,45 +175,3 @@ def _labels_of_sequence(root: Path, name: str | None) -> LabelTrack:
         )
     frames = [labels.frame(index) for index in range(len(labels))]
     return LabelTrack(frame_times[labels.objframe_idx_2_repr_idx], frames, pseudo=True)
-
-
-class Detections:
-    """Detections of a model that walks through a source tick by tick, its state carried along.
-
-    Args:
-        detector: fresh, without a past.
-        source: what it sees.
-        ticks: moments at which it takes a frame, int64 [n], ascending.
-        min_score: boxes with a smaller objectness times class confidence are left out.
-    """
-
-    def __init__(self, detector: FrameDetector, source: EventSource, ticks: Int64Array, min_score: float) -> None:
-        self._detector = detector
-        self._source = source
-        self._ticks = ticks
-        self._next = 0
-        self._min_score = min_score
-        self._newest: list[DrawnBox] = []
-
-    def at(self, end_us: int) -> list[DrawnBox]:
-        """Run the model up to ``end_us`` and return its newest boxes in camera pixels, the best last.
-
-        Moments must be asked for in order.
-        """
-        while self._next < len(self._ticks) and self._ticks[self._next] <= end_us:
-            rows = self._detector.step(self._source.stack(int(self._ticks[self._next])))
-            self._newest = self._drawn(rows)
-            self._next += 1
-        return self._newest
-
-    def _drawn(self, rows: npt.NDArray[Any]) -> list[DrawnBox]:
-        rows = np.asarray(rows, dtype=np.float64)
-        scores = rows[:, Detection.OBJECTNESS] * rows[:, Detection.CLASS_CONFIDENCE]
-        order = [index for index in np.argsort(scores, kind="stable") if scores[index] >= self._min_score]
-        boxes = []
-        for index in order:
-            x1, y1, x2, y2 = (float(value) for value in rows[index, Detection.CORNERS])
-            class_id = int(rows[index, Detection.CLASS_ID])
-            text = f"{class_name(self._detector.classes, class_id)} {scores[index]:.2f}"
-            boxes.append(DrawnBox((x1, y1, x2, y2), BoxKind.PREDICTION, class_id, text))
-        return boxes

@@ -53,20 +53,20 @@ class SequenceSource:
         self.dt_us: float = window_length(self.times, paths.ev_repr_name)
         self.start_us, self.stop_us = int(self.times[0] - round(self.dt_us)), int(self.times[-1])
 
-    def check_fits(self, needed: FrameFormat, checkpoint: Path) -> None:
-        """Complain if a detector cannot take these frames."""
+    def check_fits(self, needed: FrameFormat, taker: str) -> None:
+        """Complain if a detector, called ``taker``, cannot take these frames."""
         kind = getattr(needed, "kind", "stacked_histogram")
         channels = known_kind(kind).channels_per_bin * needed.bins
         if channels != self.channels:
             raise UserError(
-                expected=f"frames of {channels} channels ({kind}, {needed.bins} bins), as {checkpoint.name} takes them",
+                expected=f"frames of {channels} channels ({kind}, {needed.bins} bins), as {taker} takes them",
                 got=f"{self.channels} channels",
                 where=self.name,
                 fix="choose another representation of the sequence with --representation, or another checkpoint",
             )
         if abs(needed.dt_ms * 1000 - self.dt_us) > 0.02 * self.dt_us:
             got = self.dt_us / 1000
-            log.warning("the checkpoint was trained on windows of %g ms; these last %g ms", needed.dt_ms, got)
+            log.warning("%s knows windows of %g ms; these last %g ms", taker, needed.dt_ms, got)
 
     def ticks(self, start_us: int, stop_us: int, step_us: float) -> Int64Array:
         """Times of the stored frames; ``step_us`` does not matter."""

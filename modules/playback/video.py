@@ -1,31 +1,21 @@
-"""From a source and its boxes to pictures: when frames are shown, what is on them, where they go."""
+"""From a source and its boxes to the frames of a video: when they are shown, and what is on them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from modules.playback.boxes import Detections, LabelTrack
+from modules.playback.boxes import LabelTrack
+from modules.playback.detections import Detections
+from modules.playback.painting import Moment
 from modules.playback.sources import EventSource, Int64Array, regular_ticks
 from utils.errors import UserError
-from utils.pictures.boxes import BoxKind, DrawnBox, draw_boxes
-from utils.pictures.drawing import (
-    FEW_EVENTS,
-    Image,
-    Theme,
-    contact_sheet,
-    draw_events,
-    exposure,
-    scale_events,
-    sheet_columns,
-    sheet_gap,
-)
-from utils.pictures.overlay import draw_caption, draw_legend, has_room, plates
+from utils.pictures.boxes import BoxKind, DrawnBox
+from utils.pictures.drawing import exposure
 
 _ADAPTS = 0.2
 """Share of a frame's own exposure in that of the video, the rest is of the frames before."""
@@ -84,23 +74,6 @@ def plan_time(
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What one frame shows.
-
-    Attributes:
-        counts: (OFF, ON) events per pixel, [2, h, w].
-        boxes: in camera pixels, in the order of drawing.
-        seconds: time from the start of the recording.
-        full: events at a pixel that show its full colour.
-    """
-
-    counts: npt.NDArray[Any]
-    boxes: list[DrawnBox]
-    seconds: float
-    full: float = FEW_EVENTS
-
-
-@dataclass(frozen=True)
 class Overlays:
     """Boxes over the events.
 
@@ -109,96 +82,68 @@ class Overlays:
         detections: a model's, if any.
         names: class names of the labels.
         hold_us: how long labels stay, fading.
+        truth: further stored boxes, such as a truth that the labels do not have.
     """
 
     labels: LabelTrack | None = None
     detections: Detections | None = None
     names: Sequence[str] = ()
     hold_us: float = 0.0
+    truth: LabelTrack | None = None
 
     def kinds(self) -> list[BoxKind]:
         """Looks of boxes that occur, for the legend."""
         predicted = [BoxKind.PREDICTION] if self.detections else []
-        return predicted + (self.labels.kinds() if self.labels else [])
+        stored = [kind for track in self._stored() for kind in track.kinds()]
+        return [*predicted, *dict.fromkeys(stored)]
+
+    def titles(self) -> list[str]:
+        """What there is to show side by side, in the order of the panels."""
+        titles = ["ground truth"] if self.truth else []
+        if self.labels:
+            titles.append("pseudo labels" if BoxKind.PSEUDO in self.labels.kinds() else "labels")
+        return titles + (["prediction"] if self.detections else [])
 
     def at(self, end_us: int, window_us: float) -> list[DrawnBox]:
         """Boxes at a moment, labels below detections; moments must be asked for in order."""
-        labels = self.labels.at(end_us, window_us, self.hold_us, self.names) if self.labels else []
-        return labels + (self.detections.at(end_us) if self.detections else [])
+        groups = [track.at(end_us, window_us, self.hold_us, self.names) for track in self._stored()]
+        groups += [self.detections.at(end_us)] if self.detections else []
+        return [replace(box, panel=panel) for panel, boxes in enumerate(groups) for box in boxes]
+
+    def _stored(self) -> list[LabelTrack]:
+        return [track for track in (self.truth, self.labels) if track]
 
 
-def moments(source: EventSource, timeline: Timeline, overlays: Overlays) -> Iterator[Moment]:
-    """Frame after frame of the video, its exposure following the rate of events without a flicker."""
-    full = 0.0
-    for end in timeline.ends.tolist():
+class Ground(Protocol):
+    """Pictures of the scene behind the events."""
+
+    def at(self, end_us: int) -> npt.NDArray[np.uint8] | None:
+        """The newest picture, uint8 [h, w]; moments must be asked for in order."""
+        ...
+
+
+def moments(
+    source: EventSource,
+    timeline: Timeline,
+    overlays: Overlays,
+    follow: Callable[[list[list[DrawnBox]]], list[list[DrawnBox]]] | None = None,
+    ground: Ground | None = None,
+) -> Iterator[Moment]:
+    """Frame after frame of the video, its exposure following the rate of events without a flicker.
+
+    Args:
+        source: of the events.
+        timeline: when frames are shown.
+        overlays: the boxes.
+        follow: changes the boxes of all frames together, as a tracker does; they are all in memory then.
+        ground: what is seen behind the events.
+    """
+    full, ends = 0.0, timeline.ends.tolist()
+    boxes: Iterator[list[DrawnBox]] = (overlays.at(end, timeline.window_us) for end in ends)
+    if follow is not None:
+        boxes = iter(follow(list(boxes)))
+    for end, drawn in zip(ends, boxes, strict=True):
         counts = source.counts(end, timeline.window_us)
         now = exposure(counts)
         full = now if full == 0.0 else (1 - _ADAPTS) * full + _ADAPTS * now
-        yield Moment(counts, overlays.at(end, timeline.window_us), (end - source.start_us) / 1e6, full)
-
-
-@dataclass(frozen=True)
-class Painter:
-    """Draws moments at any size.
-
-    Attributes:
-        theme: colours.
-        camera_hw: camera pixels, to which boxes refer.
-        kinds: looks of boxes, for the legend; None leaves legend and time out.
-        speed: told in the caption unless 1.
-    """
-
-    theme: Theme
-    camera_hw: tuple[int, int]
-    kinds: list[BoxKind] | None = None
-    speed: float = 1.0
-
-    def paint(self, moment: Moment, height: int, width: int, legend: bool = True) -> Image:
-        """Picture uint8 [height, width, 3] of a moment."""
-        image = scale_events(draw_events(moment.counts, self.theme, moment.full), height, width, self.theme)
-        factors = (width / self.camera_hw[1], height / self.camera_hw[0])
-        explained = self.kinds is not None and has_room(image)
-        taken = plates(image) if explained else []
-        draw_boxes(image, [box.scaled(*factors) for box in moment.boxes], self.theme, taken)
-        if self.kinds is not None and explained:
-            speed = "" if self.speed == 1 else f"   speed {self.speed:g}"
-            draw_caption(image, f"{moment.seconds:.2f} s{speed}", self.theme)
-            if legend:
-                draw_legend(image, self.kinds, self.theme)
-        return image
-
-
-class Sheet:
-    """Picks frames spread over a video and lays them out on a grid.
-
-    Args:
-        painter: draws them.
-        total: frames of the video.
-        frames: frames on the sheet, fewer if the video is shorter.
-        columns: frames in a row, None for about 16:9 in all.
-        max_width: pixels; frames are drawn smaller if they need to be.
-        scale: size of a frame relative to the camera, where there is room.
-    """
-
-    def __init__(
-        self, painter: Painter, total: int, frames: int, columns: int | None, max_width: int, scale: float = 1.0
-    ) -> None:
-        height, width = painter.camera_hw
-        wanted = min(frames, total)
-        self._painter = painter
-        self._chosen = {int(index) for index in (np.arange(wanted) + 0.5) * total / wanted}
-        self._columns = min(columns or sheet_columns(wanted, height, width), wanted)
-        gap = sheet_gap(height * scale, width * scale)
-        room = (max_width - gap) / self._columns - gap
-        scale = min(scale, max(room, 16.0) / width)
-        self._size = (max(1, math.floor(height * scale)), max(1, math.floor(width * scale)))
-        self._images: list[Image] = []
-
-    def offer(self, index: int, moment: Moment) -> None:
-        """Take frame ``index`` of the video if it is one of those on the sheet."""
-        if index in self._chosen:
-            self._images.append(self._painter.paint(moment, *self._size, legend=not self._images))
-
-    def image(self) -> Image:
-        """The sheet, uint8 [H, W, 3], at most ``max_width`` wide."""
-        return contact_sheet(self._images, self._painter.theme, self._columns)
+        yield Moment(counts, drawn, (end - source.start_us) / 1e6, full, ground.at(end) if ground else None)

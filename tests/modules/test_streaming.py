@@ -70,7 +70,7 @@ def test_states_belong_to_the_caller(tmp_path):
     detector.step(first)
     kept = detector.states
     once = detector.step(second)
-    again, states = detector.detect(second, kept)
+    again, states = detector.step_from(second, kept)
     np.testing.assert_array_equal(once, again)
     assert all(torch.equal(a, b) for a, b in zip(states, detector.states, strict=True))
     detector.reset()
@@ -92,7 +92,7 @@ def test_events_become_the_frame_of_the_checkpoint(tmp_path):
     np.testing.assert_array_equal(found, detector.step(frame))
     # The sensor has 160 columns, the frame 80: boxes are the sensor's unless the frame's are asked for.
     inside = StreamingDetector.from_checkpoint(tmp_path / "a.ckpt", confidence_threshold=0.0001, pixels="frame")
-    np.testing.assert_array_equal(found, inside.step(frame) * ([2] * 4 + [1] * 3))
+    np.testing.assert_array_equal(found, inside.step(frame).to_array() * ([2] * 4 + [1] * 3))
     assert 100 < found[:, 2].max() < 250
     with pytest.raises(UserError, match=r"channels, height, width"):
         detector.step(frame[:, 1:])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import cv2
+import numpy as np
 
 from utils.pictures.drawing import Colour, Image, Theme, mix
 
@@ -47,6 +48,8 @@ class DrawnBox:
         class_id: chooses the colour.
         text: what the tag says; empty for no tag.
         strength: 1 draws it fully, less lets it fade into the ground.
+        trail: where its centre was before, the oldest first.
+        panel: which of several pictures side by side it belongs to.
     """
 
     xyxy: tuple[float, float, float, float]
@@ -54,11 +57,14 @@ class DrawnBox:
     class_id: int
     text: str = ""
     strength: float = 1.0
+    trail: tuple[tuple[float, float], ...] = ()
+    panel: int = 0
 
     def scaled(self, x_factor: float, y_factor: float) -> DrawnBox:
         """The same box on a picture of another size."""
         x1, y1, x2, y2 = self.xyxy
-        return replace(self, xyxy=(x1 * x_factor, y1 * y_factor, x2 * x_factor, y2 * y_factor))
+        trail = tuple((x * x_factor, y * y_factor) for x, y in self.trail)
+        return replace(self, xyxy=(x1 * x_factor, y1 * y_factor, x2 * x_factor, y2 * y_factor), trail=trail)
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,9 @@ def draw_boxes(image: Image, boxes: Iterable[DrawnBox], theme: Theme, taken: Seq
     """
     metrics = Metrics.of(image)
     drawn = [box for box in boxes if _visible(image, box)]
+    for box in drawn:
+        points = np.rint(np.array(box.trail)).astype(np.int32).reshape(-1, 1, 2)
+        cv2.polylines(image, [points], isClosed=False, color=_faded(box, theme), thickness=metrics.line)
     for box in drawn:
         # A seam of the ground's colour on both sides keeps lines apart from dense events.
         outline(image, box, theme.background, metrics.line, seam=1)

@@ -159,6 +159,19 @@ def draw_events(counts: npt.NDArray[Any], theme: Theme = DARK, full: float = FEW
     return table.reshape(-1, 3)[on * size + off]
 
 
+def over_picture(
+    image: Image, counts: npt.NDArray[Any], picture: npt.NDArray[np.uint8], theme: Theme, share: float = 0.6
+) -> Image:
+    """An event image over a grey picture [h, w] of the scene, which is mixed with the ground so that events stand out.
+
+    A picture of another size is scaled to that of the events.
+    """
+    if picture.shape != image.shape[:2]:
+        picture = np.asarray(cv2.resize(picture, image.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    ground = share * picture[..., None] + (1 - share) * np.array(theme.background)
+    return np.where((counts.sum(axis=0) > 0)[..., None], image, np.rint(ground).astype(np.uint8))
+
+
 def scale_events(image: Image, height: int, width: int, theme: Theme) -> Image:
     """Scale an event image.
 

@@ -167,7 +167,7 @@ def live(bench: Bench) -> Result:
     detectors = {"by default": StreamingDetector(module, config, str(bench.device))}
     if bench.device.type == "cuda":
         detectors["without graph"] = StreamingDetector(module, config, str(bench.device), cuda_graph=False)
-    boxes = [[detector.step(frame) for frame in frames] for detector in detectors.values()]
+    boxes = [[detector.step(frame).to_array() for frame in frames] for detector in detectors.values()]
     same = all(a.shape == b.shape and np.allclose(a, b, atol=1e-2) for a, b in zip(boxes[0], boxes[-1], strict=True))
     variants = {name: partial(detector.step, frames[0]) for name, detector in detectors.items()}
     times = measure.alternate(variants, 3, 2 if bench.quick else 30, bench.device)

@@ -9,10 +9,12 @@ from data.events.bbox import write_bbox_npy
 from data.events.recording import ArrayRecording
 from data.events.types import Events
 from data.sequences.layout import EV_DIR, SequencePaths, SequenceWriter, StoredLabels
-from modules.playback.boxes import Detections, LabelTrack, find_labels, load_labels
+from modules.playback.boxes import LabelTrack, find_labels, load_labels
+from modules.playback.detections import Detections
+from modules.playback.painting import Moment, Painter, Sheet
 from modules.playback.sequence import SequenceSource, find_representation, sequence_paths
 from modules.playback.sources import RecordingSource, regular_ticks
-from modules.playback.video import Moment, Overlays, Painter, Sheet, moments, plan_time
+from modules.playback.video import Overlays, moments, plan_time
 from utils.boxes import BBOX_DTYPE, IGNORE_LABEL
 from utils.errors import UserError
 from utils.pictures.boxes import BoxKind
@@ -191,10 +193,10 @@ def test_the_representation_is_chosen_by_name_checkpoint_or_order(tmp_path):
 def test_a_detector_for_other_channels_is_refused(tmp_path, caplog):
     write_sequence(tmp_path / "seq", stored_frames(), TIMES)
     source = SequenceSource(SequencePaths(tmp_path / "seq", NAME))
-    source.check_fits(Format(), tmp_path / "a.ckpt")
+    source.check_fits(Format(), "a.ckpt")
     with pytest.raises(UserError, match="20 channels"):
-        source.check_fits(Format(bins=10), tmp_path / "a.ckpt")
-    source.check_fits(Format(dt_ms=20), tmp_path / "a.ckpt")
+        source.check_fits(Format(bins=10), "a.ckpt")
+    source.check_fits(Format(dt_ms=20), "a.ckpt")
     assert "windows of 20 ms" in caplog.text
 
 

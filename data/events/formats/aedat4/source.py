@@ -16,7 +16,7 @@ from data.events.spill import Spill
 from data.events.types import Events
 
 _EVENTS = "EVTS"
-_DECODED = {_EVENTS, "FRME", "IMUS", "TRIG"}
+DECODED = {_EVENTS, "FRME", "IMUS", "TRIG"}
 """Types of streams that the package knows; it reads nothing of a file that holds others, too."""
 _NAMES = {
     _EVENTS: "events",
@@ -40,10 +40,10 @@ def aedat4_source(path: Path) -> ColumnSource:
     if wanted is None:
         raise bad_value(path, "a stream of events", _listed(head, wanted), "record events, too")
     spill = Spill()
-    if _DECODED.issuperset(head.streams.values()):
+    if DECODED.issuperset(head.streams.values()):
         hw = _decode(path, path, wanted, spill)
     else:
-        with _only(path, head, wanted) as readable:
+        with only_stream(path, head, wanted) as readable:
             hw = _decode(path, readable, wanted, spill)
     source = ColumnSource(path, spill.rows, spill.num_events, hw)
     if len(head.streams) > 1:
@@ -76,7 +76,7 @@ def _decode(path: Path, readable: Path, wanted: int, spill: Spill) -> tuple[int,
 
 
 @contextmanager
-def _only(path: Path, head: Head, wanted: int) -> Iterator[Path]:
+def only_stream(path: Path, head: Head, wanted: int) -> Iterator[Path]:
     """A temporary file with the packets of one stream, as they are in the file, under a head that names no other."""
     with tempfile.NamedTemporaryFile(prefix="events-", suffix=".aedat4") as out, path.open("rb") as file:
         out.write(write_head(head, lambda number: number == wanted))

@@ -1,0 +1,1 @@
+"""What ``scripts/visualize.py`` is told, and the tracks that it draws."""
