@@ -15,19 +15,19 @@ _UNSURE = "tracked, unsure ones too"
 _WITH_UNSURE = (_UNSURE, "round 2")
 """Label sets that hold boxes below the thresholds of soft anchors too, which training then ignores."""
 
-_AGREED, _REPAIRED, _REPAIRED2 = "agreed", "repaired", "repaired, round 2"
+_AGREED, _AGREED2, _REPAIRED = "agreed", "agreed twice", "repaired"
 
 _AGREEMENT = (
     "tta.merge=agreement",
+    "tta.merge_iou=0.4",
     "model.pseudo_label.thresholds=frequency",
-    "model.pseudo_label.frequency_factor=0.9",
+    "model.pseudo_label.frequency_factor=0.8",
     "model.pseudo_label.unsure_factor=1.2",
 )
 _REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
-_PIPELINE = {_AGREED: (*_AGREEMENT, "model.pseudo_label.min_track_len=0")}
-_PIPELINE |= dict.fromkeys((_REPAIRED, _REPAIRED2), (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR)))
-"""Settings of the label sets that ``scripts/self_train.py`` makes by default, and of a step towards them."""
-
+_PIPELINE = {_AGREED: _AGREEMENT, _AGREED2: _AGREEMENT}
+_PIPELINE[_REPAIRED] = (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR))
+"""Settings of the label sets that ``scripts/self_train.py`` makes by default, and with tracks that repair labels."""
 _TEACHER = ("+semi=mean_teacher", "semi.start_step=0", "semi.decay=0.99", "training.ema_decay=null")
 
 
@@ -62,7 +62,7 @@ _RECIPES = {
     "control2": Recipe("few labels, trained on twice", "control"),
     "agreement": Recipe("views by agreement, as many boxes as in labelled frames", labels=_AGREED),
     "repair": Recipe("+ tracks that repair", labels=_REPAIRED),
-    "repair2": Recipe("second round of it", "repair", _REPAIRED2),
+    "agreement2": Recipe("second round of agreement", "agreement", _AGREED2),
     "teacher": Recipe("few labels, a teacher in every step", more=_TEACHER),
     "oracle0": Recipe("", None),  # where the oracle starts, which shall take as many steps as the others
     "oracle": Recipe("all labels", "oracle0"),

@@ -60,7 +60,8 @@ def test_six_commands_lead_to_a_video(
     table = capsys.readouterr().out
     assert all(name in table for name in ("pedestrian", "bicycle", "dog"))
     for video in ("look.mp4", "detections.mp4"):
-        assert (probe_video(tmp_path / video).height, probe_video(tmp_path / video).width) == HW
+        shown = probe_video(tmp_path / video)
+        assert (shown.height, shown.width) == (2 * HW[0], 2 * HW[1]), "enlarged to about 640 pixels"
 
 
 def test_the_file_is_the_one_that_is_documented() -> None:

@@ -78,7 +78,7 @@ def test_every_command_of_the_rounds_has_the_network_of_its_checkpoint(tmp_path:
     model = ("model=rnndet-timm", "model.backbone.timm_name=resnet10t")
     more = ["rounds=2", "control=true", "oracle=true", "dataset_path=DATA", f"root={tmp_path}"]
     for own, students in ((None, (*model, SOFT)), ("rnndet-swin", ("model=rnndet-swin", model[1]))):
-        overrides = [*ROUNDS, *more, f"self_training.model={own or 'null'}"]
+        overrides = [*ROUNDS, *more, f"self_training.model={own or 'null'}", "+pipeline=leod"]
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             cfg = hydra.compose("self_train", overrides=overrides)
         settings = experiment_settings(plain({key: cfg[key] for key in cfg if key != "model"}))

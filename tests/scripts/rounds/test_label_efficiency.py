@@ -32,9 +32,15 @@ def test_every_arm_takes_the_steps_of_its_control_and_work_is_shared() -> None:
         assert set(part.arms) == set(ARMS)
         steps = {name: arm.steps for name, (arm, _) in part.arms.items()}
         assert steps.pop("baseline") == 100
-        assert {name for name, count in steps.items() if count == 180} == {"round2", "control2", "oracle2"}
+        assert {name for name, count in steps.items() if count == 180} == {
+            "round2",
+            "agreement2",
+            "control2",
+            "oracle2",
+        }
         assert set(steps.values()) == {140, 180}
-        assert set(part.qualities) == {"one view", "views", "tracked", "tracked, unsure ones too", "round 2"}
+        leod = {"one view", "views", "tracked", "tracked, unsure ones too", "round 2"}
+        assert set(part.qualities) == leod | {"agreed", "agreed twice", "repaired"}
     names = [step.name for step in build.steps]
     assert len(names) == len(set(names))
     assert names.count("all-s0-oracle") == 1, "the oracle knows no supervision"

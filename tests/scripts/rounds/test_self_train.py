@@ -91,7 +91,7 @@ def test_two_rounds_weak_with_averaged_weights(
         assert summary["stopped_before"] == (None if trained else "round2")
         verdict = "trained" if trained else "not trained, as the precision of its labels has fallen"
         assert f"round2 was {verdict}: {100 * precision:.1f} after 50.0" in text
-        assert "after + NMS over the views" in text
+        assert "after + agreement of the views" in text
         count = summary["labels_written"]["round1"]["pseudo"]
         assert f"round1: {count} pseudo labels" in text
         assert (root / "summary.txt").read_text().strip() == text.strip()
