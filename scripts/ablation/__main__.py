@@ -2,9 +2,9 @@ r"""What each ingredient of self-training is worth with few labels, against trai
 
 For every supervision and seed: a baseline on the few labels; the same trained on (control); self-training on its pseudo
 labels above thresholds (vanilla), then with mirrored and reversed views, tracking, soft anchors and soft labels added
-one by one, and a second round: LEOD's way; views merged by agreement (what scripts/self_train.py does), with tracks that
-repair labels, and a second round; a teacher in every step; and all labels (oracle). Every arm takes as many optimiser
-steps as its control. Started again, the command goes on where it was; more seeds, supervisions or arms
+one by one, and a second round: LEOD's way; views merged by agreement (what scripts/self_train.py does), with tracks
+that repair labels, and a second round; a teacher in every step; and all labels (oracle). Every arm takes as many
+optimiser steps as its control. Started again, the command goes on where it was; more seeds, supervisions or arms
 may be added then. Settings are to be chosen on val; --test evaluates on test as well, once.
 
 For example:
