@@ -12,7 +12,7 @@ from scripts.rounds.summary import RATES, load
 from utils.pictures.charts import chart, name_bars
 from utils.tables import spread, table
 
-_REFERENCE = dict.fromkeys(("round2", "agreement2", "oracle2"), ("control2", "oracle2"))
+_REFERENCE: dict[str, tuple[str, str]] = dict.fromkeys(("round2", "agreement2", "oracle2"), ("control2", "oracle2"))
 _NO_SHARE = ("baseline", "control", "control2", "oracle", "oracle2")
 _METRICS = ("AP", "AP_50", "product_AP")
 

@@ -25,7 +25,7 @@ _AGREEMENT = (
     "model.pseudo_label.unsure_factor=1.2",
 )
 _REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
-_PIPELINE = {_AGREED: _AGREEMENT, _AGREED2: _AGREEMENT}
+_PIPELINE: dict[str, tuple[str, ...]] = {_AGREED: _AGREEMENT, _AGREED2: _AGREEMENT}
 _PIPELINE[_REPAIRED] = (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR))
 """Settings of the label sets that ``scripts/self_train.py`` makes by default, and with tracks that repair labels."""
 _TEACHER = ("+semi=mean_teacher", "semi.start_step=0", "semi.decay=0.99", "training.ema_decay=null")
