@@ -141,8 +141,8 @@ def as_begun(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
     before, own = _read(path), settings["self_training"]
     model = own["model"] or before.get("self_training", {}).get("model")
     changed = {**settings, "self_training": {**own, "model": model}}
-    if "options" not in before.get("labelling", {}):
-        changed["labelling"] = {**settings.get("labelling", {}), **_AS_LEOD["labelling"]}
+    if "labelling" in settings and "options" not in before.get("labelling", {}):
+        changed["labelling"] = {**settings["labelling"], **_AS_LEOD["labelling"]}
         changed["self_training"] |= _AS_LEOD["self_training"]
     return changed
 
