@@ -22,7 +22,7 @@ from scripts.soak.readers.reader import FRAMES, HW, Reader, json_file, write_seq
 from utils.commands.run_lock import LOCK, RunLock
 from utils.jobs.slurm_steps import submit_steps
 
-BEGUN = {"seed": 0, "self_training": {"model": None}}
+BEGUN = {"seed": 0, "self_training": {"model": None, "soft_anchors": False}, "labelling": {"options": []}}
 
 
 def _config() -> PreprocessConfig:

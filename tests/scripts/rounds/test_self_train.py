@@ -16,12 +16,13 @@ from PIL import Image
 
 from scripts import compare_runs
 from scripts.rounds.plan import build_plan
-from scripts.rounds.settings import experiment_settings
+from scripts.rounds.settings import as_begun, check_settings, experiment_settings
 from scripts.rounds.stopping import guarded
 from tests.helpers.commands import failure, run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
 from utils.commands.cli import CONFIG_DIR
+from utils.errors import UserError
 from utils.jobs.steps import Step
 
 ROUNDS = (
@@ -154,3 +155,19 @@ def test_what_waits_for_the_decision(tmp_path: Path) -> None:
     )
     for name in ("round2", "control2", "oracle2"):
         assert "decide2" in steps[name].needs
+
+
+def test_a_folder_that_was_begun_as_leod_labels_goes_on_so(tmp_path: Path) -> None:
+    now = {
+        "labelling": {"tta": True, "options": ["tta.merge=agreement"]},
+        "self_training": {"model": None, "soft_anchors": False},
+    }
+    assert as_begun(tmp_path, now) == now
+    before = {"labelling": {"tta": True}, "self_training": {"model": "rnndet-soft"}}
+    (tmp_path / "settings.json").write_text(json.dumps(before))
+    begun = as_begun(tmp_path, now)
+    assert begun["labelling"]["options"] == []
+    assert begun["self_training"] == {"model": "rnndet-soft", "soft_anchors": True}
+    check_settings(tmp_path, begun)
+    with pytest.raises(UserError, match="labelling"):
+        check_settings(tmp_path, now)
