@@ -13,12 +13,14 @@ from modules.playback.detections import drawn_detections
 from modules.playback.painting import Moment, Painter, usual_scale
 from modules.playback.sequence import event_counts
 from utils.boxes import Detection, class_name
+from utils.errors import UserError
 from utils.pictures.drawing import THEMES, Image, exposure
+from utils.settings import choice, number
 
 FloatArray = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Found:
     """Boxes of one window. Its length is their number; it is iterated over and indexed as ``to_array()`` is.
 
@@ -72,12 +74,23 @@ class Found:
             scale: 2 doubles the size; None enlarges cameras of few pixels.
             theme: one of ``utils.pictures.drawing.THEMES``.
             min_score: boxes with a smaller score are left out.
+
+        Raises:
+            UserError: no such theme, or a scale that is no size.
         """
+        choice(theme, THEMES, "theme")
+        if scale is not None and not number(scale, "scale"):
+            raise UserError(expected="a number above 0", got=repr(scale), where="scale", fix="leave it out, or give 2")
+        number(min_score, "min_score")
         counts = event_counts(self.frame)
         drawn = drawn_detections(self.rows, self.classes, min_score)
         scale = scale or usual_scale(self.hw[1])
         height, width = (max(round(side * scale), 2) for side in self.hw)
         return Painter(THEMES[theme], self.hw).paint(Moment(counts, drawn, 0.0, exposure(counts)), height, width)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {score:.2f}" for name, score in zip(self.names, self.scores, strict=True))
+        return f"Found({found or 'nothing'}{'' if self.time_us is None else f'; time_us={self.time_us}'})"
 
     def __len__(self) -> int:
         return len(self.rows)

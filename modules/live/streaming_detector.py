@@ -171,7 +171,12 @@ class StreamingDetector:
 
     @torch.inference_mode()
     def step_from(self, given: object, states: list[torch.Tensor]) -> tuple[Found, list[torch.Tensor]]:
-        """As :meth:`step`, with the states given and returned; nothing is remembered."""
+        """As :meth:`step`, with the states given and returned; nothing is remembered.
+
+        Raises:
+            UserError: as ``step``, or states that are not those of this network.
+        """
+        self._check_states(states)
         frame = self.frames.frame(given)
         inputs = to_device(torch.from_numpy(np.ascontiguousarray(frame)), self.device)[None]
         predictions, *states = self._step(inputs, *states)
@@ -180,6 +185,18 @@ class StreamingDetector:
         rows[:, Detection.CORNERS] *= self._factor
         hw = self.sensor_hw if self.pixels == "sensor" else (self.frame_shape[1], self.frame_shape[2])
         return Found(rows, self.classes, frame, hw), states
+
+    def _check_states(self, states: object) -> None:
+        own = [list(state.shape) for state in self.states]
+        given = list(states) if isinstance(states, (list, tuple)) else [states]
+        if [list(getattr(state, "shape", ())) for state in given] != own:
+            shapes = [list(state.shape) if isinstance(state, torch.Tensor) else type(state).__name__ for state in given]
+            raise UserError(
+                expected=f"the {len(own)} states of this detector: {', '.join(map(str, own))}",
+                got=", ".join(map(str, shapes)) or "none",
+                where="states",
+                fix="give what step_from returned, or detector.network.initial_states() at the start of a recording",
+            )
 
     def detect(self, recording: Path | str | Recording) -> Iterator[Found]:
         """Detect in a whole recording, window after window, in constant memory; the stream of :meth:`step` goes on.

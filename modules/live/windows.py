@@ -50,7 +50,11 @@ def _checked(given: Mapping[str, npt.ArrayLike]) -> Events:
     columns = {name: np.asarray(values) for name, values in given.items()}
     shapes = {name: list(values.shape) for name, values in columns.items()}
     if len({tuple(shape) for shape in shapes.values()}) > 1 or len(shapes["t"]) != 1:
-        raise _misfit("arrays of one length", ", ".join(f"{name} {shapes[name]}" for name in _ORDER), "give the same")
+        raise _misfit(
+            "one-dimensional arrays of one length",
+            ", ".join(f"{name} {shapes[name]}" for name in _ORDER),
+            "give the same",
+        )
     for name in ("x", "y"):
         _check_range(name, columns[name], 0, np.iinfo(np.uint16).max, "columns and rows, whole numbers from 0 on")
     if columns["t"].dtype.kind not in "iuf":

@@ -73,6 +73,9 @@ def test_states_belong_to_the_caller(tmp_path):
     again, states = detector.step_from(second, kept)
     np.testing.assert_array_equal(once, again)
     assert all(torch.equal(a, b) for a, b in zip(states, detector.states, strict=True))
+    for wrong in ([], None, states[:-1], [*states[1:], states[0]]):
+        with pytest.raises(UserError, match="states of this detector"):
+            detector.step_from(second, wrong)
     detector.reset()
     assert not any(state.any() for state in detector.states)
 

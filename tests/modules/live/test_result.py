@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def test_events_come_in_many_forms(given: object) -> None:
         ((T * 100_000, X, Y, P), r"x from 1e\+06 to 3e\+06"),
         ((X, Y, P, T), "p from 10 to 30"),
         ((X, Y, T[:2], P), r"t \[2\]"),
+        ((1, 2, 3, 1), "one-dimensional"),
         ((X, Y, T / 1e6, P), "microseconds"),
         ((X, Y + 0.5, T, P), r"y from 1\.5"),
         ((X, Y, ["now"] * 3, P), "t of type"),
@@ -87,6 +89,16 @@ def test_a_result_is_read_by_names_and_as_an_array() -> None:
     assert tuple(picture[31, 39]) == DARK.on  # the event, twice as large as in the frame
     assert tuple(found.plot(scale=10, min_score=0.3)[100, 20]) == DARK.class_colour(1)
     assert not (found.plot(scale=10, min_score=0.3) == np.array(DARK.class_colour(8))).all(axis=-1).any()
+    assert repr(found) == "Found(pedestrian 0.40, class 8 0.10)"
+
+
+def test_a_picture_that_cannot_be_is_refused() -> None:
+    found = Found(ROWS[:0], ["car"], np.zeros((4, 16, 20), np.uint8), (32, 40), time_us=50_000)
+    assert repr(found) == "Found(nothing; time_us=50000)"
+    for wrong in ({"theme": "pink"}, {"scale": 0}, {"scale": -1}, {"scale": math.nan}, {"min_score": "much"}):
+        with pytest.raises(UserError, match="expected") as caught:
+            found.plot(**wrong)
+        assert caught.value.where in wrong
 
 
 def test_a_recording_is_watched_window_by_window(made_once: MadeOnce) -> None:
