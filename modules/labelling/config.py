@@ -199,11 +199,17 @@ def _used(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency | None:
     key = "model.pseudo_label."
-    if choice(labels["thresholds"], ("fixed", "frequency"), f"{key}thresholds") == "fixed":
-        return None
+    by_frequency = choice(labels["thresholds"], ("fixed", "frequency"), f"{key}thresholds") == "frequency"
+    factor = number(labels["frequency_factor"], f"{key}frequency_factor")
     unsure = labels["unsure_factor"]
-    return Frequency(
-        number(labels["frequency_factor"], f"{key}frequency_factor"),
-        None if unsure is None else number(unsure, f"{key}unsure_factor"),
-        number(tta["merge_floor"], "tta.merge_floor", most=1),
-    )
+    unsure = None if unsure is None else number(unsure, f"{key}unsure_factor")
+    if not by_frequency:
+        return None
+    if unsure is not None and unsure < factor:
+        raise UserError(
+            expected=f"a number from frequency_factor={factor:g} on: labels and boxes to ignore, counted together",
+            got=f"{unsure:g}",
+            where=f"{key}unsure_factor",
+            fix=f"set {key}unsure_factor={1.5 * factor:g}, or null to ignore no box for its score",
+        )
+    return Frequency(factor, unsure, number(tta["merge_floor"], "tta.merge_floor", most=1))

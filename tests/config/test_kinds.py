@@ -90,6 +90,7 @@ def test_commands_say_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         ("pseudo_label.iou_threshold", float("nan")),
         ("pseudo_label.tracker", "sort"),
         ("pseudo_label.fill_gap", -1),
+        ("pseudo_label.unsure_factor", "x"),
     ],
 )
 def test_ranges_of_detection_and_labelling(key: str, value: object) -> None:
@@ -99,3 +100,12 @@ def test_ranges_of_detection_and_labelling(key: str, value: object) -> None:
     with pytest.raises(UserError) as caught:
         (StreamingEvaluation if section == "postprocess" else pseudo_labeler_config)(config)
     assert caught.value.where == f"model.{key}"
+
+
+def test_of_two_factors_the_unsure_one_is_no_smaller() -> None:
+    config = compose(["dataset=gen1", "save_dir=a", "model.pseudo_label.unsure_factor=0.5"], "predict")
+    assert pseudo_labeler_config(config).frequency is None  # fixed thresholds have no use for it
+    config["model"]["pseudo_label"]["thresholds"] = "frequency"
+    with pytest.raises(UserError, match="frequency_factor=1") as caught:
+        pseudo_labeler_config(config)
+    assert caught.value.where == "model.pseudo_label.unsure_factor"
