@@ -40,7 +40,7 @@ def check_least(args: argparse.Namespace, **least: float) -> None:
 
 def positive(text: str) -> float:
     """A number above zero."""
-    value = float(text)
+    value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be more than zero, got {text}")
     return value
@@ -48,12 +48,30 @@ def positive(text: str) -> float:
 
 def at_least_zero(text: str) -> float:
     """A number that is not negative."""
-    value = float(text)
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
     return value
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = at_least_zero(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"must not be more than 1, got {text}")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number above zero."""
-    return int(positive(str(int(text))))
+    number = positive(text)
+    if number % 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text}")
+    return int(number)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text}") from None

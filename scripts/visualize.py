@@ -142,7 +142,7 @@ def choose_boxes(
     for stored, what in ((labels, f"labels of {args.input}"), (truth, str(args.truth))):
         if stored is not None:
             check_clocks(stored.times_us, source.start_us, source.stop_us, window, what)
-    only = classes_called(args.only_class.split(","), names) if args.only_class else None
+    only = classes_called(args.only_class.split(","), names) if args.only_class is not None else None
     labels, truth = (boxes and boxes.chosen(args.min_score or 0.0, only) for boxes in (labels, truth))
     if not names and (labels or truth):
         log.info("no file here names the classes: --classes car,pedestrian does")

@@ -95,10 +95,11 @@ def classes_called(wanted: Sequence[str], names: Sequence[str]) -> set[int]:
     Raises:
         UserError: no class is called so.
 
-    >>> classes_called(["car", "3"], ["pedestrian", "car"])
+    >>> classes_called(["car", " 3"], ["pedestrian", "car"])
     {1, 3}
     """
-    unknown = [name for name in wanted if name not in names and not name.isdecimal()]
+    wanted = [name.strip() for name in wanted]
+    unknown = [name or "a name without letters" for name in wanted if name not in names and not name.isdecimal()]
     if unknown:
         raise UserError(
             expected=f"classes among {', '.join(names)}" if names else "numbers of classes: their names are not known",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from modules.live import ENGINES
-from scripts import at_least_zero, count, positive
+from scripts import at_least_zero, count, positive, share
 from utils.pictures.drawing import THEMES
 
 EPILOG = """examples:
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--min-score",
         "--conf",
         dest="min_score",
-        type=at_least_zero,
+        type=share,
         metavar="SCORE",
         help="smallest score of a detection (default: 0.3) and of a pseudo label (default: all)",
     )

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 
 import pytest
 
-from scripts import at_least_zero, check_least, count, positive
+from scripts import at_least_zero, check_least, count, positive, share
 from utils.errors import UserError
 
 
@@ -24,9 +24,21 @@ def test_numbers_within_the_limits_and_options_without_one_pass(more_steps):
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [(positive, "0"), (positive, "inf"), (at_least_zero, "-1"), (at_least_zero, "nan"), (count, "0")]
+    ("kind", "text"),
+    [
+        (positive, "0"),
+        (positive, "inf"),
+        (positive, "two"),
+        (at_least_zero, "-1"),
+        (at_least_zero, "nan"),
+        (count, "0"),
+        (count, "1.5"),
+        (count, "all"),
+        (share, "1.5"),
+        (share, "-0.1"),
+    ],
 )
 def test_kinds_of_numbers(kind, text):
-    with pytest.raises(ArgumentTypeError, match=text):
+    with pytest.raises(ArgumentTypeError, match=f"must .*{text}"):
         kind(text)
-    assert kind("2") == 2
+    assert kind("1") == 1

@@ -32,7 +32,9 @@ def test_scores_are_of_pseudo_labels_and_classes_of_all(score: float, only: set[
 
 
 def test_classes_are_called_by_name_or_number() -> None:
-    assert classes_called(["car", "3"], ["car", "pedestrian"]) == {0, 3}
+    assert classes_called(["car", " 3"], ["car", "pedestrian"]) == {0, 3}
+    with pytest.raises(UserError, match="a name without letters"):
+        classes_called([""], ["car", "bus"])
     with pytest.raises(UserError, match="classes among car, bus"):
         classes_called(["tram"], ["car", "bus"])
     with pytest.raises(UserError, match="names of all classes with --classes"):
