@@ -76,6 +76,11 @@ def test_commands_say_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         *("reproduce.seed_everything=-1", "validation.limit_val_batches=-1", "validation.limit_val_batches=7.5"),
     ):
         assert mistake.split("=")[0] in failure(capsys, "train.py", *train, mistake)
+    for group, option in (("debug", "fast"), ("semi", "mean_teacher")):
+        assert f"+{group}={option}" in failure(capsys, "train.py", *train, f"{group}={option}")
+    assert "+semi=mean_teacher" in failure(capsys, "train.py", *train, "semi.decay=0.9")
+    for group in ("+semi=[1]", "model=[rnndet,2]"):
+        assert "/*.yaml" in failure(capsys, "train.py", *train, group)
     for group in ("+debug", "model", "training"):
         assert f"config/{group.lstrip('+')}/*.yaml" in failure(capsys, "train.py", *train, f"{group}=null")
     assert not (tmp_path / "run").exists()

@@ -154,7 +154,7 @@ def _compose_and_run(task: Callable[[DictConfig], Any], config_name: str, memory
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(guarded)()
-    except (ValueError, *CONFIG_ERRORS) as error:
+    except (ValueError, TypeError, *CONFIG_ERRORS) as error:
         if not isinstance(error, CONFIG_ERRORS) and not is_no_file(error):
             raise
         raise explain(error, config_name) from error

@@ -52,11 +52,20 @@ def explain(error: Exception, config_name: str) -> UserError:
     unknown_key = re.search(r"Could not override '([^']+)'", text)
     if unknown_key:
         key = unknown_key.group(1)
+        known = [name for name in _known_keys(config_name) if name != key]
+        group = key if _options(key) else key.partition(".")[0]
+        if _options(group) and group not in known:
+            return UserError(
+                expected=f"+ before {group}, which is no part of the configuration until it is added",
+                got=f"'{key}' without it",
+                where=where,
+                fix="add " + " or ".join(f"+{group}={option}" for option in _options(group)),
+            )
         return UserError(
             expected="a key of the configuration",
             got=f"'{key}', which does not exist",
             where=where,
-            fix=_nearest_key(key, _known_keys(config_name)) or f"list the keys with: python {_program()} --cfg job",
+            fix=_nearest_key(key, known) or f"list the keys with: python {_program()} --cfg job",
         )
     unknown_option = re.search(r"Could not find '([^']+)'", text)
     if unknown_option or is_no_file(error):
@@ -65,8 +74,7 @@ def explain(error: Exception, config_name: str) -> UserError:
         if path and not (CONFIG_DIR / name).parent.is_dir():
             return _no_path(path[1], Path(path[2]), where)
         group, _, option = name.rpartition("/")
-        folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
-        options = sorted({file.stem for folder in folders for file in folder.glob("[!_]*.yaml")})
+        options = _options(group)
         return UserError(
             expected=f"one of config/{group}/*.yaml: {_in_short(options)}" if options else "a file of config/",
             got=f"'{option}'",
@@ -106,6 +114,12 @@ def explain(error: Exception, config_name: str) -> UserError:
     )
 
 
+def _options(group: str) -> list[str]:
+    """What can be chosen in a group: names of its files."""
+    folders = [folder / group for folder in (CONFIG_DIR, *_own_folders())]
+    return sorted({file.stem for folder in folders for file in folder.glob("[!_]*.yaml")})
+
+
 def _in_short(options: Sequence[str], most: int = 20) -> str:
     """Names, or if they are many, those that do not begin with another one.
 
@@ -131,14 +145,18 @@ def _no_path(group: str, file: Path, where: str) -> UserError:
 
 
 def is_no_file(error: Exception) -> bool:
-    """Whether Hydra refuses a file of a group that is no name, such as ``training=null``; it has no type for that."""
+    """Whether Hydra refuses what names no file, ``training=null`` or ``training=[1]``; it has no type for that."""
+    if type(error) is TypeError:  # of a list with other things than names
+        return str(error).endswith("is not iterable") and "[" in _no_file_given()
     return type(error) is ValueError and str(error).startswith("Config group override must be")
 
 
 def _no_file_given() -> str:
     """The group and what was given for it, ``group/value``, of the first argument that ``is_no_file`` may mean."""
+    no_name = r"(?:null|true|false|[\d.eE_+-]+)"
+    pattern = rf"\+?([\w/]+)(?:@\S+)?=({no_name}|\[(?:[^\]]*,)?\s*{no_name}\s*(?:,.*)?\])"
     for argument in sys.argv[1:]:
-        given = re.fullmatch(r"\+?([\w/]+)(?:@\S+)?=(null|true|false|[\d.eE_+-]+)", argument, re.IGNORECASE)
+        given = re.fullmatch(pattern, argument, re.IGNORECASE)
         if given and (CONFIG_DIR / given[1]).is_dir():
             return f"{given[1]}/{given[2]}"
     return "a number or null"
