@@ -91,7 +91,8 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def _in_words(supervision: str) -> str:
-    return supervision.replace("_", ", share ")
+    kind, _, rest = supervision.partition("_")
+    return f"labels of {rest}" if kind == "file" else f"{kind}, share {rest}"
 
 
 def _arm_table(arms: Mapping[str, Any], split: str) -> list[str]:
