@@ -54,6 +54,7 @@ def fill_gaps(
     frame = flat.frame[tracks.boxes]
     means = tracks.scores.astype(np.float32)
     confident = sure.mask(tracks.class_id, means[:, 0], means[:, 1])
+    known = (int(flat.frames[0]), int(flat.frames[-1])) if len(flat.frames) else (0, 0)
     parts = [(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool))]
     for track in np.flatnonzero(tracks.counts).tolist():
         own = slice(tracks.first[track], tracks.first[track + 1])
@@ -71,17 +72,17 @@ def fill_gaps(
         for way in (1, -1) if inpaint else ():
             members = tracks.boxes[own][::way]
             end = int(flat.frame[members[-1]])
+            left = known[1] - end if way > 0 else end - known[0]
             if config.keep_stopped and _stands(flat, members[-RECENT:], config.still):
-                frames = end + way * np.arange(1, config.keep_stopped + 1)
+                frames = end + way * np.arange(1, min(config.keep_stopped, left) + 1)
                 place = np.repeat(_centred(flat.rows[members[-1:]]), len(frames), axis=0)
             else:
-                frames = end + way * np.arange(1, config.fill_gap + 1)
+                frames = end + way * np.arange(1, min(config.fill_gap, left) + 1)
                 motion = tracks.speed[base + end] * [1, 1, 0, 0]  # its size stays
                 place = tracks.place[base + end] + (frames - end)[:, None] * motion
             parts.append((place, frames, np.full(len(frames), track), np.zeros(len(frames), bool)))
     place, number, track_id, label = (np.concatenate(part) for part in zip(*parts, strict=True))
     boxes = placed_in_frame(place, frame_hw)
-    known = (flat.frames[0], flat.frames[-1]) if len(flat.frames) else (0, 0)
     keep = (boxes[:, 2:].prod(axis=1) >= INSIDE * place[:, 2:].prod(axis=1)) & (boxes[:, 2:] > 0).all(axis=1)
     keep &= (label | inpaint) & (number >= known[0]) & (number <= known[1])
     keep &= ~np.isin(number, flat.frame[flat.is_gt])

@@ -94,6 +94,8 @@ def test_an_object_that_stops_is_not_forgotten(comes_back: bool) -> None:
         assert len(found) == (1 if comes_back else 0)
         np.testing.assert_allclose(out[frame][0, Label.XY], right(15), atol=2)
     assert 30 not in repair(boxes, JointConfig())
+    for_ever = repair(boxes, JointConfig(keep_stopped=10**12, fill_gap=10**12))
+    assert set(out) <= set(for_ever) <= set(range(71))
 
 
 def test_the_track_decides_class_and_score() -> None:
