@@ -31,7 +31,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--checkpoint", type=Path, required=True, metavar="FILE", help="of a detector of the project's first kind")
     add("--labels", type=Path, required=True, metavar="FOLDER", help="pseudo-label dataset")
     add("--source", type=Path, required=True, metavar="FOLDER", help="the dataset it was made from, with all labels")
-    add("--ignore-thresholds", type=float, nargs="+", required=True, metavar="X", help="of soft anchors, per class")
+    add(
+        "--ignore-thresholds",
+        type=float,
+        nargs="+",
+        required=True,
+        metavar="X",
+        help="of soft anchors: one, or one per class",
+    )
     add("--batches", type=int, default=100, metavar="N", help="chunks of frames to look at (default: 100)")
     return parser
 
@@ -46,11 +53,12 @@ def main() -> None:
     from modules.label_quality.anchors import count_dataset
     from modules.live.streaming_detector import read_network
     from modules.utils.fetch import fetch_data_module
-    from utils.thresholds import with_head_thresholds
+    from utils.thresholds import per_class
 
     config, state = read_network(arguments.checkpoint, None)
-    config["model"]["head"]["ignore_bbox_thresh"] = arguments.ignore_thresholds
-    config = with_head_thresholds(config)
+    given, classes = arguments.ignore_thresholds, config["dataset"]["classes"]
+    least = per_class(given if given[1:] else given[0], range(len(classes)), "--ignore-thresholds", classes)
+    config["model"]["head"]["ignore_bbox_thresh"] = list(least)
     module = Module(config)
     if not isinstance(module.mdl, YoloXDetector):
         raise UserError(

@@ -23,6 +23,7 @@ USUAL = {
     "anything": None,
     "training": {"precision": 16},
     "threads": 1,
+    "settings": ["a.b=2", "c=d"],
 }
 
 
@@ -57,6 +58,7 @@ def test_what_agrees(given: dict[str, object]) -> None:
         ({"name": {"a": 1}}, "name", "name=VALUE"),
         ({"name": None}, "name", "name=VALUE"),
         ({"words": "car"}, "words", "words=[car]"),
+        ({"settings": None}, "settings", '\'settings=["a.b=2","c=d"]\''),
         ({"words": [1]}, "words", "words=[car]"),
         ({"words": [None]}, "words", "words=[car]"),
         ({"numbers": [1, "a"]}, "numbers", "numbers=[1,2.5]"),

@@ -125,7 +125,8 @@ def _in_words(before: Any, value: Any, key: str) -> tuple[str, str]:
         return "a value", f"set {key}=VALUE, or leave it out"
     if isinstance(before, list):
         kind = "numbers" if before and not isinstance(before[0], str) else "words"
-        example = f"{key}=[{','.join(map(str, before))}]"
+        plain = f"[{','.join(map(str, before))}]"
+        example = f"{key}={plain}" if "=" not in plain else shlex.quote(f"{key}={as_value(plain)}")
         if isinstance(value, str) and not before:
             listed = value if value.startswith("[") else f"[{value}]"
             example = shlex.quote(f"{key}={as_value(listed)}")

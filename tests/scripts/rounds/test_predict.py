@@ -165,7 +165,7 @@ def test_views_that_agree_and_as_many_boxes_as_labelled_frames_have(
 
     capsys.readouterr()
     folders = ("--checkpoint", str(teacher), "--labels", str(out), "--source", str(dataset))
-    assert run("scripts/ablation/anchors.py", *folders, "--ignore-thresholds", "0.1", "0.1", "--batches", "20") == 0
+    assert run("scripts/ablation/anchors.py", *folders, "--ignore-thresholds", "0.1", "--batches", "20") == 0
     text = capsys.readouterr().out
     assert "| every box is a label | " in text
     assert "| pedestrian, per cent | found | freed |" in text
