@@ -12,6 +12,7 @@ from modules.data.genx import DataModule
 from modules.detection import Module
 from modules.labelling.config import pseudo_labeler_config
 from modules.labelling.finished import check_finished
+from modules.labelling.frequency import no_labelled_frames
 from modules.labelling.retrack import retrack_dataset
 from modules.processes.shared_work import Process
 from modules.pseudo_labeler import PseudoLabeler
@@ -58,10 +59,18 @@ def provenance(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
 def label(
     config: Mapping[str, Any], data_module: DataModule, module: Module, process: Process, precision: str
 ) -> dict[str, Any]:
-    """Label the share of one process; the summary of the whole dataset comes back on the first one."""
+    """Label the share of one process; the summary of the whole dataset comes back on the first one.
+
+    Raises:
+        UserError: thresholds are to follow from labelled frames, and there are none.
+    """
+    settings = pseudo_labeler_config(config)
+    seen = settings.use_gt and any(sequence.visible.any() for sequence in data_module.sequences("train"))
+    if settings.frequency is not None and not seen:
+        raise no_labelled_frames()  # before the detector runs for hours, and before anything is written
     module.to(process.device).eval()
     labeler = PseudoLabeler(
-        pseudo_labeler_config(config),
+        settings,
         Path(config["dataset"]["path"]) / "train",
         config["save_dir"],
         provenance(config, precision),

@@ -89,16 +89,21 @@ class BoxCounts:
             UserError: no frame with ground truth was counted.
         """
         if not self.labelled_frames:
-            raise UserError(
-                expected="frames with ground truth, whose boxes tell how often a class occurs",
-                got="none",
-                where="model.pseudo_label.thresholds=frequency",
-                fix="keep ground truth (model.use_gt=true) of a share of the labels, or take thresholds=fixed",
-            )
+            raise no_labelled_frames()
         wanted = factor * self.boxes * self.other_frames / self.labelled_frames
         at_least = np.cumsum(self.candidates[:, ::-1], axis=1)[:, ::-1]
         least = np.where(self.boxes > 0, (at_least > wanted[:, None]).sum(axis=1), STEPS + 1)
         return tuple((least / STEPS).tolist())
+
+
+def no_labelled_frames() -> UserError:
+    """What is wrong where nothing tells how often a class occurs."""
+    return UserError(
+        expected="frames with ground truth, whose boxes tell how often a class occurs",
+        got="none",
+        where="model.pseudo_label.thresholds=frequency",
+        fix="keep ground truth (model.use_gt=true) of some labels, or set model.pseudo_label.thresholds=fixed",
+    )
 
 
 def _steps(objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.int64]:

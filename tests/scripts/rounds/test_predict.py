@@ -159,6 +159,10 @@ def test_views_that_agree_and_as_many_boxes_as_labelled_frames_have(
     assert (unsure <= sure).all()
     assert (unsure < sure).any()
     assert manifest["summary"]["pseudo"] > 0
+    nowhere = label_arguments(dataset, teacher, tmp_path / "none", *chosen, "model.use_gt=false")
+    assert "frames with ground truth" in failure(capsys, "predict.py", *nowhere), "before the detector runs"
+    assert not list((tmp_path / "none").glob("*/manifest.json"))
+
     every = ("model.pseudo_label.obj_thresh=0", "model.pseudo_label.cls_thresh=0", f"dataset.path={out}")
     assert run("val_dst.py", "model=pseudo_labeler", *SMALL, *every, f"save_json={quality}") == 0
     assert "+ agreement of the views" in json.loads(quality.read_text())["steps"]
