@@ -81,7 +81,7 @@ class Found:
         choice(theme, THEMES, "theme")
         if scale is not None and not number(scale, "scale"):
             raise UserError(expected="a number above 0", got=repr(scale), where="scale", fix="leave it out, or give 2")
-        number(min_score, "min_score")
+        number(min_score.item() if isinstance(min_score, np.number) else min_score, "min_score")
         counts = event_counts(self.frame)
         drawn = drawn_detections(self.rows, self.classes, min_score)
         scale = scale or usual_scale(self.hw[1])
