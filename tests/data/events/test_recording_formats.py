@@ -224,7 +224,8 @@ def test_memory_does_not_grow_with_the_file(kind, tmp_path, monkeypatch):
     peaks = []
     for n in (500, 4_000, 32_000):  # at one rate; the first warms up
         WRITERS[kind](tmp_path / str(n), random_events(n, HEIGHT, WIDTH, t_max=10 * n))
-        peaks.append(peak_bytes(tmp_path / str(n)))
+        # Twice, the less: what a library or another thread allocates once at some time is no growth with the file.
+        peaks.append(min(peak_bytes(tmp_path / str(n)) for _ in range(2)))
     assert peaks[2] < 1.5 * peaks[1] + 20_000
 
 
