@@ -95,7 +95,7 @@ def test_every_command_of_the_rounds_has_the_network_of_its_checkpoint(tmp_path:
 def test_two_rounds_of_self_training(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("model=rnndet-efficientnet", "model.backbone.timm_name=mobilenetv3_small_050", "model.fpn.depth=0.34")
     rounds = (*ROUNDS, *WEAK, f"dataset_path={dataset}", f"root={tmp_path}", "stop_when_precision_falls=false")
-    assert run("scripts/self_train.py", *rounds, *model) == 0, capsys.readouterr().err
+    assert run("scripts/self_train.py", *rounds, *model, "+pipeline=leod") == 0, capsys.readouterr().err
     assert set(json.loads((tmp_path / "summary.json").read_text())["arms"]) == {"baseline", "round1", "round2"}
     student = torch.load(tmp_path / "round2" / "last.ckpt", weights_only=True)["hyper_parameters"]["config"]["model"]
     assert student["backbone"]["timm_name"] == "mobilenetv3_small_050"
