@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum, nonmember
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -197,3 +197,11 @@ def class_name(names: Sequence[str], class_id: int) -> str:
     ('car', 'class 3')
     """
     return names[class_id] if class_id < len(names) else f"class {class_id}"
+
+
+class ScoreLimits(Protocol):
+    """Least scores by class."""
+
+    def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
+        """Mark the boxes above them, [n]."""
+        ...

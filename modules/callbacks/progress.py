@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytorch_lightning as pl
@@ -33,6 +34,7 @@ class ProgressDisplay(Callback):
         self.every_s = _LIVE_EVERY_S if live else every_s
         self._started = self._last_said = self._evaluation_started = 0.0
         self._first_step = 0
+        self._terminal = ExitStack()
         self._bar: Bar | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -99,14 +101,13 @@ class ProgressDisplay(Callback):
 
     def _shown(self, done: int, words: str, title: str, total: int | None) -> None:
         if self._bar is None:
-            self._bar = Bar(title, total).__enter__()
+            self._bar = self._terminal.enter_context(Bar(title, total))
         self._bar.show(done, words, title=title, total=total)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.__exit__()
-            self._bar = None
+        self._terminal.close()
+        self._bar = None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Take the bar away before anything is said of the exception."""

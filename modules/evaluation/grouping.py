@@ -8,6 +8,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from modules.tracking.kernel import iou as overlap_of
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -43,18 +45,12 @@ def group_boxes(
     has = np.zeros((count, num_views), dtype=np.bool_)
     founded = 0
     for box in range(count):
-        x0, y0, x1, y1 = corners[box]
         best, best_overlap = founded, iou
         for other in range(founded):
             if has[other, views[box]] or classes[founder[other]] != classes[box]:
                 continue
-            width = min(x1, mean[other, 2]) - max(x0, mean[other, 0])
-            height = min(y1, mean[other, 3]) - max(y0, mean[other, 1])
-            if width <= 0 or height <= 0:
-                continue
-            area = (mean[other, 2] - mean[other, 0]) * (mean[other, 3] - mean[other, 1])
-            overlap = width * height / ((x1 - x0) * (y1 - y0) + area - width * height)
-            if overlap >= best_overlap and (best == founded or overlap > best_overlap):
+            overlap = overlap_of(corners[box], mean[other])
+            if overlap > 0 and overlap >= best_overlap and (best == founded or overlap > best_overlap):
                 best, best_overlap = other, overlap
         if best == founded:
             founder[founded] = box

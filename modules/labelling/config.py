@@ -12,9 +12,10 @@ import numpy.typing as npt
 from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
-from modules.labelling.selection import Limits, Selection
+from modules.labelling.selection import Selection
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.settings import tracking_config
+from utils.boxes import ScoreLimits
 from utils.errors import UserError
 from utils.settings import choice, number
 from utils.thresholds import Thresholds, kinds_of, per_class
@@ -150,7 +151,7 @@ class PseudoLabelerConfig:
         joint = self.tracking.joint if self.tracking.repairs else None
         return least if joint is None else least.or_less(least.everywhere(joint.floor))
 
-    def selection(self, sure: Limits | None = None, unsure: Limits | None = None) -> Selection | None:
+    def selection(self, sure: ScoreLimits | None = None, unsure: ScoreLimits | None = None) -> Selection | None:
         """How labels are chosen from merged boxes; None where all of them are labels.
 
         Args:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from modules.labelling.selection import Limits
-from utils.boxes import Detection, FloatArray, detections_to_rows
+from utils.boxes import Detection, FloatArray, ScoreLimits, detections_to_rows
 
 MIN_SIDE = 5
 """Pseudo labels with a smaller side (pixels of the representation) are dropped."""
@@ -26,7 +25,7 @@ def crop_boxes(corners: FloatArray, frame_hw: tuple[int, int]) -> tuple[FloatArr
 
 
 def detections_to_labels(
-    detections: FloatArray, thresholds: Limits, frame_hw: tuple[int, int]
+    detections: FloatArray, thresholds: ScoreLimits, frame_hw: tuple[int, int]
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Keep confident detections of a plausible size as label rows with t = 0.
 

@@ -12,9 +12,8 @@ from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, r
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, complete_dataset, prepare_dataset, read_settings
 from modules.labelling.late import late_selection, sequence_of_views
-from modules.labelling.selection import Limits
 from modules.labelling.sequence_boxes import EventSeqData, sequence_of
-from utils.boxes import IGNORE_LABEL, Label, records_to_rows
+from utils.boxes import IGNORE_LABEL, Label, ScoreLimits, records_to_rows
 from utils.errors import UserError
 from utils.progress import track
 
@@ -76,7 +75,7 @@ def _kept_views(dataset: Path, config: PseudoLabelerConfig) -> Path | None:
     )
 
 
-def _take_labels(sequence: EventSeqData, stored: StoredLabels, limits: Limits) -> None:
+def _take_labels(sequence: EventSeqData, stored: StoredLabels, limits: ScoreLimits) -> None:
     """Give a sequence its boxes of before, without those that tracking has painted in."""
     for index, frame in enumerate(stored.objframe_idx_2_repr_idx.tolist()):
         records = stored.frame(index)

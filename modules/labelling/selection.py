@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from utils.boxes import IGNORE_LABEL, FloatArray, Label
+from utils.boxes import IGNORE_LABEL, FloatArray, Label, ScoreLimits
 
 BoolArray = npt.NDArray[np.bool_]
-
-
-class Limits(Protocol):
-    """Least scores by class, e.g. ``ScoreThresholds``."""
-
-    def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> BoolArray:
-        """Mark the boxes above them, [n]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -30,8 +21,8 @@ class Selection:
         unsure: what a box passes that is to be ignored in training, if it is no label; None: there are none.
     """
 
-    sure: Limits
-    unsure: Limits | None = None
+    sure: ScoreLimits
+    unsure: ScoreLimits | None = None
 
     def __call__(self, rows: FloatArray) -> tuple[BoolArray, BoolArray]:
         """Mark the boxes that stay, and those of them that are to be ignored.

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modules.labelling.selection import Limits
 from utils.arrays import as_indices, load_npz
 from utils.atomic import atomic_path
-from utils.boxes import BBOX_DTYPE, Label
+from utils.boxes import BBOX_DTYPE, Label, ScoreLimits
 from utils.errors import UserError
 
 _INDICES = ("frames", "views", "counts", "gt_frames", "gt_counts")
@@ -47,7 +46,7 @@ def read_views(path: Path) -> dict[str, npt.NDArray[Any]]:
     return {**state, **indices}
 
 
-def boxes_above(state: Mapping[str, npt.NDArray[Any]], limits: Limits) -> dict[str, npt.NDArray[Any]]:
+def boxes_above(state: Mapping[str, npt.NDArray[Any]], limits: ScoreLimits) -> dict[str, npt.NDArray[Any]]:
     """The same views with only the boxes above these scores; that a view looked at a frame stays known."""
     rows, counts = state["rows"], state["counts"]
     keep = limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])

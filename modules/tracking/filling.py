@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 import numpy as np
 import numpy.typing as npt
 
 from modules.tracking.joint import BoolArray, Boxes, FloatArray, IntArray, JointConfig
 from modules.tracking.summary import TrackSummary, placed_in_frame
-from utils.boxes import IGNORE_LABEL, Label, paired_iou
+from utils.boxes import IGNORE_LABEL, Label, ScoreLimits, paired_iou
 
 Rows32 = npt.NDArray[np.float32]
 SAME_PLACE = 0.5
@@ -20,20 +18,12 @@ INSIDE = 0.5
 """Least share of a box within the frame; with less of it the object has left."""
 
 
-class Limits(Protocol):
-    """Least scores by class."""
-
-    def mask(self, class_id: npt.NDArray[Any], objectness: Rows32, confidence: Rows32) -> BoolArray:
-        """Mark the boxes above them [n]."""
-        ...
-
-
 def fill_gaps(
     flat: Boxes,
     agreed: BoolArray,
     tracks: TrackSummary,
     config: JointConfig,
-    sure: Limits,
+    sure: ScoreLimits,
     frame_hw: tuple[int, int],
     inpaint: bool,
 ) -> tuple[Rows32, IntArray]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from modules.tracking.filling import Limits, fill_gaps
+from modules.tracking.filling import fill_gaps
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.joint import BoolArray, Boxes, BoxRows, JointConfig, joint_tracks
 from modules.tracking.rivals import outdone
 from modules.tracking.summary import SCORES, TrackSummary, placed_in_frame, summarise
-from utils.boxes import IGNORE_LABEL, Label
+from utils.boxes import IGNORE_LABEL, Label, ScoreLimits
 
 Rows32 = npt.NDArray[np.float32]
 
@@ -21,8 +21,8 @@ def track_and_repair(
     candidates: Mapping[int, BoxRows],
     frame_hw: tuple[int, int],
     config: TrackFilterConfig,
-    sure: Limits,
-    unsure: Limits | None = None,
+    sure: ScoreLimits,
+    unsure: ScoreLimits | None = None,
 ) -> dict[int, Rows32]:
     """Turn candidates of any score into labels, boxes to ignore, and nothing.
 
@@ -76,7 +76,7 @@ def _repaired(
     own: Rows32,
     tracks: TrackSummary,
     config: JointConfig,
-    sure: Limits,
+    sure: ScoreLimits,
     frame_hw: tuple[int, int],
 ) -> tuple[Rows32, BoolArray]:
     """Rows of all boxes after the vote [N, 8], and which of them stay at all [N]."""
@@ -103,5 +103,5 @@ def _repaired(
     return rows, keep
 
 
-def _passes(limits: Limits, rows: Rows32) -> BoolArray:
+def _passes(limits: ScoreLimits, rows: Rows32) -> BoolArray:
     return limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])

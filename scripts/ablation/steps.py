@@ -6,9 +6,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from omegaconf import OmegaConf
+
 from scripts.ablation.settings import AblationSettings, Supervision
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands, common_overrides
 from scripts.rounds.plan import Arm
+from utils.commands.config_errors import CONFIG_DIR
 from utils.jobs.steps import Step
 
 _UNSURE = "tracked, unsure ones too"
@@ -17,13 +20,7 @@ _WITH_UNSURE = (_UNSURE, "round 2")
 
 _AGREED, _AGREED2, _REPAIRED = "agreed", "agreed twice", "repaired"
 
-_AGREEMENT = (
-    "tta.merge=agreement",
-    "tta.merge_iou=0.4",
-    "model.pseudo_label.thresholds=frequency",
-    "model.pseudo_label.frequency_factor=0.8",
-    "model.pseudo_label.unsure_factor=1.2",
-)
+_AGREEMENT = tuple(OmegaConf.select(OmegaConf.load(CONFIG_DIR / "self_train.yaml"), "labelling.options"))
 _REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
 _PIPELINE: dict[str, tuple[str, ...]] = {_AGREED: _AGREEMENT, _AGREED2: _AGREEMENT}
 _PIPELINE[_REPAIRED] = (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR))
