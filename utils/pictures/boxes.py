@@ -108,7 +108,7 @@ def put_text(image: Image, text: str, left: int, top: int, colour: Colour, metri
     side = max(2, round(3 * metrics.font))
     for index in (index for index, letter in enumerate(text) if letter == "."):  # the font's own point is hardly seen
         centre = left + (metrics.width(text[:index]) + metrics.width(text[: index + 1])) // 2
-        base = top + metrics.ascent
+        base = top + metrics.ascent - 1
         cv2.rectangle(image, (centre - side // 2, base - side + 1), (centre - side // 2 + side - 1, base), colour, -1)
 
 
