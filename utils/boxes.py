@@ -205,3 +205,8 @@ class ScoreLimits(Protocol):
     def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
         """Mark the boxes above them, [n]."""
         ...
+
+
+def rows_above(rows: FloatArray, limits: ScoreLimits) -> npt.NDArray[np.bool_]:
+    """Mark the label rows [n, 8] with scores above the limits of their class, [n]."""
+    return limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])

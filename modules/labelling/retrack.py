@@ -13,7 +13,7 @@ from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, complete_dataset, prepare_dataset, read_settings
 from modules.labelling.late import late_selection, sequence_of_views
 from modules.labelling.sequence_boxes import EventSeqData, sequence_of
-from utils.boxes import IGNORE_LABEL, Label, ScoreLimits, records_to_rows
+from utils.boxes import IGNORE_LABEL, ScoreLimits, records_to_rows, rows_above
 from utils.errors import UserError
 from utils.progress import track
 
@@ -83,6 +83,5 @@ def _take_labels(sequence: EventSeqData, stored: StoredLabels, limits: ScoreLimi
             sequence.set_ground_truth(frame, records)
             continue
         rows = records_to_rows(records)
-        passed = limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])
-        keep = passed | ((records["class_id"] == IGNORE_LABEL) & (records["objectness"] > 0))
+        keep = rows_above(rows, limits) | ((records["class_id"] == IGNORE_LABEL) & (records["objectness"] > 0))
         sequence.update([rows[keep]], np.array([frame]))

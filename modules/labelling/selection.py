@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from utils.boxes import IGNORE_LABEL, FloatArray, Label, ScoreLimits
+from utils.boxes import IGNORE_LABEL, FloatArray, Label, ScoreLimits, rows_above
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -30,9 +30,8 @@ class Selection:
         Args:
             rows: label rows [n, 8].
         """
-        scores = rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE]
-        sure = self.sure.mask(*scores)
+        sure = rows_above(rows, self.sure)
         stay = sure | (rows[:, Label.CLASS_ID] == IGNORE_LABEL)
         if self.unsure is not None:
-            stay |= self.unsure.mask(*scores)
+            stay |= rows_above(rows, self.unsure)
         return stay, stay & ~sure

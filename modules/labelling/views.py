@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from utils.arrays import as_indices, load_npz
 from utils.atomic import atomic_path
-from utils.boxes import BBOX_DTYPE, Label, ScoreLimits
+from utils.boxes import BBOX_DTYPE, Label, ScoreLimits, rows_above
 from utils.errors import UserError
 
 _INDICES = ("frames", "views", "counts", "gt_frames", "gt_counts")
@@ -49,6 +49,6 @@ def read_views(path: Path) -> dict[str, npt.NDArray[Any]]:
 def boxes_above(state: Mapping[str, npt.NDArray[Any]], limits: ScoreLimits) -> dict[str, npt.NDArray[Any]]:
     """The same views with only the boxes above these scores; that a view looked at a frame stays known."""
     rows, counts = state["rows"], state["counts"]
-    keep = limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])
+    keep = rows_above(rows, limits)
     entry = np.repeat(np.arange(len(counts)), counts)
     return {**state, "rows": rows[keep], "counts": np.bincount(entry[keep], minlength=len(counts))}

@@ -12,7 +12,7 @@ from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.joint import BoolArray, Boxes, BoxRows, JointConfig, joint_tracks
 from modules.tracking.rivals import outdone
 from modules.tracking.summary import SCORES, TrackSummary, placed_in_frame, summarise
-from utils.boxes import IGNORE_LABEL, Label, ScoreLimits
+from utils.boxes import IGNORE_LABEL, Label, ScoreLimits, rows_above
 
 Rows32 = npt.NDArray[np.float32]
 
@@ -48,7 +48,7 @@ def track_and_repair(
     rows = np.concatenate([np.zeros((0, len(Label)), np.float32), *boxes]).astype(np.float32)
     numbers = np.repeat(np.asarray(frames, dtype=np.int64), [len(part) for part in boxes])
     before = rows[:, Label.CLASS_ID] == IGNORE_LABEL
-    strong = _passes(sure, rows)
+    strong = rows_above(rows, sure)
     usable = (strong | (rows[:, SCORES] >= joint.floor).all(axis=1) | (rows[:, Label.T] > 0)) & ~before
     chosen = np.split(usable, np.cumsum([len(part) for part in boxes])[:-1]) if len(boxes) else []
     own = rows[usable]
@@ -57,7 +57,7 @@ def track_and_repair(
     tracks = summarise(flat, track_id, joint, config.min_track_len)
     repaired, keep = _repaired(flat, own, tracks, joint, sure, frame_hw)
     if unsure is not None:
-        doubtful = ~keep & _passes(unsure, own)
+        doubtful = ~keep & rows_above(own, unsure)
         repaired[doubtful, Label.CLASS_ID] = IGNORE_LABEL
         keep |= doubtful
     rows[usable] = repaired
@@ -101,7 +101,3 @@ def _repaired(
     keep = flat.strong.copy()
     keep[index] |= label | tracks.counts[ids]
     return rows, keep
-
-
-def _passes(limits: ScoreLimits, rows: Rows32) -> BoolArray:
-    return limits.mask(rows[:, Label.CLASS_ID], rows[:, Label.OBJECTNESS], rows[:, Label.CLASS_CONFIDENCE])
