@@ -134,16 +134,17 @@ class DataModuleConfig:
         _require(self.train_sampling in SAMPLING_MODES, "random, stream or mixed", self.train_sampling, "sampling")
         given = [name for name in ("ratio", "train_ratio", "split_file") if getattr(self, name) is not None]
         _require(len(given) <= 1, "at most one of ratio, train_ratio and split_file", " and ".join(given), "ratio")
-        if self.train_sampling == "mixed":
+        share, lanes, mixed = self.unlabelled_share, self.batch_size_train, self.train_sampling == "mixed"
+        if mixed:
             weights = (self.w_random, self.w_stream)
             _require(min(weights) > 0.0, "weights > 0 for mixed sampling", weights, "w_random, w_stream")
-            fix = "set batch_size.train=2, or one kind of lanes: dataset.train.sampling=stream (or random)"
-            _require(self.batch_size_train >= 2, "two lanes or more for mixed sampling", "1", "batch_size_train", fix)
-        share = self.unlabelled_share
         if share != 0.0:
             _require(isinstance(share, float) and 0.0 < share < 1.0, "a share in (0, 1)", share, "unlabelled_share")
-            least, lanes = 3 if self.train_sampling == "mixed" else 2, self.batch_size_train
+            least = 3 if mixed else 2
             _require(lanes >= least, f"{least} lanes or more, labelled and unlabelled ones", lanes, "batch_size_train")
+        elif mixed:
+            fix = "set batch_size.train=2, or one kind of lanes: dataset.train.sampling=stream (or random)"
+            _require(lanes >= 2, "two lanes or more for mixed sampling", "1", "batch_size_train", fix)
 
     @property
     def frame_hw(self) -> tuple[int, int]:

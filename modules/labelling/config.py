@@ -14,7 +14,7 @@ from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
 from modules.labelling.selection import Selection
 from modules.tracking.filter import TrackFilterConfig
-from modules.tracking.settings import tracking_config
+from modules.tracking.settings import tracking_config, without_effect
 from utils.boxes import ScoreLimits
 from utils.errors import UserError
 from utils.settings import choice, number
@@ -204,8 +204,21 @@ def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency |
     factor = number(labels["frequency_factor"], f"{key}frequency_factor")
     unsure = labels["unsure_factor"]
     unsure = None if unsure is None else number(unsure, f"{key}unsure_factor")
+    for given, name, needed in (
+        (unsure is not None and not by_frequency, "unsure_factor", "frequency"),
+        (labels["unsure_thresh"] is not None and by_frequency, "unsure_thresh", "fixed"),
+    ):
+        if given:
+            raise without_effect(name, f"{key}thresholds={needed}", labels)
     if not by_frequency:
         return None
+    if factor == 0:
+        raise UserError(
+            expected="a number above 0",
+            got="0: no labels at all",
+            where=f"{key}frequency_factor",
+            fix="set it, e.g. 0.8",
+        )
     if unsure is not None and unsure < factor:
         raise UserError(
             expected=f"a number from frequency_factor={factor:g} on: labels and boxes to ignore, counted together",

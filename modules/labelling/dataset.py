@@ -21,6 +21,21 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 CHECKSUM = "provenance.checkpoint_sha256"
 """The setting by which a teacher is known."""
+_KEYS = {
+    "agreement.": "tta.merge_",
+    "frequency.floor": "tta.merge_floor",
+    "frequency.": "model.pseudo_label.frequency_",
+    "frequency.unsure_factor": "model.pseudo_label.unsure_factor",
+    "nms_threshold": "model.postprocess.nms_threshold",
+    "thresholds.class_confidence": "model.pseudo_label.cls_thresh",
+    "thresholds.objectness": "model.pseudo_label.obj_thresh",
+    "tracking.": "model.pseudo_label.",
+    "tracking.joint.": "model.pseudo_label.",
+    "tracking.joint.floor": "model.pseudo_label.track_floor",
+    "tracking.tracker.": "model.pseudo_label.",
+    "unsure.": "model.pseudo_label.unsure_thresh.",
+}
+"""Settings that are called otherwise in the configuration; the longest beginning counts."""
 VIEWS_DIR = ".views"
 """Folder in an unfinished split for the boxes of sequences that wait for a second pass."""
 KEPT_VIEWS_DIR = "views"
@@ -216,10 +231,15 @@ def _differences(previous: Mapping[str, Any], current: Mapping[str, Any], files:
     known = all(files.values()) and len(set(files.values())) > 1
     teachers = {CHECKSUM: f"the teacher is {files['now']}, was {files['before']}"} if known else {}
     return [
-        teachers.get(key, f"{key} is {new.get(key, 'absent')}, was {old.get(key, 'absent')}")
+        teachers.get(key, f"{_config_key(key)} is {new.get(key, 'absent')}, was {old.get(key, 'absent')}")
         for key in sorted(old.keys() | new.keys())
         if old.get(key, "absent") != new.get(key, "absent")
     ]
+
+
+def _config_key(setting: str) -> str:
+    start = max((start for start in _KEYS if setting.startswith(start)), key=len, default="")
+    return _KEYS.get(start, "") + setting.removeprefix(start)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

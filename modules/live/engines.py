@@ -142,3 +142,17 @@ def _openvino(file: Path) -> Step:
 
 
 _BUILDERS = {"compile": _compile, "onnx": _exported(_onnxruntime), "openvino": _exported(_openvino)}
+
+
+def device_called(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        UserError: torch knows none of this name.
+    """
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(
+            expected="cpu, cuda or cuda:N", got=repr(name), where="device", fix="give one of them"
+        ) from error

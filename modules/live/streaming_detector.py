@@ -17,7 +17,7 @@ from models.registry import spec_of_section
 from models.transfer import to_device
 from models.weights import load_tensors
 from modules.detection import Module
-from modules.live.engines import choose_engine
+from modules.live.engines import choose_engine, device_called
 from modules.live.frames import FrameMaker, frame_hw
 from modules.live.result import Found
 from modules.playback.opening import open_for
@@ -72,7 +72,7 @@ class StreamingDetector:
     ) -> None:
         if pixels not in PIXELS:
             raise UserError(expected=" or ".join(PIXELS), got=repr(pixels), where="pixels", fix="choose one")
-        self.device = torch.device(device)
+        self.device = device_called(device)
         dataset = config["dataset"]
         self.classes: list[str] = list(dataset["classes"])
         self.frames = FrameMaker(dataset)
@@ -142,6 +142,8 @@ class StreamingDetector:
         """
         config, state = read_network(path, config)
         if sensor_hw is not None:
+            if min(sensor_hw) < 1:
+                raise UserError(expected="two sizes in pixels", got=str(sensor_hw), where="sensor_hw", fix="mend them")
             config["dataset"]["sensor_hw"] = list(sensor_hw)
             section = config["model"]
             config["model"] = spec_of_section(section).for_frames(section, frame_hw(config["dataset"]))

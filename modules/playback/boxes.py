@@ -121,6 +121,14 @@ def load_labels(path: Path, ev_repr_name: str | None = None, context: BoxContext
     Raises:
         UserError: no such labels, or no box among them.
     """
+    inside = [] if not path.is_dir() or (path / LABEL_DIR).is_dir() else sorted(path.glob(f"**/{LABEL_DIR}"))
+    if inside:
+        raise UserError(
+            expected="boxes of one recording",
+            got=f"a folder of {len(inside)} sequences",
+            where=str(path),
+            fix=f"give one of them, e.g. {inside[0].parent}",
+        )
     if path.is_dir() and ((path / LABEL_DIR).is_dir() or context is None):
         track = _labels_of_sequence(path, ev_repr_name)
     else:

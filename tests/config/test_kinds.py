@@ -110,9 +110,25 @@ def test_ranges_of_detection_and_labelling(key: str, value: object) -> None:
 
 
 def test_of_two_factors_the_unsure_one_is_no_smaller() -> None:
-    config = compose(["dataset=gen1", "save_dir=a", "model.pseudo_label.unsure_factor=0.5"], "predict")
-    assert pseudo_labeler_config(config).frequency is None  # fixed thresholds have no use for it
-    config["model"]["pseudo_label"]["thresholds"] = "frequency"
+    labels = ("model.pseudo_label.unsure_factor=0.5", "model.pseudo_label.thresholds=frequency")
+    config = compose(["dataset=gen1", "save_dir=a", *labels], "predict")
     with pytest.raises(UserError, match="frequency_factor=1") as caught:
         pseudo_labeler_config(config)
     assert caught.value.where == "model.pseudo_label.unsure_factor"
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        (("unsure_factor=2",), "thresholds=frequency"),
+        (("unsure_thresh=0.1", "thresholds=frequency"), "thresholds=fixed"),
+        (("smooth=true",), "tracker=joint"),
+        (("keep_stopped=40",), "tracker=joint"),
+        (("frequency_factor=0", "thresholds=frequency"), "above 0"),
+    ],
+)
+def test_what_would_change_no_label_is_refused(given: tuple[str, ...], needed: str) -> None:
+    config = compose(["dataset=gen1", "save_dir=a", *(f"model.pseudo_label.{text}" for text in given)], "predict")
+    with pytest.raises(UserError, match=needed) as caught:
+        pseudo_labeler_config(config)
+    assert caught.value.where == f"model.pseudo_label.{given[0].split('=')[0]}"

@@ -249,7 +249,11 @@ def test_other_settings_do_not_continue_a_run(source, tmp_path):
     changed = settings(hflip=True, thresholds=ScoreThresholds.of(0.2, 0.1, [0, 1]))
     with pytest.raises(UserError) as error:
         PseudoLabeler(changed, source / "train", tmp_path / "train", {"checkpoint": "other"})
-    for part in ("hflip is True, was False", "thresholds.objectness", "provenance.checkpoint is other, was teacher"):
+    for part in (
+        "hflip is True, was False",
+        "model.pseudo_label.obj_thresh",
+        "provenance.checkpoint is other, was teacher",
+    ):
         assert part in str(error.value)
     assert "class_confidence" not in str(error.value)
 

@@ -10,7 +10,7 @@ import torch
 
 from models.detection.streaming import StreamingStep
 from modules.live import ENGINES, engines
-from modules.live.engines import choose_engine
+from modules.live.engines import choose_engine, device_called
 from modules.live.streaming_detector import StreamingDetector
 from scripts import visualize
 from tests.modules.test_streaming import checkpoint_of, configured, sequence
@@ -99,3 +99,8 @@ def test_a_video_hands_its_engine_on(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     visualize.load_detector(args, (60, 90))
     assert given == {"engine": "auto"}
+
+
+def test_a_device_that_is_none_is_one_message():
+    with pytest.raises(UserError, match="cuda:N"):
+        device_called("tpux")

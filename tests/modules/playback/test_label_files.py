@@ -9,6 +9,7 @@ import pytest
 from data.box_files.classes import ClassNames
 from data.box_files.read import BoxContext
 from data.box_files.times import ImageTimes
+from data.sequences.stored_labels import LABEL_DIR
 from modules.playback.boxes import find_labels, load_labels
 from tests.helpers.recordings.box_layouts import HW, RATE_HZ, some_boxes, time_us, write_coco, write_csv, write_yolo
 from utils.errors import UserError
@@ -45,3 +46,10 @@ def test_boxes_on_images_without_times_say_what_is_missing(tmp_path: Path) -> No
 def test_boxes_left_out_are_not_drawn(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "drive_bbox.csv", some_boxes())
     assert load_labels(path, context=BoxContext(ClassNames(None, {"dog": None}))).num_boxes == 6
+
+
+def test_a_folder_of_sequences_is_no_truth_of_one_recording(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "test" / name / LABEL_DIR).mkdir(parents=True)
+    with pytest.raises(UserError, match="a folder of 2 sequences"):
+        load_labels(tmp_path, context=BoxContext(NAMES))
