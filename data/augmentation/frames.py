@@ -12,7 +12,6 @@ import torch
 
 from data.augmentation.state import AugmentationState
 from data.labels.box_ops import zoom_window_hw
-from utils.arrays import scratch
 
 Frames = npt.NDArray[Any]
 Move = Callable[[Frames, Frames], None]
@@ -109,22 +108,14 @@ def _separable(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], hfli
     rows, columns = rows[in_y], columns[in_x]
     if hflip:
         columns = width - 1 - columns
-    top, bottom = int(rows.min()), int(rows.max()) + 1
     filled = len(in_y) == height and len(in_x) == width
+    from data.augmentation.gather import gather  # numba is loaded only where it is needed
 
     def pick(frame: Frames, out: Frames) -> None:
         if not filled:
             out[...] = 0
-        # The fewer pixels are looked up one by one, the better: whole rows are then copied as they are.
-        lead, dtype = frame.shape[:-2], frame.dtype
-        wide = scratch("wide", (*lead, bottom - top, len(columns)), dtype)
-        np.take(frame[..., top:bottom, :], columns, axis=-1, out=wide, mode="clip")
-        if filled and out.flags.c_contiguous:
-            np.take(wide, rows - top, axis=-2, out=out, mode="clip")
-            return
-        picked = scratch("picked", (*lead, len(rows), len(columns)), dtype)
-        np.take(wide, rows - top, axis=-2, out=picked, mode="clip")
-        out[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1] = picked
+        part = out[..., in_y[0] : in_y[-1] + 1, in_x[0] : in_x[-1] + 1]
+        gather(*((frame, rows, columns, part) if frame.ndim == 3 else (frame[None], rows, columns, part[None])))
 
     return pick
 
