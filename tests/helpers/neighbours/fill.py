@@ -80,7 +80,7 @@ def names_and_shapes(network: nn.Module) -> dict[str, dict[str, Any]]:
 
 
 def digest(array: Tensor | Array) -> dict[str, Any]:
-    """What is kept of a large array: ``sum``, ``abssum``, ``l2`` in float64, 64 evenly spaced places and their values."""
+    """Kept of a large array: ``sum``, ``abssum``, ``l2`` in float64; 64 evenly spaced places and their values."""
     whole = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
     flat = np.asarray(whole, np.float64).reshape(-1)
     places = np.unique(np.linspace(0, flat.size - 1, min(_SAMPLES, flat.size)).astype(np.int64))
