@@ -15,25 +15,13 @@ from models.detection.detr.frozen import fold_norms
 from models.detection.detr.losses import set_losses, weighted
 from models.detection.detr.transformer import Transformer
 from models.detection.interface import Detector, FrameBoxes
+from models.detection.sets.box_head import BoxHead
 from models.detection.sets.boxes import corners, wanted_of
 from models.detection.sets.detections import found
 from models.layers.config import LstmConfig
 from models.layers.gru import ConvGru
 from models.layers.lstm import ConvLstm
 from models.rnn_states import States
-
-
-class BoxHead(nn.Module):
-    """Three linear layers to a box."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList((nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, 4)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[..., dim] -> [..., 4]``, before the sigmoid."""
-        first, second, last = self.layers
-        return last(second(first(x).relu()).relu())
 
 
 @dataclass(frozen=True)
