@@ -27,7 +27,7 @@ class Noisy:
     groups: int
 
     def apart(self, others: int) -> Tensor:
-        """Who does not see whom, bool [D + others, D + others]: a group sees itself and the others, these see no group."""
+        """Who does not see whom, bool [D + others] twice: a group sees itself and the others, these see no group."""
         total = self.content.shape[1]
         group = torch.arange(total, device=self.content.device) // (total // self.groups)
         group = torch.cat((group, group.new_full((others,), -1)))
