@@ -87,7 +87,7 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]
 
 
 def _extract(content: Any, path: Path) -> dict[str, Tensor]:
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    state = content.get("state_dict", content.get("model", content)) if isinstance(content, Mapping) else None
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, Mapping) else {}
     if not tensors:
         whole_module = bool(tensors_within(content))
