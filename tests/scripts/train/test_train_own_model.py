@@ -79,8 +79,8 @@ def test_weights_of_another_family_are_named(
 
 @pytest.mark.parametrize("name", ["rvt", "yolox", "os", "../grid", "models.detection.rnndet", "", None, 3])
 def test_unknown_families_are_told_the_known_ones(grid: tuple[str, ...], name: object) -> None:
-    assert families() == ["grid", "rnndet"]
-    with pytest.raises(UserError, match=r"one of grid, rnndet\n.*\nwhere: +model.family") as caught:
+    assert {"grid", "rnndet"} <= set(families())
+    with pytest.raises(UserError, match=r"one of .*grid, .*rnndet.*\n.*\nwhere: +model.family") as caught:
         spec_of(name)
     assert caught.value.got == repr(name)
     assert FOLDERS in caught.value.fix
@@ -93,7 +93,7 @@ def test_an_installed_package_offers_its_name(tmp_path: Path, monkeypatch: pytes
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys-grid\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\ngrid = somebodys_grid\nrnndet = somebodys_grid\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert families() == ["grid", "rnndet"]
+    assert {"grid", "rnndet"} <= set(families())
     assert spec_of("grid").build.__module__ == "somebodys_grid"
     assert spec_of("rnndet").family == "rnndet", "the tree's own goes first"
 
