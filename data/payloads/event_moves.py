@@ -48,12 +48,13 @@ def moved(events: Events, sensor_hw: tuple[int, int], frame_hw: tuple[int, int],
     if state.hflip:
         events = mirrored(events, sensor_hw[1])
     scale = np.array([frame / sensor for frame, sensor in zip(frame_hw, sensor_hw, strict=True)])
-    place = np.stack([events.y, events.x]) * scale[:, None]  # (y, x) in pixels of the frame
+    place = (np.stack([events.y, events.x]) + 0.5) * scale[:, None]  # (y, x) of the middle, in pixels of the frame
     size = np.array(frame_hw)[:, None]
     if state.angle_deg != 0.0:
         cos, sin = math.cos(math.radians(state.angle_deg)), math.sin(math.radians(state.angle_deg))
-        y, x = place - size // 2
-        place = np.stack([y * cos - x * sin, x * cos + y * sin]) + size // 2
+        middle = size // 2 + 0.5
+        y, x = place - middle
+        place = np.stack([y * cos - x * sin, x * cos + y * sin]) + middle
     corner = np.array(state.x0y0[::-1])[:, None]
     window = np.array(zoom_window_hw(frame_hw, state.factor))[:, None]
     if state.zoom == "in":

@@ -1,9 +1,9 @@
 """The store of raw events: those of each window in the order of time, beside the frames made of them; without torch.
 
-One file a sequence, columns over all windows: ``xp`` (x times two, plus the polarity), ``y``, ``dt`` (microseconds since
-the event before, in the first since its window began), and ``first`` [T + 1], where each window begins.
-Differences of times are small numbers, which pack to less than the times. An event on the edge of two windows is in
-both, as in the frames.
+One file a sequence, columns over all windows: ``xp`` (x times two, plus the polarity), ``y``, ``dt`` (microseconds from
+the event before, or from the beginning of the window), and ``first`` [T + 1], where each window begins. Differences of
+times are small numbers, which pack to less than the times. An event on the edge of two windows is in both, as in the
+frames.
 """
 
 from __future__ import annotations
