@@ -37,14 +37,14 @@ def frame_losses(
     if len(unsure):
         counts = box_iou(own, unsure).amax(dim=1) < NEGATIVE
     if not len(boxes):
-        loss = (_focal(logits, targets, config) * counts[:, None]).sum()
+        loss = torch.where(counts[:, None], _focal(logits, targets, config), 0).sum()
         return loss / len(own) if config.empty_frame_norm == "anchors" else loss, offsets.sum() * 0.0
     overlap, choice = box_iou(own, boxes).max(dim=1)
     positive = overlap >= POSITIVE
     counts = positive | (counts & (overlap < NEGATIVE))
     targets[positive, class_id[choice[positive]]] = 1
     number = positive.sum().clamp(min=1)
-    class_loss = (_focal(logits, targets, config) * counts[:, None]).sum() / number
+    class_loss = torch.where(counts[:, None], _focal(logits, targets, config), 0).sum() / number
     wanted = encode(boxes[choice], own)
     box_loss = F.smooth_l1_loss(offsets.float(), wanted, beta=_BETA, reduction="none")
     return class_loss, box_loss[positive].sum() / (4 * number)
