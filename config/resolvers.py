@@ -20,6 +20,7 @@ _SIZE_LETTERS = {32: "t", 48: "s", 64: "b"}
 def register_resolvers() -> None:
     """Make the ``derive.*`` resolvers known to OmegaConf; safe to call again."""
     for function in (
+        frame_hw,
         padded_hw,
         partition_size,
         length,
@@ -42,6 +43,15 @@ def padded_hw(sensor_hw: Sequence[int], half: bool, split: int) -> ListConfig:
     ([256, 320], [384, 640])
     """
     return ListConfig(list(padded_size(sensor_size(sensor_hw), half, int(split))))
+
+
+def frame_hw(sensor_hw: Sequence[int], half: bool) -> ListConfig:
+    """Frame size before padding.
+
+    >>> list(frame_hw([720, 1280], True))
+    [360, 640]
+    """
+    return ListConfig([size // 2 if half else size for size in sensor_size(sensor_hw)])
 
 
 def sensor_size(sensor_hw: Any) -> list[int]:

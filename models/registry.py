@@ -54,7 +54,7 @@ class ModelSpec:
     Args:
         family: name of the package's folder, and value of ``model.family``.
         task: what it is for: ``detection``.
-        payload: what it reads: ``frames``.
+        payload: what it reads: ``frames``, or ``events`` (then ``pillars`` of its section says how).
         build: from the section to a network with fresh weights; raises a UserError that names the key at fault.
         describe_weights: sizes that can be read off a state dict, by name; nothing for a stranger's.
         weights_in_words: these sizes in words; with ``channels``, input channels among them.

@@ -80,9 +80,13 @@ class RNNStates:
     >>> states.reset(0, torch.tensor([True, False]))
     >>> states.get_states(0)[0][0].tolist()
     [[0.0], [1.0]]
+
+    Args:
+        forgets: whether lanes can be zeroed; else states outlive their recordings.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, forgets: bool = True) -> None:
+        self._forgets = forgets
         self._states: dict[int, States] = {}
 
     def get_states(self, worker_id: int) -> States:
@@ -106,7 +110,7 @@ class RNNStates:
         states = self._states.get(worker_id)
         given = indices_or_bool_tensor
         lanes = given if isinstance(given, Tensor) else torch.as_tensor(given)
-        if states is None or lanes.numel() == 0 or _marks_none(lanes):
+        if not self._forgets or states is None or lanes.numel() == 0 or _marks_none(lanes):
             return
         self._states[worker_id] = map_states(_zero_lanes(lanes), states)
 

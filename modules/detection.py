@@ -42,7 +42,7 @@ class Module(pl.LightningModule):
         network = spec_of_section(config["model"]).build(config["model"])
         assert isinstance(network, Detector), "families of this task build detectors"
         self.mdl = network
-        self.train_states = RNNStates()
+        self.train_states = self.fresh_states()
         self.evaluation = StreamingEvaluation(config)
 
     def load_weight(self, path: Path | str, strict: bool = True) -> LoadReport:
@@ -75,6 +75,10 @@ class Module(pl.LightningModule):
         """
         state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
         load_tensors(self.mdl, state, where)
+
+    def fresh_states(self) -> RNNStates:
+        """A store of states before any window."""
+        return RNNStates(forgets=not self.mdl.keeps_states)
 
     def rank_state_dict(self) -> dict[str, Any]:
         """Recurrent states of this process's training streams; resume points keep those of every process."""
@@ -190,7 +194,7 @@ class Module(pl.LightningModule):
             frame), and the new states.
         """
         length, lanes = frames.shape[:2]
-        store = RNNStates()
+        store = self.fresh_states()
         if states is not None:
             store.save_states_and_detach(0, states)
             store.reset(0, is_first)

@@ -53,7 +53,7 @@ TASKS = {
 }
 """By the name that ``ModelSpec.task`` gives."""
 
-PAYLOADS = ("frames",)
+PAYLOADS = ("frames", "events")
 """What ``ModelSpec.payload`` may say: what sequences hold (``data.payloads``)."""
 
 

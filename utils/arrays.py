@@ -41,7 +41,7 @@ def load_npy(path: Path | str, fix: str = _FIX) -> npt.NDArray[Any]:
 
 
 def load_npz(path: Path | str, *names: str, fix: str = _FIX) -> dict[str, npt.NDArray[Any]]:
-    """Read these arrays of a ``.npz`` file.
+    """Read these arrays of a ``.npz`` file, all of them if none is named.
 
     Raises:
         UserError: the file is missing, damaged, a single array, or lacks one of them.
@@ -59,7 +59,7 @@ def load_npz(path: Path | str, *names: str, fix: str = _FIX) -> dict[str, npt.ND
             got = f"{', '.join(content.files) or 'nothing'}: {', '.join(missing)} missing"
             raise UserError(expected=f"arrays {', '.join(names)}", got=got, where=str(path), fix=fix)
         try:
-            arrays = {name: content[name] for name in names}
+            arrays = {name: content[name] for name in names or content.files}
             no_array = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
             if no_array:  # NumPy gives the bytes of a member that it does not know
                 raise _unreadable(path, f"{no_array[0]} is no array", fix)

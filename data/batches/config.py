@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from data.augmentation.config import AugmentationConfig
+from data.payloads.base import Payload
 from utils.errors import UserError
 
 Sampling = Literal["random", "stream", "mixed"]
@@ -76,6 +77,7 @@ class DataModuleConfig:
         only_load_end_labels: in training use only the label of the last frame of each sample.
         on_bad_sequence: what training does when frames cannot be read: stop with an error, or skip (the lane is empty
             for that chunk, counted and reported). Evaluation and labelling always stop.
+        payload: what the input of sequences is made of; None for frames.
     """
 
     path: str
@@ -112,6 +114,7 @@ class DataModuleConfig:
     on_bad_sequence: Literal["stop", "skip"] = "stop"
     only_load_end_labels: bool = False
     unlabelled_share: float = 0.0
+    payload: Payload[Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sensor_hw", (int(self.sensor_hw[0]), int(self.sensor_hw[1])))

@@ -38,7 +38,9 @@ def load_sequences(cfg: DataModuleConfig, split: str) -> list[EventSequence]:
         paths = [paths[index] for index in evenly_spread(len(paths), cfg.eval_ratio)]
     for path in paths:
         path.check()
-    sequences = [EventSequence(path, cfg.sensor_hw) for path in paths]
+        if cfg.payload is not None and cfg.on_bad_sequence != "skip":
+            len(cfg.payload.open(getattr(path, cfg.payload.file)))  # frames that lack their events are told at once
+    sequences = [EventSequence(path, cfg.sensor_hw, payload=cfg.payload) for path in paths]
     if split == "train":
         if cfg.on_bad_sequence == "skip":
             _measure(sequences)

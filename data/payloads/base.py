@@ -1,10 +1,7 @@
 """What a representation owns: its store on disk, the parts read from it, and the inputs of a batch.
 
-A part is what was read of one sequence: windows [start, stop), in time order. Frames are the payload there is
-(``data.payloads.frames``). A payload of raw events would hand the events of each window over as they are: its
-parts hold x, y, t, p by window; ``read`` turns the order of reversed windows, mirrors t within them and swaps p, and
-maps x and y and drops what leaves the view; ``mixed`` joins two streams by t; ``jittered`` drops, doubles and adds
-events; and its inputs mirror x. Sampling, labels and plans know none of this.
+A part is what was read of one sequence: windows [start, stop), in time order. Frames are one payload
+(``data.payloads.frames``), raw events another (``data.payloads.events``). Sampling, labels and plans know none of this.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -90,7 +87,13 @@ class Inputs(Protocol):
 
 
 class Payload(ABC, Generic[Part]):
-    """Everything that depends on what a sequence's input is made of; has no state of its own."""
+    """Everything that depends on what a sequence's input is made of; has no state of its own.
+
+    Attributes:
+        file: which of a sequence's files (``data.sequences.layout.SequencePaths``) is its store.
+    """
+
+    file: ClassVar[str]
 
     @abstractmethod
     def open(self, path: Path) -> Reader[Part]:
@@ -105,8 +108,11 @@ class Payload(ABC, Generic[Part]):
         """Height and width in pixels."""
 
     @abstractmethod
-    def room(self, length: int, lanes: int, like: Part) -> Inputs:
-        """Memory of a batch of L windows in B lanes, of the size and type of ``like``; its contents are undefined."""
+    def room(self, length: int, lanes: int, like: Part) -> Inputs | None:
+        """Memory of a batch of L windows in B lanes, of the size and type of ``like``; its contents are undefined.
+
+        None where no more is known before the windows are read.
+        """
 
     @abstractmethod
     def place(self, room: Any, lane: int) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ class FrameInputs:
 
 class FramesPayload(Payload[Frames]):
     """Parts are arrays [n, C, H, W]."""
+
+    file: ClassVar[str] = "h5"
 
     def open(self, path: Path) -> FrameReader:
         """Frames of one file."""

@@ -114,6 +114,7 @@ class PreprocessConfig:
         label_tolerance_ms: with ``nearest``, boxes this close together in time are one labelled frame.
         classes: names of the dataset's classes, for box files that have names.
         class_names: what the classes of box files are called in the dataset, see ``data.box_files.classes``.
+        keep_events: keep the events of each window beside its frame, for models that read them.
         all_windows: go on with windows from the last label to the end of the recording, and keep recordings without
             any label (for labelling data that nobody has labelled).
     """
@@ -135,6 +136,7 @@ class PreprocessConfig:
     windows_per_label_step: int | None = None
     label_times: str = "rvt"
     label_tolerance_ms: float = 2.0
+    keep_events: bool = False
     all_windows: bool = False
     classes: tuple[str, ...] = ()
     class_names: Mapping[str, str | None] | None = None
@@ -198,7 +200,8 @@ class PreprocessConfig:
         if self.published_times:
             for key in OF_OTHER_TIMES:
                 del values[key]
-        for key, default in (("layout", DEFAULT_LAYOUT), ("recordings", {}), ("class_ids", None)):
+        usual = {"layout": DEFAULT_LAYOUT, "recordings": {}, "class_ids": None, "keep_events": False}
+        for key, default in usual.items():
             if values[key] == default:
                 del values[key]
         values["representation"]["name"] = self.representation.build().name

@@ -222,9 +222,11 @@ def write_sequence(
         cfg.downsample_by_factor_2,
         finish=lambda root: write_record(root, sources.name, settings, counts, sources.sums()),
         replace=replace,
+        events_of=(cfg.sensor_hw, cfg.dt_us) if cfg.keep_events else None,
     ) as writer:
         for end in plan.ends_us.tolist():
             events = recording.read(clock_us + end - cfg.dt_us, clock_us + end)
+            writer.append_events(events, clock_us + end - cfg.dt_us)
             writer.append_frames(representation.build(events, height, width, cfg.downsample_by_factor_2))
         writer.write_frame_timestamps(plan.ends_us)
         writer.write_labels(labels)

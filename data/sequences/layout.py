@@ -3,6 +3,7 @@
 The layout is RVT's (CVPR 2023), so that preprocessed Gen1 and 1Mpx folders work unchanged::
 
     <sequence>/event_representations_v2/<ev_repr_name>/event_representations[_ds2_nearest].h5   'data' [T,C,H,W]
+                                                      /events.h5                                events, if they are kept
                                                       /objframe_idx_2_repr_idx.npy              int64 [F]
                                                       /timestamps_us.npy                        int64 [T]
               /labels_v2/labels.npz                   'labels' [N], 'objframe_idx_2_label_idx' int64 [F]

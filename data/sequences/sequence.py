@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from data.labels.object_labels import ObjectLabels
+from data.payloads.base import Payload
 from data.payloads.frames import FramesPayload
 from data.sequences.layout import SequencePaths, StoredLabels, read_labels
 from utils.arrays import load_npy
@@ -51,15 +53,20 @@ class EventSequence:
         paths: its files.
         sensor_hw: frame size the stored boxes lie in; halved with the boxes if ``paths.downsampled``.
         stored: its labels; read from disk by default.
+        payload: what its input is made of; frames by default.
     """
 
-    payload = FramesPayload()
-    """What its input is made of."""
-
-    def __init__(self, paths: SequencePaths, sensor_hw: tuple[int, int], stored: StoredLabels | None = None) -> None:
+    def __init__(
+        self,
+        paths: SequencePaths,
+        sensor_hw: tuple[int, int],
+        stored: StoredLabels | None = None,
+        payload: Payload[Any] | None = None,
+    ) -> None:
         stored = read_labels(paths) if stored is None else stored
         self.paths = paths
-        self.reader = self.payload.open(paths.h5)
+        self.payload: Payload[Any] = FramesPayload() if payload is None else payload
+        self.reader: Any = self.payload.open(getattr(paths, self.payload.file))
         self.repr_idx: Int64Array = stored.objframe_idx_2_repr_idx
         self.first_row: Int64Array = np.append(stored.objframe_idx_2_label_idx, len(stored.boxes))
         self.hidden: npt.NDArray[np.bool_] = np.zeros(len(stored), dtype=bool)

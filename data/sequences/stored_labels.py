@@ -59,6 +59,11 @@ class SequencePaths:
         )
 
     @property
+    def events(self) -> Path:
+        """Raw events of each window, where preprocessing kept them."""
+        return self.ev_dir / "events.h5"
+
+    @property
     def objframe_idx_2_repr_idx(self) -> Path:
         """int64 [F]: representation index of the i-th labelled frame."""
         return self.ev_dir / "objframe_idx_2_repr_idx.npy"

@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from data.events.types import Events
+from data.payloads.event_store import EventWriter
 from data.payloads.frame_writer import FrameWriter
 from data.sequences.stored_labels import SequencePaths, StoredLabels
 from utils.arrays import load_indices
@@ -62,6 +64,7 @@ class SequenceWriter:
         finish: called with the folder, still under its temporary name, when all files of it are closed; what it adds
             appears with the rest.
         replace: a sequence that is there stays until this one is whole, and is replaced by it.
+        events_of: size of the sensor and length of a window (us), where the events of each window are kept, too.
 
     Raises:
         UserError: ``root`` holds files already.
@@ -78,7 +81,10 @@ class SequenceWriter:
         downsampled: bool = False,
         finish: Callable[[Path], object] | None = None,
         replace: bool = False,
+        events_of: tuple[tuple[int, int], int] | None = None,
     ) -> None:
+        self._events_of = events_of
+        self._events: EventWriter | None = None
         self._finish = finish
         self._replace = replace
         self.paths = SequencePaths(Path(root), ev_repr_name, downsampled)
@@ -99,6 +105,9 @@ class SequenceWriter:
             stack.push(self._closed)
             file = stack.enter_context(h5py.File(self._temporary.h5, "w", locking=False))
             self._frames = FrameWriter(file, self._frame_shape, self._dtype)
+            if self._events_of is not None:
+                file = stack.enter_context(h5py.File(self._temporary.events, "w", locking=False))
+                self._events = EventWriter(file, *self._events_of)
             self._stack = stack.pop_all()
         return self
 
@@ -106,6 +115,11 @@ class SequenceWriter:
         """Append frames [n, C, H, W] (or one frame [C, H, W])."""
         self._frames.append(frames)
         self.num_frames = len(self._frames)
+
+    def append_events(self, events: Events, start_us: int) -> None:
+        """Append the events of a window that begins at ``start_us``, where they are kept."""
+        if self._events is not None:
+            self._events.append(events, start_us)
 
     def write_frame_timestamps(self, timestamps_us: npt.ArrayLike) -> None:
         """Write the end time of every frame's window, int64 [T], microseconds."""
@@ -126,6 +140,8 @@ class SequenceWriter:
             return
         with self._stack:
             self._frames.close()
+            if self._events is not None:
+                self._events.close()
             self._check_complete()
 
     def _closed(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -138,6 +154,8 @@ class SequenceWriter:
             raise ValueError(f"{root}: labels and frame times must be written before the end")
         if self._num_times != self.num_frames:
             raise ValueError(f"{root}: {self._num_times} frame times for {self.num_frames} frames")
+        if self._events is not None and len(self._events) != self.num_frames:
+            raise ValueError(f"{root}: events of {len(self._events)} windows for {self.num_frames} frames")
         if len(labels) and labels.objframe_idx_2_repr_idx[-1] >= self.num_frames:
             raise ValueError(f"{root}: labels lie behind the last of {self.num_frames} frames")
 
@@ -177,5 +195,7 @@ def write_label_sequence(root: Path | str, source: SequencePaths, labels: Stored
         target = SequencePaths(temporary, source.ev_repr_name, source.downsampled)
         _write_labels(target, labels)
         target.h5.symlink_to(source.h5.resolve())
+        if source.events.is_file():
+            target.events.symlink_to(source.events.resolve())
         if times.is_file():
             target.frame_timestamps.symlink_to(times.resolve())

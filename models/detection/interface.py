@@ -51,6 +51,11 @@ class Detector(nn.Module, ABC):
     weighs_frames: ClassVar[bool] = False
     input_channels: int
 
+    @property
+    def keeps_states(self) -> bool:
+        """Whether states go on from one recording into the next; else they begin anew."""
+        return False
+
     @abstractmethod
     def prepare(self, inputs: Tensor) -> Any:
         """Whatever :meth:`features` takes, on the device of the frames.

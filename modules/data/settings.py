@@ -6,6 +6,9 @@ from typing import Any
 
 from data.augmentation.config import AugmentationConfig
 from data.batches.config import DataModuleConfig
+from data.payloads.events import EventsPayload
+from data.payloads.pillars import PillarSettings
+from models.registry import spec_of_section
 
 
 def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
@@ -53,4 +56,14 @@ def data_module_config(config: dict[str, Any]) -> DataModuleConfig:
         seed=config["reproduce"]["seed_everything"] or 0,
         on_bad_sequence=config["training"]["on_bad_sequence"],
         unlabelled_share=config.get("semi", {}).get("unlabelled_share", 0.0),
+        payload=_payload(config),
     )
+
+
+def _payload(config: dict[str, Any]) -> EventsPayload | None:
+    """What the model reads, None for frames."""
+    model, tta = config["model"], config["tta"]
+    if spec_of_section(model).payload != "events":
+        return None
+    half, keep = bool(config["dataset"]["downsample_by_factor_2"]), bool(tta["enable"] and tta["hflip"])
+    return EventsPayload(PillarSettings.of(model), half, keep)

@@ -21,4 +21,5 @@ def evaluator_from_config(config: Mapping[str, Any]) -> PropheseeEvaluator:
         skip_us=int(1000 * dataset["evaluation"]["skip_ms"]),
         downsampled=bool(dataset["downsample_by_factor_2"]),
         score=config["evaluation"]["score"],
+        pooled=bool(config["evaluation"].get("pooled", False)),
     )

@@ -25,6 +25,10 @@ class StreamDetector(Protocol):
         """Where indices are to be sent."""
         ...
 
+    def fresh_states(self) -> RNNStates:
+        """A store of states before any window."""
+        ...
+
     def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
         """Features of frames uint8 [L, B, C, H, W], and the new states."""
         ...
@@ -77,7 +81,9 @@ class StreamingEvaluation:
             batch: see ``data.batches.batch.Batch``, inputs on the detector's device.
             dataloader_idx: 0 for the stream with the labels; others hold further views of the same sequences.
         """
-        store = self.states.setdefault(dataloader_idx, RNNStates())
+        if dataloader_idx not in self.states:
+            self.states[dataloader_idx] = detector.fresh_states()
+        store = self.states[dataloader_idx]
         worker_id = int(batch["worker_id"])
         inputs, is_first = batch["inputs"], batch["is_first"]
         lanes = inputs.lanes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from utils.evaluation.coco import METRICS
+from utils.evaluation.pooled import FIGURES as POOLED
 
 NO_LABELS = "no label counted: there is none, or all are too small or too early (min_diag, min_side, skip_ms)"
 """Instead of figures; the keys are those of ``dataset.evaluation``."""
@@ -45,7 +46,19 @@ def figures_table(
         if f"{prefix}AP" in figures:
             ap, ap50 = percent(figures[f"{prefix}AP"]), percent(figures[f"{prefix}AP_50"])
             lines.append(f"{meaning}: AP {ap}, AP_50 {ap50}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_pooled(figures, classes, width)])
+
+
+def _pooled(figures: Mapping[str, float], classes: Sequence[str], width: int) -> list[str]:
+    """The table of ``utils.evaluation.pooled``, where its figures are there."""
+    if f"pooled_{POOLED[0]}" not in figures:
+        return []
+    lines = ["all frames pooled, as YOLO programs count", " " * width + "".join(f"{name:>8}" for name in POOLED)]
+    for label, suffix in [("overall", ""), *((name, f"_{name}") for name in classes)]:
+        lines.append(
+            f"{label:<{width}}" + "".join(f"{percent(figures[f'pooled_{name}{suffix}']):>8}" for name in POOLED)
+        )
+    return lines
 
 
 def figures_line(figures: Mapping[str, float], threshold: float, counted: Mapping[str, int] | None = None) -> str:

@@ -27,6 +27,7 @@ from utils.tables import table
 SECTIONS = {
     "decoding": ("Decoding of recordings", "scripts.benchmark.data_parts.decoding", "events"),
     "preprocessing": ("Preprocessing", "scripts.benchmark.data_parts.preprocessing", "events"),
+    "pillars": ("Pillars of events", "scripts.benchmark.data_parts.pillars", "events"),
     "loading": ("Loading of training batches", "scripts.benchmark.data_parts.loading", "frames"),
 }
 """Title, module with ``rows``, and which of the sizes it takes."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from utils.boxes import BBOX_DTYPE, to_bbox_array
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS, Backend, average_precision, by_hotcoco
+from utils.evaluation.pooled import pooled_figures
 from utils.evaluation.windows import Windows, gather_windows, protocol_mask
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class PropheseeEvaluator:
         score: what ranks detections under the plain names: ``class`` confidence alone (the protocol, and published
             numbers) or its ``product`` with objectness. Figures of the other score carry its name in front.
         backend: what computes precision over recall.
+        pooled: also the figures of ``utils.evaluation.pooled``, under names that begin with ``pooled_``.
 
     Raises:
         UserError: no class, an unknown score, or a negative limit.
@@ -59,6 +61,7 @@ class PropheseeEvaluator:
         downsampled: bool = False,
         score: Score = "class",
         backend: Backend = by_hotcoco,
+        pooled: bool = False,
     ) -> None:
         _check(len(classes) > 0, "at least one class name", "none", "dataset.classes")
         _check(score in ("class", "product"), "class or product", str(score), "evaluation.score")
@@ -72,6 +75,7 @@ class PropheseeEvaluator:
         self.time_tol_us = time_tol_us
         self.score: Score = score
         self.backend = backend
+        self.pooled = pooled
         self.counted = dict.fromkeys(self.classes, 0)
         self.reset()
 
@@ -137,6 +141,8 @@ class PropheseeEvaluator:
         if extra:
             strict = self._windows(gt, dt, strict=True)
             figures |= _named("strict_", self._strict_figures(strict, self.score))
+            if self.pooled:
+                figures |= _named("pooled_", pooled_figures(strict, _scores(strict.dt, self.score), self.classes))
             if self._has_objectness:
                 other: Score = "product" if self.score == "class" else "class"
                 figures |= _named(f"{other}_", self._protocol_figures(protocol, other))

@@ -48,7 +48,7 @@ def made(job):
 
 
 def test_a_layout_is_a_file():
-    assert layout_names() == ["beside", "dsec", "etram", "ev_uav", "fred", "sevd"]
+    assert layout_names() == ["beside", "dsec", "etram", "ev_uav", "fred", "prophesee_dlut", "sevd"]
     with pytest.raises(UserError, match="beside, dsec"):
         layout_of("base")
 
@@ -216,7 +216,7 @@ def test_recordings_that_are_listed_and_missing_are_named(tmp_path, caplog):
     assert "zurich_city_17_a, zurich_city_18_a" in caplog.text
 
 
-@pytest.mark.parametrize("layout", ["dsec", "etram", "ev_uav", "fred", "sevd"])
+@pytest.mark.parametrize("layout", ["dsec", "etram", "ev_uav", "fred", "prophesee_dlut", "sevd"])
 def test_a_folder_without_recordings_says_what_was_looked_for(tmp_path, layout):
     with pytest.raises(UserError, match=r"recordings \(SPLIT"):
         find_recordings(tmp_path, tmp_path / "out", config(layout=layout))

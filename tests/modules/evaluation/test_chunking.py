@@ -32,6 +32,7 @@ class RawBoxes:
     def __init__(self, module: Module) -> None:
         self.module = module.eval()
         self.device = torch.device("cpu")
+        self.fresh_states = module.fresh_states
 
     def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
         """As the module."""

@@ -18,6 +18,7 @@ PARTS = {
         "histogram, ours against np.add.at, Gen1", "peak memory, 0.001 million events",
         "peak memory, 0.004 million events",
     ],
+    "pillars": ["pillars, ours against NumPy, exact places"],
     "loading": ["random", "stream", "2 workers"],
 }  # fmt: skip
 
