@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from models.detection.sets.assignment import cheapest
 from models.detection.sets.boxes import Wanted, corners, generalised_iou
 from models.detection.yolox.losses import mean_over_processes
 
@@ -34,8 +34,7 @@ def match(class_cost: Tensor, box: Tensor, wanted: Wanted, weights: tuple[float,
     for layer, frames in enumerate(table):
         for frame, count in enumerate(wanted.counts):
             count = min(count, box.shape[2])
-            if count:
-                query[layer, frame, :count] = torch.from_numpy(cheapest(frames[frame, :, :count].T))
+            query[layer, frame, :count] = torch.from_numpy(linear_sum_assignment(frames[frame, :, :count].T)[1])
     return query.to(box.device)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ RTDETR = ("model=rtdetr", "model.backbone.embed_dim=8", "model.backbone.attentio
 BOXES = [(20.0, 10.0, 40.0, 20.0, 1.0), (60.0, 0.0, 20.0, 30.0, 0.0)]
 
 
+@functools.cache
 def section_of(*overrides: str) -> dict[str, Any]:
     return compose([*SMALL, "dataset.sensor_hw=[100,200]", *overrides])["model"]
 
@@ -136,20 +139,22 @@ def test_noise_stays_within_its_bounds_and_groups_do_not_see_each_other() -> Non
 
 
 @pytest.mark.parametrize(
-    ("overrides", "where"),
+    ("model", "key", "value"),
     [
-        ((*DETR, "model.backbone.dilation=true"), "model.backbone.dilation"),
-        ((*DETR, "model.backbone.resnet=resnet51"), "model.backbone.resnet"),
-        ((*DETR, "model.backbone.frozen=[layer9]"), "model.backbone.frozen"),
-        ((*DETR, "model.transformer.dim=18"), "model.transformer.dim"),
-        ((*DETR, "model.recurrence=lstm"), "model.recurrence"),
-        ((*DETR, "model.loss.no_object=0"), "model.loss.no_object"),
-        ((*RTDETR, "model.rtdetr.dim=30"), "model.rtdetr.dim"),
-        ((*RTDETR, "model.rtdetr.label_noise=2"), "model.rtdetr.label_noise"),
+        ("detr", "backbone.dilation", True),
+        ("detr", "backbone.resnet", "resnet51"),
+        ("detr", "backbone.frozen", ["layer9"]),
+        ("detr", "transformer.dim", 18),
+        ("detr", "recurrence", "lstm"),
+        ("detr", "loss.no_object", 0),
+        ("rtdetr", "rtdetr.dim", 30),
+        ("rtdetr", "rtdetr.label_noise", 2),
     ],
 )
-def test_mistakes_name_their_key(overrides: tuple[str, ...], where: str) -> None:
-    section = section_of(*overrides)
+def test_mistakes_name_their_key(model: str, key: str, value: object) -> None:
+    section = copy.deepcopy(section_of(*(DETR if model == "detr" else RTDETR)))
+    *path, last = key.split(".")
+    functools.reduce(dict.__getitem__, path, section)[last] = value
     with pytest.raises(UserError) as caught:
         spec_of_section(section).build(section)
-    assert caught.value.where == where
+    assert caught.value.where == f"model.{key}"

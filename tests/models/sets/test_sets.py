@@ -1,35 +1,17 @@
-"""Sets of boxes: the cheapest assignment, what is wanted of frames, detections without suppression."""
+"""Sets of boxes: what is wanted of frames, matching, detections without suppression."""
 
 from __future__ import annotations
 
-from itertools import permutations
-
-import numpy as np
-import pytest
 import torch
 from torchvision.ops import generalized_box_iou
 
 from models.detection.interface import FrameBoxes
-from models.detection.sets.assignment import cheapest
 from models.detection.sets.boxes import corners, generalised_iou, wanted_of
 from models.detection.sets.detections import found
 from models.detection.sets.matching import match, matched, near_ignored
 from utils.boxes import IGNORE_LABEL
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_no_other_assignment_is_cheaper(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    rows = int(rng.integers(1, 5))
-    columns = int(rng.integers(rows, 7))
-    # Every second table is of whole numbers, where many assignments cost the same.
-    cost = rng.normal(size=(rows, columns)) if seed % 2 else rng.integers(-3, 3, size=(rows, columns)).astype(float)
-    own = cheapest(cost)
-    assert len(set(own)) == rows
-    least = min(sum(cost[row, column] for row, column in enumerate(way)) for way in permutations(range(columns), rows))
-    assert cost[np.arange(rows), own].sum() == pytest.approx(least, abs=1e-9)
 
 
 def frame_boxes(*frames: list[tuple[float, ...]]) -> FrameBoxes:
