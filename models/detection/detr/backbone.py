@@ -11,12 +11,11 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from models.detection.detr.config import ResnetConfig
 
-_NO_PART = ("avgpool", "fc")
 _CELLS = 50  # of a learned encoding, along each axis
 
 
 class Body(nn.Module):
-    """A ResNet without pooling and classifier, which gives its last map."""
+    """A ResNet without pooling and classifier, and perhaps without its last stages, which gives its last map."""
 
     def __init__(self, cfg: ResnetConfig) -> None:
         super().__init__()
@@ -28,15 +27,16 @@ class Body(nn.Module):
         if cfg.input_channels != network.conv1.in_channels:
             network.conv1 = nn.Conv2d(cfg.input_channels, network.conv1.out_channels, 7, 2, 3, bias=False)
             nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-        self.channels: int = network.fc.in_features
+        self.channels: int = network.fc.in_features >> (4 - cfg.stages)
+        left_out = {"avgpool", "fc", *(f"layer{number}" for number in range(cfg.stages + 1, 5))}
         for name, part in network.named_children():
-            if name not in _NO_PART:
+            if name not in left_out:
                 self.add_module(name, part)
         for name in cfg.frozen:
             self.get_submodule(name).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[n, C, H, W] -> [n, channels, H / 32, W / 32]``, rounded up; / 16 with dilation."""
+        """``[n, C, H, W] -> [n, channels, H / 32, W / 32]``, rounded up; / 16 with dilation or 3 stages."""
         for part in self.children():
             x = part(x)
         return x

@@ -28,6 +28,7 @@ class ResnetConfig:
     norm: str = "batch"
     frozen: tuple[str, ...] = ()
     dilation: bool = False
+    stages: int = 4
 
     def __post_init__(self) -> None:
         choice(self.resnet, RESNETS, "model.backbone.resnet")
@@ -36,6 +37,8 @@ class ResnetConfig:
         object.__setattr__(self, "frozen", tuple(self.frozen))
         for name in self.frozen:
             choice(name, LAYERS, "model.backbone.frozen")
+        stages = isinstance(self.stages, int) and 2 <= self.stages <= 4
+        require(stages, "model.backbone.stages", "2, 3 or 4", self.stages, "4 as published; fewer for small frames")
         possible = not self.dilation or self.resnet not in _WITHOUT_DILATION
         where, deep = "model.backbone.dilation", "true with resnet50 and resnet101 alone"
         require(possible, where, deep, self.resnet, "choose model.backbone.resnet=resnet50, or dilation=false")
