@@ -21,6 +21,8 @@ from models.transfer import to_device
 from utils.boxes import Label
 from utils.errors import UserError
 
+MOST_LIVE = 1 << 15
+"""Pillars of a polarity in a live window, whose size is fixed."""
 _PRIOR = 0.01
 """Score of every anchor before the first step."""
 
@@ -114,6 +116,11 @@ class DmaNet(Detector):
                 fix="this model reads events, not frames: see docs/DMANET.md",
             )
         return inputs
+
+    def blank(self, lanes: int, size_hw: tuple[int, int]) -> Tensor:
+        """Pillars of an empty window; as many as live windows have room for."""
+        most = min(self.cfg.size**2, MOST_LIVE)
+        return torch.zeros(lanes, POLARITIES, most, columns(self.cfg.max_points))
 
     def picture(self, pillars: Tensor) -> Tensor:
         """What the residual layers see, [n, 16, size, size], of pillars [n, 2, P, columns]."""
