@@ -106,7 +106,7 @@ class Pictures(Callback):
         if every == 0 or step == self._seen_step or step % every or not trainer.is_global_zero:
             return
         self._seen_step = step
-        place = last_labelled(batch)
+        place = last_labelled(batch) if isinstance(pl_module, Module) else None
         if place is None or not isinstance(pl_module, Module):
             return
         t, lane = place

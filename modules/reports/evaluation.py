@@ -11,7 +11,7 @@ import numpy as np
 from modules.reports.frames import Frames, draw_frames
 from modules.reports.matches import FILE as MATCHES
 from modules.reports.matches import IOU, Matches, load_matches, match_frames
-from modules.reports.page import Block, Picture, Section, Table
+from modules.reports.page import Block, Picture, Section, Table, mapping_table
 from modules.reports.rates import calibration, confusion, rates, size_rows
 from utils.atomic import write_json
 from utils.evaluation.coco import METRICS
@@ -48,6 +48,11 @@ def keep_evaluation(
     matches.save(folder / MATCHES, {"captions": captions, **numbered})
 
 
+def keep_figures(folder: Path, result: Mapping[str, Any]) -> None:
+    """Keep figures alone, where there are neither classes nor matches."""
+    write_json(folder / FIGURES, {**result, "classes": [], "score": next(iter(result["figures"]))})
+
+
 def read_figures(folder: Path) -> dict[str, Any]:
     """What ``keep_evaluation`` has left: result, classes and score.
 
@@ -62,6 +67,8 @@ def evaluation_sections(folder: Path) -> list[Section]:
     """What the folder of an evaluation tells."""
     result = read_figures(folder)
     classes, figures = result["classes"], result["figures"]
+    if not classes:
+        return [Section("Figures", [mapping_table(figures, ("figure", "value"))])]
     sections = [Section("Average precision", _figures(figures, classes, result))]
     if not (folder / MATCHES).is_file():
         return [*sections, Section("Curves", [_NONE])]

@@ -61,7 +61,8 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
     done = folder / DONE
     if done.is_file():
         told = read_done(done)
-        shares = {name: f"{100 * value:.2f} %" for name, value in told.items() if isinstance(value, float)}
+        figures = {name: value for name, value in told.items() if isinstance(value, float)}
+        shares = {name: f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}" for name, value in figures.items()}
         blocks.append(mapping_table({**told, **shares}, ("figure", "value")))
     else:
         blocks.append("This run has not ended.")
@@ -98,7 +99,9 @@ def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
             "Validation",
             plot("AP by class", "per cent", ap.get, 100)
             + plot("AP_50 by class", "per cent", ap_50.get, 100)
-            + plot("AP by overlap and size", "per cent", sizes.get, 100),
+            + plot("AP by overlap and size", "per cent", sizes.get, 100)
+            + plot("PSNR", "dB", _ending("val/PSNR", ""))
+            + plot("SSIM", "", _ending("val/SSIM", "")),
         ),
         Section(
             "Throughput",
@@ -113,6 +116,11 @@ def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
             + plot("hidden states, mean", "mean of values", _ending("health/h_", "_mean"), logarithmic=True),
         ),
     ]
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure of a finished run is a share of 1, which is told in per cent."""
+    return name.split("/")[-1] in METRICS
 
 
 def _loss(name: str) -> str | None:

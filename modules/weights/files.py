@@ -87,7 +87,10 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]
 
 
 def _extract(content: Any, path: Path) -> dict[str, Tensor]:
-    state = content.get("state_dict", content.get("model", content)) if isinstance(content, Mapping) else None
+    state = content if isinstance(content, Mapping) else None
+    for key in ("state_dict", "model", "params"):  # as Lightning, DETR and VRT call it
+        if state is content and isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            state = content[key]
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, Mapping) else {}
     if not tensors:
         whole_module = bool(tensors_within(content))

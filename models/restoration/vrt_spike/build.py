@@ -29,6 +29,17 @@ def build(section: Mapping[str, Any]) -> VrtSpike:
     return VrtSpike(config)
 
 
+def own_names(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Tensors of VRT alone, as it is published, as part of the whole network.
+
+    >>> import torch
+    >>> list(own_names({"conv_first.bias": torch.zeros(1)}))
+    ['vrt.conv_first.bias']
+    """
+    alone = "conv_first.bias" in state
+    return {f"vrt.{name}": value for name, value in state.items()} if alone else state
+
+
 def describe(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Sizes that can be read off a state dict; those of parts that are absent are left out."""
     sizes: dict[str, Any] = {}
