@@ -27,6 +27,7 @@ ARGPARSE = (
     "scripts/pages/",
     "scripts/reports/",
     "scripts/soak/",
+    "scripts/videos/",
 )
 
 

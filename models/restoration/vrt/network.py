@@ -41,7 +41,8 @@ class Vrt(nn.Module):
     def __init__(self, config: VrtConfig) -> None:
         super().__init__()
         self.config = config
-        rates = torch.linspace(0, config.drop_path, sum(config.depths)).tolist()
+        blocks = sum(config.depths)
+        rates = [config.drop_path * index / (blocks - 1) for index in range(blocks)]
         by_stage = [[rates.pop(0) for _ in range(depth)] for depth in config.depths]
         self.conv_first = nn.Conv3d(CHANNELS, config.embed_dim, (1, 3, 3), padding=(0, 1, 1))
         self.spynet = SpyNet().requires_grad_(config.flow == "spynet")
