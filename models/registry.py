@@ -119,6 +119,23 @@ def spec_of_section(section: Section) -> ModelSpec:
     return spec_of(section.get("family", DEFAULT_FAMILY))
 
 
+def spec_for(task: str, section: Section) -> ModelSpec:
+    """The spec of the family that a ``model`` section names, for what only models of one task can do.
+
+    Raises:
+        UserError: there is no such family, or it is for another task.
+    """
+    spec = spec_of_section(section)
+    if spec.task != task:
+        raise UserError(
+            expected=f"a model for {task}",
+            got=f"'{spec.family}', which is one for {spec.task}",
+            where="model.family",
+            fix="choose another model or checkpoint",
+        )
+    return spec
+
+
 def memory_knobs(section: Section) -> list[str]:
     """Overrides with which a training of this model takes less memory, those that are not yet in force.
 

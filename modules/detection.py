@@ -30,7 +30,8 @@ class Module(NetworkModule):
     mdl: Detector
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(config, Detector)
+        super().__init__(config, "detection")
+        assert isinstance(self.mdl, Detector), "families of this task build detectors"
         self.train_states = self.fresh_states()
         self.evaluation = StreamingEvaluation(config)
 

@@ -39,7 +39,8 @@ class RestorationModule(NetworkModule):
     mdl: Restorer
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(config, Restorer)
+        super().__init__(config, "restoration")
+        assert isinstance(self.mdl, Restorer), "families of this task build such networks"
         self.tiles = settings_of(TileSettings, config, "model.tiles")
         self.means = torch.nn.ModuleDict({name: MeanMetric() for name in (*FIGURES, *BLURRED)})
         self.counted: dict[str, int] = {}

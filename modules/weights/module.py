@@ -10,9 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import nn
 
-from models.registry import spec_of_section
+from models.registry import spec_for
 from models.weights import PREFIX, LoadReport, load_tensors
 from modules.optim import build_optimizer, build_scheduler
 from modules.weights.files import load_weights
@@ -21,24 +20,24 @@ log = logging.getLogger(__name__)
 
 
 class NetworkModule(pl.LightningModule):
-    """A network of any family.
+    """A network of any family; it is ``mdl``, so that state dicts carry the names of public RVT and LEOD checkpoints.
 
     Args:
         config: the composed configuration as plain containers (it is stored in checkpoints).
-        kind: what the family must build.
+        task: that the family must be for.
 
-    The network is ``mdl``, so that state dicts carry the names of the public RVT and LEOD checkpoints.
+    Raises:
+        UserError: it is for another one, or a setting that the network cannot have.
+
     """
 
     mdl: Any
 
-    def __init__(self, config: Mapping[str, Any], kind: type[nn.Module]) -> None:
+    def __init__(self, config: Mapping[str, Any], task: str) -> None:
         super().__init__()
         self.save_hyperparameters({"config": dict(config)})
         self.config = config
-        network = spec_of_section(config["model"]).build(config["model"])
-        assert isinstance(network, kind), "families build what their task asks for"
-        self.mdl = network
+        self.mdl = spec_for(task, config["model"]).build(config["model"])
 
     def keep_for_report(self, keep: bool) -> None:
         """Keep what a report of the evaluation that follows shows beside figures: nothing, unless a task has more."""

@@ -30,7 +30,7 @@ FREE = (
     # what only trainings have: where they begin, dropout, the loss
     *("backbone.pretrained_file", "backbone.T_max_chrono_init"),
     *("backbone.attention.drop_path", "backbone.attention.drop_mlp", "backbone.lstm.drop_cell_update"),
-    *("vrt.drop_path", "spikes.fuse_zero_init", "loss"),
+    *("vrt.drop_path", "vrt.identity_init", "spikes.fuse_zero_init", "loss"),
     *("head.ignore_label", "head.ignore_bbox_thresh", "head.bbox_loss_weighting", "head.obj_focal_loss"),
     *("head.ignore_bg_k", "head.use_l1", "head.use_soft_labels", "head.soft_label_weight", "head.temperature"),
 )

@@ -35,6 +35,7 @@ class VrtConfig:
         deformable_groups: groups of channels with offsets of their own.
         single_frame_stages: stages, counted from 0 over all, whose windows hold one frame.
         flow: where optical flow comes from.
+        identity_init: at the start frames come out as they went in; published networks begin at random.
         checkpoint_blocks: compute attention blocks twice and keep less memory in training.
 
     Raises:
@@ -52,6 +53,7 @@ class VrtConfig:
     deformable_groups: int
     single_frame_stages: tuple[int, ...]
     flow: Flow
+    identity_init: bool = False
     checkpoint_blocks: bool = False
 
     def __post_init__(self) -> None:

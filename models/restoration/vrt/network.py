@@ -55,6 +55,9 @@ class Vrt(nn.Module):
         self.norm = nn.LayerNorm(late_dim)
         self.conv_after_body = nn.Linear(late_dim, dim)
         self.conv_last = nn.Conv3d(dim, 3, (1, 3, 3), padding=(0, 1, 1))
+        if config.identity_init:
+            for weight in self.conv_last.parameters():
+                nn.init.zeros_(weight)
 
     def forward(
         self, clip: Tensor, flows: Flows | None = None, fuse: Callable[[int, Tensor], Tensor] | None = None

@@ -84,6 +84,12 @@ def test_spikes_matter_and_with_zero_init_not_yet() -> None:
         assert torch.equal(closed.restore(blurred, spikes), closed.vrt(blurred))
 
 
+def test_frames_come_out_as_they_went_in_where_that_is_asked_for() -> None:
+    blurred, spikes = clip(2)
+    with torch.no_grad():
+        assert torch.equal(network(vrt__identity_init=True).restore(blurred, spikes), blurred)
+
+
 def test_frames_of_any_size_are_mirrored_to_one_that_fits() -> None:
     model = network().eval()
     blurred, spikes = clip(2, 13, 21)

@@ -82,3 +82,5 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cv2.imread(str(still)).shape[1] >= 2 * 3 * 24
     message = failure(capsys, "train.py", *start, "model.spikes.bins=8", f"output.dir={tmp_path / 'other'}")
     assert "got:      4" in message
+    message = failure(capsys, "predict.py", *quiet, f"checkpoint={checkpoint}", f"save_dir={tmp_path / 'p' / 'train'}")
+    assert "'vrt_spike', which is one for restoration" in message
