@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
+from modules.checkpoints.names import PICTURES
 from modules.detection import Module
 from modules.playback.sequence import event_counts
 from utils.boxes import IGNORE_LABEL, class_name
@@ -25,7 +26,6 @@ from utils.settings import whole
 
 log = logging.getLogger(__name__)
 
-FOLDER = "pictures"
 _LEAST_WIDTH = 640
 
 
@@ -161,7 +161,7 @@ class Pictures(Callback):
         frame = batch["inputs"].data[t, lane].cpu().numpy()
         image = picture(frame, None if labels is None else labels.to_structured(), detections, self.classes)
         draw_caption(image, f"{Path(batch['path'][lane]).name}, frame {int(batch['ev_idx'][t, lane])}", DARK)
-        save_png(self.folder / FOLDER / f"{name}.png", image)
+        save_png(self.folder / PICTURES / f"{name}.png", image)
         tag = f"detections/{name.split('_')[0]}"
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
