@@ -27,7 +27,7 @@ table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-num
 th,td{padding:3px 10px;border-bottom:1px solid #e8ebf0;text-align:left;vertical-align:top}
 th{background:#f0f2f6;white-space:nowrap}
 td:first-child,th:first-child{position:sticky;left:0;background:#fff}th:first-child{background:#f0f2f6}
-td.n{text-align:right;white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
+td.n,th.n{text-align:right;white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
 @media(max-width:600px){td,th{padding:3px 6px}td.c{min-width:5.5rem;overflow-wrap:anywhere}}
 p{margin:.4em 0}summary{cursor:pointer}
 """
@@ -141,7 +141,9 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
+    columns = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.heads)
+    kinds = [' class="n"' if column and all(map(_is_number, column)) else "" for column in columns]
+    heads = "".join(f"<th{kind}>{escape(head)}</th>" for head, kind in zip(table.heads, kinds, strict=True))
     rows = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>\n" for row in table.rows)
     text = f'<div class="scroll"><table><tr>{heads}</tr>\n{rows}</table></div>'
     return f"<details><summary>{escape(table.folded)}</summary>{text}</details>" if table.folded else text
@@ -150,10 +152,11 @@ def _table(table: Table) -> str:
 def _cell(cell: object) -> str:
     if isinstance(cell, Link):
         return f'<td class="c"><a href="{escape(cell.href, quote=True)}">{escape(cell.text)}</a></td>'
-    if isinstance(cell, float):
-        return f'<td class="n">{_said(cell)}</td>'
-    number = cell is None or (isinstance(cell, int) and not isinstance(cell, bool))
-    return f'<td class="{"n" if number else "c"}">{escape(_said(cell))}</td>'
+    return f'<td class="{"n" if _is_number(cell) else "c"}">{escape(_said(cell))}</td>'
+
+
+def _is_number(cell: object) -> bool:
+    return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
 
 
 def _said(cell: object) -> str:
