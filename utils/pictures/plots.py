@@ -99,7 +99,7 @@ def curves(
                 axis.plot(*thinned(x, y), linewidth=0.6, alpha=0.3, color=line.get_color(), zorder=1)
             else:
                 few, values = thinned(x, y)
-                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name, clip_on=len(few) > 1)
+                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name, clip_on=len(few) != 1)
         if any(x.max(initial=0) >= _MANY for x, _ in series.values()):
             axis.xaxis.set_major_formatter(_short_number)
         for x, y in marks:
