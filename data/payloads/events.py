@@ -13,33 +13,10 @@ from torch import Tensor
 
 from data.augmentation.intensity import IntensityState
 from data.augmentation.state import AugmentationState
-from data.events.types import Events
 from data.payloads.base import Payload
 from data.payloads.event_moves import in_reversed_time, jittered, joined, mirrored, moved
-from data.payloads.event_store import EventReader
+from data.payloads.event_store import EventReader, EventWindows, Size
 from data.payloads.pillars import POLARITIES, PillarSettings, window_pillars
-
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class EventWindows:
-    """Windows of one sequence.
-
-    Attributes:
-        windows: events of each, times from its beginning.
-        sensor_hw: height and width of their pixels' plane.
-        frame_hw: of the plane that boxes are told in.
-        dt_us: length of a window.
-    """
-
-    windows: tuple[Events, ...]
-    sensor_hw: Size
-    frame_hw: Size
-    dt_us: int
-
-    def __len__(self) -> int:
-        return len(self.windows)
 
 
 @dataclass(frozen=True)
@@ -106,7 +83,7 @@ class EventsPayload(Payload[EventWindows]):
 
     def empty(self, reader: EventReader) -> EventWindows:
         """No windows."""
-        return EventWindows((), reader.sensor_hw, reader.shape[-2:], reader.dt_us)
+        return reader.read(0, 0)
 
     def size_hw(self, part: EventWindows) -> Size:
         """Height and width that boxes are told in."""
@@ -129,8 +106,8 @@ class EventsPayload(Payload[EventWindows]):
         out: EventWindows | None = None,
     ) -> EventWindows:
         """Windows, moved; reversed ones in reversed order, each with its times mirrored and its polarities swapped."""
-        part = self.empty(reader)
-        windows = [moved(events, part.sensor_hw, part.frame_hw, state) for events in reader.read(start, stop)]
+        part = reader.read(start, stop)
+        windows = [moved(events, part.sensor_hw, part.frame_hw, state) for events in part.windows]
         if reverse:
             windows = [in_reversed_time(events, part.dt_us) for events in windows[::-1]]
         return replace(part, windows=tuple(windows))

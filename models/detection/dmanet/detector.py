@@ -82,6 +82,7 @@ class DmaNet(Detector):
         self.regressionModel = Head(dim, dim, PER_CELL, 4)
         self.classificationModel = Head(dim, dim, PER_CELL, cfg.num_classes)
         self.register_buffer("anchors", anchors(cfg.size, cfg.size), persistent=False)
+        self.anchors: Tensor
         self._start()
 
     @torch.no_grad()
@@ -94,6 +95,7 @@ class DmaNet(Detector):
             head.output.weight.zero_()
             assert head.output.bias is not None
             head.output.bias.zero_()
+        assert self.classificationModel.output.bias is not None
         self.classificationModel.output.bias.fill_(-math.log((1 - _PRIOR) / _PRIOR))
 
     @property
@@ -198,7 +200,7 @@ class DmaNet(Detector):
                     self.anchors,
                     own_corners,
                     own_classes,
-                    self.cfg.loss,  # type: ignore[arg-type]
+                    self.cfg.loss,
                 )
                 found.append(torch.stack(losses))
         class_loss, box_loss = torch.stack(found).mean(dim=0)
@@ -208,7 +210,7 @@ class DmaNet(Detector):
     def predictions(self, features: DmaFeatures) -> Tensor:
         """[n, A, 4 + classes]: corners in pixels of the frame, class probabilities."""
         logits, offsets = self.outputs(features)
-        corners = decode(offsets, self.anchors, self.cfg.size, self.cfg.size)  # type: ignore[arg-type] # a buffer
+        corners = decode(offsets, self.anchors, self.cfg.size, self.cfg.size)
         return torch.cat((corners / self._to_canvas(self.cfg.frame_hw, corners.device), logits.float().sigmoid()), 2)
 
     def boxes(self, predictions: Tensor, confidence: float, nms: float) -> list[Tensor]:

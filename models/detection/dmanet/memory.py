@@ -24,7 +24,8 @@ class Embedding(nn.Module):
     def forward(self, now: Tensor, before: Tensor, eps: float) -> Tensor:
         """Cosine of the channels [B, 1, h, w], from 0 to 1, as none of them is negative."""
         pair = self.embed_convs(torch.cat((now, before)))
-        return alike(*pair.chunk(2), eps)
+        first, second = pair.chunk(2)
+        return alike(first, second, eps)
 
 
 def alike(now: Tensor, before: Tensor, eps: float) -> Tensor:

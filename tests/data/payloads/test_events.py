@@ -54,11 +54,11 @@ def written(path: Path, dt_us: int = DT) -> tuple[list[Events], Path]:
 def test_what_is_read_is_what_was_written(tmp_path: Path, dt_us: int) -> None:
     windows, path = written(tmp_path / "events.h5", dt_us)
     reader = EventReader(path, half=True)
-    assert (reader.shape, reader.sensor_hw, reader.dt_us) == ((5, 12, 20), HW, dt_us)
+    assert (reader.shape, reader.read(0, 1).sensor_hw, reader.read(0, 1).dt_us) == ((5, 12, 20), HW, dt_us)
     for start, stop in itertools.combinations_with_replacement(range(6), 2):
         read = reader.read(start, stop)
         assert len(read) == stop - start
-        assert all(itertools.starmap(same, zip(read, windows[start:stop], strict=True)))
+        assert all(itertools.starmap(same, zip(read.windows, windows[start:stop], strict=True)))
     with pytest.raises(UserError, match="windows 3 to 6"):
         reader.read(3, 6)
 
