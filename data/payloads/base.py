@@ -107,6 +107,11 @@ class Payload(ABC, Generic[Part]):
     def size_hw(self, part: Part) -> tuple[int, int]:
         """Height and width in pixels."""
 
+    def window_bytes(self, reader: Any) -> int:
+        """Size of a window in a batch, at most."""
+        data = self.stacked([None], 1, self.empty(reader)).data
+        return sum(tensor.nbytes for tensor in (data if isinstance(data, tuple | list) else [data]))
+
     @abstractmethod
     def room(self, length: int, lanes: int, like: Part) -> Inputs | None:
         """Memory of a batch of L windows in B lanes, of the size and type of ``like``; its contents are undefined.

@@ -117,6 +117,12 @@ class EventReader:
         with self._open() as file:
             return len(file["first"]) - 1, *self._frame_hw(file)
 
+    @property
+    def largest(self) -> int:
+        """Events of the fullest window."""
+        with self._open() as file:
+            return int(np.diff(file["first"][:]).max(initial=0))
+
     def __len__(self) -> int:
         return self.shape[0]
 

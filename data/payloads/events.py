@@ -89,6 +89,11 @@ class EventsPayload(Payload[EventWindows]):
         """Height and width that boxes are told in."""
         return part.frame_hw
 
+    def window_bytes(self, reader: EventReader) -> int:
+        """As if each event of the fullest window made a pillar."""
+        most = min(reader.largest, self.settings.max_pillars, self.settings.size**2)
+        return 4 * POLARITIES * max(most, 1) * self.settings.columns
+
     def room(self, length: int, lanes: int, like: EventWindows) -> None:
         """None: how much memory a batch needs shows when its events are read."""
 

@@ -23,6 +23,8 @@ from utils.errors import UserError
 
 MOST_LIVE = 1 << 15
 """Pillars of a polarity in a live window, whose size is fixed."""
+_ONE_CELL = 128
+"""Stride of the coarsest level."""
 _PRIOR = 0.01
 """Score of every anchor before the first step."""
 
@@ -138,8 +140,18 @@ class DmaNet(Detector):
         """Maps of all L·B windows, and the states after the last ones.
 
         In training a norm sees the windows of one step together, as in the published program; else all at once.
+
+        Raises:
+            UserError: a norm would see a single number.
         """
         length, lanes = inputs.shape[:2]
+        if self.training and lanes == 1 and self.cfg.size <= _ONE_CELL:
+            raise UserError(
+                expected="two lanes or more: the coarsest level of a small canvas is one cell",
+                got=f"one lane, a canvas of {self.cfg.size} pixels",
+                where="batch_size.train",
+                fix=f"set batch_size.train=2, or model.pillars.size above {_ONE_CELL}",
+            )
         picture = self.picture(inputs.flatten(0, 1))
         if self.training:
             looked = [self.look(step) for step in picture.split(lanes)]

@@ -130,6 +130,7 @@ def test_a_batch_of_lanes_that_are_read_reversed_mirrored_and_mixed(tmp_path: Pa
     both = inputs.beside(payload.stacked([part], 5, None))
     assert torch.equal(both.data[:, 3], inputs.data[:, 0])
     assert payload.stacked([None], 2, None).data.shape == (2, 1, 2, 1, 18)
+    assert payload.window_bytes(reader) >= inputs.data[0, 0].nbytes
 
 
 def test_intensity_loses_doubles_and_adds_events() -> None:
