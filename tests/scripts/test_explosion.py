@@ -14,6 +14,8 @@ from tests.helpers.commands import call
 def test_it_trains_draws_and_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    first = next(iter(explosion.TRAININGS.items()))
+    monkeypatch.setattr(explosion, "TRAININGS", dict([first]))
     monkeypatch.setattr(explosion, "SMALL", (*explosion.SMALL, "model.pillars.size=96"))
     assert call(explosion.main, "explosion.py", "--output", str(tmp_path), "--steps", "2") == 0
     table = capsys.readouterr().out

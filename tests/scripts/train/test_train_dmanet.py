@@ -95,6 +95,9 @@ def live_is_what_batches_give(checkpoint: Path, sequence: Path) -> None:
         assert len(found) == len(wanted) > 0
         np.testing.assert_allclose(np.sort(found.scores), wanted[:, 5].sort().values, atol=1e-5)
         assert found.plot(1).shape[:2] == HW
+    first, second = list(detector.detect(sequence))[:2]
+    np.testing.assert_allclose(first.rows[:, 5], rows[0][0][:, 5], atol=1e-5)
+    assert second.time_us == 2 * DT
     with pytest.raises(UserError, match="this model reads events"):
         detector.step(np.zeros((20, 16, 24), np.uint8))
 
