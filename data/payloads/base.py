@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from data.augmentation.intensity import IntensityState
@@ -67,6 +68,10 @@ class Inputs(Protocol):
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels."""
+        ...
+
+    def picture(self, t: int, lane: int) -> npt.NDArray[Any]:
+        """What is drawn of a window, [C, H, W]."""
         ...
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:

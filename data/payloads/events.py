@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from data.augmentation.state import AugmentationState
 from data.payloads.base import Payload
 from data.payloads.event_moves import in_reversed_time, jittered, joined, mirrored, moved
 from data.payloads.event_store import EventReader, EventWindows, Size
-from data.payloads.pillars import POLARITIES, PillarSettings, window_pillars
+from data.payloads.pillars import POLARITIES, PillarSettings, pillar_picture, window_pillars
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class EventInputs:
     def lanes(self) -> int:
         """Number of lanes B."""
         return self.data.shape[1]
+
+    def picture(self, t: int, lane: int) -> npt.NDArray[np.uint8]:
+        """Counts of pillars [2, H, W], darker ones first."""
+        return pillar_picture(self.data[t, lane].cpu().numpy(), self.size_hw, self.settings.size)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The pillars on a device; events stay on the host."""

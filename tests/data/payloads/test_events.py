@@ -127,6 +127,9 @@ def test_a_batch_of_lanes_that_are_read_reversed_mirrored_and_mixed(tmp_path: Pa
     for step, events in enumerate(part.windows):
         for side, table in enumerate(window_pillars(mirrored(events, HW[1]), HW, settings)):
             assert torch.equal(inputs.mirrored().data[step, 0, side, : len(table)], torch.from_numpy(table))
+    picture = inputs.picture(0, 0)
+    assert picture.shape == (2, *HW)
+    assert picture.sum() == int((inputs.data[0, 0, :, :, -3] > 0).sum())
     both = inputs.beside(payload.stacked([part], 5, None))
     assert torch.equal(both.data[:, 3], inputs.data[:, 0])
     assert payload.stacked([None], 2, None).data.shape == (2, 1, 2, 1, 18)
