@@ -108,3 +108,33 @@ def test_frames_without_their_events_are_told(tmp_path: Path, capsys) -> None:
     keys = (*KEYS, f"dataset.path={tmp_path / 'data'}", f"output.dir={tmp_path / 'run'}")
     message = failure(capsys, "train.py", *keys)
     assert "dataset.preprocessing.keep_events=true" in message
+
+
+@pytest.mark.soak
+def test_it_learns(tmp_path: Path) -> None:
+    """Boxes that are nothing but events are found after some hundred steps, by nothing before."""
+    data = tmp_path / "data"
+    for number, split in enumerate((*["train"] * 6, "val", "val")):
+        write(data / split / f"s{number}", number)
+    keys = [key for key in KEYS if not key.startswith(("model.channels", "model.head", "training.lr", "dataset.train"))]
+    more = (
+        "model.channels=[8,16,32,32]",
+        "model.head_channels=32",
+        "training.learning_rate=0.003",
+        "batch_size.train=4",
+    )
+    counted = ("dataset.evaluation.skip_ms=0", "dataset.evaluation.min_diag=0")
+    found = []
+    for steps in (1, 200):
+        out = tmp_path / str(steps)
+        run(
+            "train.py",
+            *keys,
+            *more,
+            *counted,
+            f"dataset.path={data}",
+            f"training.max_steps={steps}",
+            f"output.dir={out}",
+        )
+        found.append(json.loads((out / "done.json").read_text())["val/AP_50"])
+    assert found[1] > max(5 * found[0], 0.3)
