@@ -127,6 +127,24 @@ def name_rows(folder: Path) -> Iterator[Row]:
         yield error(f"fill {name}", own.flatten()[:3], entry["first3"], 1e-6)
 
 
+def blowup_rows(folder: Path) -> Iterator[Row]:
+    """Class losses of saturated scores against those at logit 9, in float32; and where half precision has no number."""
+    known = json.loads((folder / "dmanet_blowup.json").read_text())
+    own = anchors(64, 64)
+
+    def loss(kind: str, logit: float) -> float:
+        logits = torch.full((len(own), 7), logit, dtype=getattr(torch, kind))
+        config, nothing = LossConfig(precision="autocast"), torch.zeros(0, dtype=torch.int64)
+        return float(frame_losses(logits, torch.zeros(len(own), 4), own, torch.zeros(0, 4), nothing, config)[0])
+
+    for logit in (5.0, 9.0, 12.0):
+        ratio = known[f"float32_{logit}"][0] / known["float32_9.0"][0]
+        yield error(f"float32_{logit}", loss("float32", logit) / loss("float32", 9.0), ratio, 1e-5)
+        for kind in ("float16", "bfloat16"):
+            theirs = np.isnan(known[f"{kind}_{logit}"][0])
+            yield f"{kind}_{logit} no number: {theirs}", float(np.isfinite(loss(kind, logit)) == theirs), 0
+
+
 COMPARED: dict[str, Callable[[Arrays], Iterator[Row]]] = {
     "dmanet_pillars": pillar_rows,
     "dmanet_modules": module_rows,
@@ -146,7 +164,7 @@ def main() -> None:
     """Print the table, or write the packed file."""
     parser = argparse.ArgumentParser(description="Compare DMANet with reference numbers.")
     parser.add_argument("folder", type=Path, help="of the full files")
-    parser.add_argument("--only", nargs="*", default=["names", *COMPARED], help="some of the files")
+    parser.add_argument("--only", nargs="*", default=["names", "blowup", *COMPARED], help="some of the files")
     parser.add_argument("--pack", action="store_true", help="write tests/golden/11_dmanet.xz instead")
     args = parser.parse_args()
     if args.pack:
@@ -154,7 +172,8 @@ def main() -> None:
         return
     beyond = 0
     for name in args.only:
-        rows = name_rows(args.folder) if name == "names" else COMPARED[name](load(args.folder, name))
+        whole = {"names": name_rows, "blowup": blowup_rows}.get(name)
+        rows = whole(args.folder) if whole else COMPARED[name](load(args.folder, name))
         for key, worst, tolerance in rows:
             bad = not worst <= tolerance
             beyond += bad
