@@ -161,7 +161,7 @@ class Pictures(Callback):
         from utils.pictures.video import save_png  # FFmpeg's libraries; most runs draw no pictures
 
         labels = batch["labels"].at(t, lane)
-        frame = batch["inputs"].data[t, lane].cpu().numpy()
+        frame = batch["inputs"].picture(t, lane)
         image = picture(frame, None if labels is None else labels.to_structured(), detections, self.classes)
         draw_caption(image, f"{Path(batch['path'][lane]).name}, frame {int(batch['ev_idx'][t, lane])}", DARK)
         save_png(self.folder / PICTURES / f"{name}.png", image)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data.payloads.pillars import PillarSettings, window_pillars
+from data.payloads.pillars import PillarSettings, pillar_picture, window_pillars
 from modules.live.frames import FrameMaker, RepresentationSettings, frame_hw
 from modules.live.windows import FORMS, events_of
 from utils.errors import UserError
@@ -68,9 +68,4 @@ class PillarMaker(FrameMaker):
 
     def shown(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Pillars as a picture [2, H, W] of their counts, darker ones first."""
-        picture = np.zeros((2, *self._frame_hw), np.uint8)
-        for target, side in zip(picture[::-1], frame, strict=True):
-            there = side[side[:, -3] > 0, -2:]
-            y, x = ((there[:, axis] + 0.5) / self.pillars.size * self._frame_hw[axis] for axis in (0, 1))
-            np.add.at(target, (y.astype(np.int64), x.astype(np.int64)), 1)
-        return picture
+        return pillar_picture(frame, self._frame_hw, self.pillars.size)

@@ -95,6 +95,9 @@ def live_is_what_batches_give(checkpoint: Path, sequence: Path) -> None:
         assert len(found) == len(wanted) > 0
         np.testing.assert_allclose(np.sort(found.scores), wanted[:, 5].sort().values, atol=1e-5)
         assert found.plot(1).shape[:2] == HW
+    first, second = list(detector.detect(sequence))[:2]
+    np.testing.assert_allclose(first.rows[:, 5], rows[0][0][:, 5], atol=1e-5)
+    assert second.time_us == 2 * DT
     with pytest.raises(UserError, match="this model reads events"):
         detector.step(np.zeros((20, 16, 24), np.uint8))
 
@@ -105,3 +108,33 @@ def test_frames_without_their_events_are_told(tmp_path: Path, capsys) -> None:
     keys = (*KEYS, f"dataset.path={tmp_path / 'data'}", f"output.dir={tmp_path / 'run'}")
     message = failure(capsys, "train.py", *keys)
     assert "dataset.preprocessing.keep_events=true" in message
+
+
+@pytest.mark.soak
+def test_it_learns(tmp_path: Path) -> None:
+    """Boxes that are nothing but events are found after some hundred steps, by nothing before."""
+    data = tmp_path / "data"
+    for number, split in enumerate((*["train"] * 6, "val", "val")):
+        write(data / split / f"s{number}", number)
+    keys = [key for key in KEYS if not key.startswith(("model.channels", "model.head", "training.lr", "dataset.train"))]
+    more = (
+        "model.channels=[8,16,32,32]",
+        "model.head_channels=32",
+        "training.learning_rate=0.003",
+        "batch_size.train=4",
+    )
+    counted = ("dataset.evaluation.skip_ms=0", "dataset.evaluation.min_diag=0")
+    found = []
+    for steps in (1, 200):
+        out = tmp_path / str(steps)
+        run(
+            "train.py",
+            *keys,
+            *more,
+            *counted,
+            f"dataset.path={data}",
+            f"training.max_steps={steps}",
+            f"output.dir={out}",
+        )
+        found.append(json.loads((out / "done.json").read_text())["val/AP_50"])
+    assert found[1] > max(5 * found[0], 0.3)
