@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
+from data.payloads.frames import FrameInputs
 from modules.checkpoints.names import PICTURES
 from modules.detection import Module
 from modules.playback.sequence import event_counts
@@ -174,7 +175,13 @@ class Pictures(Callback):
 
 
 def last_labelled(batch: Mapping[str, Any], seen: Collection[str] = ()) -> tuple[int, int] | None:
-    """Time and lane of the last frame with a box, of a sequence that is not among those seen; None if there is none."""
+    """Time and lane of the last frame with a box, of a sequence that is not among those seen.
+
+    Returns:
+        None if there is none, or if the model does not look at frames.
+    """
+    if not isinstance(batch["inputs"], FrameInputs):
+        return None
     labels = batch["labels"]
     lanes = [lane for lane, path in enumerate(batch["path"]) if path not in seen]
     ids = labels.frame_id[torch.isin(labels.frame_id % labels.batch_size, torch.tensor(lanes, dtype=torch.int64))]

@@ -25,10 +25,12 @@ svg,img{width:100%;height:auto;display:block}
 .tables{display:flex;flex-wrap:wrap;gap:0 28px;align-items:flex-start}.tables>*{max-width:100%}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:3px 10px;border-bottom:1px solid #e8ebf0;text-align:left;vertical-align:top}
-th{background:#f0f2f6;white-space:nowrap}
+th{background:#f0f2f6}
 td:first-child,th:first-child{position:sticky;left:0;background:#fff}th:first-child{background:#f0f2f6}
-td.n,th.n{text-align:right;white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
-@media(max-width:600px){td,th{padding:3px 6px}td.c{min-width:5.5rem;overflow-wrap:anywhere}}
+td.n,th.n{text-align:right}td.n{white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
+@media(max-width:600px){
+td,th{padding:3px 6px}td.c{min-width:5.5rem;overflow-wrap:anywhere}td.c:first-child{min-width:7.5rem}
+}
 p{margin:.4em 0}summary{cursor:pointer}
 """
 

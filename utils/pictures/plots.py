@@ -130,7 +130,8 @@ def bars(title: str, names: Sequence[str], heights: Mapping[str, Sequence[float]
     """Bars of several series side by side."""
 
     def draw(axis: Any) -> None:
-        draw_bars(axis, names, heights, "%.1f" if len(names) * len(heights) <= 16 else None)
+        form = "%.0f" if all(isinstance(value, int) for own in heights.values() for value in own) else "%.1f"
+        draw_bars(axis, names, heights, form if len(names) * len(heights) <= 16 else None)
         axis.set_ylabel(ylabel)
         if len(heights) > 1:
             axis.legend()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,8 @@ _OPTIONS = (
     "--headless", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--no-default-browser-check", "--allow-file-access-from-files", "--enable-logging=stderr",
     "--host-resolver-rules=MAP * ~NOTFOUND",
+    # Containers may have no room for its shared memory and no rights for its sandbox; the pages are ours.
+    "--disable-dev-shm-usage", "--no-sandbox",
 )  # fmt: skip
 
 # A frame is as wide as it is told; a window of its own would be 500 pixels wide at least.
@@ -80,8 +81,7 @@ def look_at(pages: Sequence[Path], widths: Sequence[int], scratch: Path) -> Seen
     wrapper.write_text(f"<!doctype html><body><script>{_MEASURE}</script>{''.join(frames)}</body>", encoding="utf-8")
     browser = find_browser()
     assert browser is not None, f"one of {', '.join(_NAMES)}"
-    root = ("--no-sandbox",) if os.geteuid() == 0 else ()  # its sandbox refuses root
-    command = [browser, *_OPTIONS, *root, f"--user-data-dir={scratch / 'profile'}", "--dump-dom", wrapper.as_uri()]
+    command = [browser, *_OPTIONS, f"--user-data-dir={scratch / 'profile'}", "--dump-dom", wrapper.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     told = re.search(r"<pre>(.*)</pre>", done.stdout, re.DOTALL)
     assert told is not None, done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from modules.reports.compare import compare
 from modules.reports.page import render
@@ -29,6 +30,8 @@ def pages(tmp_path: Path) -> dict[str, Path]:
     for name in ("quality", "rounds", "labelling"):
         folders[name].mkdir()
     write_logs(folders["training"], steps=3000, every=100)
+    (folders["training"] / "pictures").mkdir()
+    Image.new("RGB", (640, 480)).save(folders["training"] / "pictures" / "val_00003000_00.png")
     write_evaluation(folders["evaluation"], detections=500)
     for name, file, content in (
         ("quality", "label_quality", QUALITY),
@@ -67,6 +70,7 @@ def test_every_page_is_drawn_and_fits(pages: dict[str, Path], tmp_path: Path) ->
                 assert 100 < down < across, name
                 assert parts > 5, name
             assert view["text"] > 100, name
+            assert [seen for *_, seen in view["pictures"]] == ([640] if name == "training" else []), name
     for width in WIDTHS:  # what is wrong with a page would be seen
         view = views[str(bad), width]
         assert view["needs"] > 2000
