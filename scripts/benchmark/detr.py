@@ -10,6 +10,7 @@ For example:
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -40,13 +41,12 @@ def ours(quick: bool) -> nn.Module:
 def theirs() -> tuple[nn.Module | None, str]:
     """The network of transformers, if it can be had, and the version or why not."""
     try:
-        import transformers
+        transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
         return None, f"not measured: {error}"
-    kinds: Any = transformers  # another release may have them not, or otherwise
-    try:
-        config = kinds.DetrConfig(num_labels=CLASSES, use_pretrained_backbone=False, use_timm_backbone=True)
-        network = kinds.DetrForObjectDetection(config)
+    try:  # another release may have them not, or otherwise
+        config = transformers.DetrConfig(num_labels=CLASSES, use_pretrained_backbone=False, use_timm_backbone=True)
+        network = transformers.DetrForObjectDetection(config)
     except (AttributeError, ImportError, TypeError, ValueError, OSError) as error:
         return None, f"not measured: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     return network, transformers.__version__

@@ -19,14 +19,10 @@ def fold_norms(network: nn.Module) -> None:
         before: nn.Conv2d | None = None
         for name, child in list(part.named_children()):
             if isinstance(child, nn.BatchNorm2d | FrozenBatchNorm2d) and before is not None:
+                state = child.state_dict()
+                mean, var, scale, shift = (state[key] for key in ("running_mean", "running_var", "weight", "bias"))
                 before.weight, before.bias = fuse_conv_bn_weights(
-                    before.weight,
-                    before.bias,
-                    child.running_mean,
-                    child.running_var,
-                    child.eps,
-                    child.weight,
-                    child.bias,
+                    before.weight, before.bias, mean, var, child.eps, scale, shift
                 )
                 setattr(part, name, nn.Identity())
             before = child if isinstance(child, nn.Conv2d) else None

@@ -67,6 +67,8 @@ class DecoderLayer(Layer):
 class Stack(nn.Module):
     """Layers one after the other, and perhaps a norm at the end; all begin with the same weights."""
 
+    norm: nn.Module | None
+
     def __init__(self, layer: nn.Module, count: int, norm: nn.Module | None) -> None:
         super().__init__()
         self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(count))
@@ -95,7 +97,9 @@ class Transformer(nn.Module):
         """Queries [Q, dim] after each layer, normed: [layers, n, Q, dim]."""
         query = query.expand(len(memory), -1, -1)
         x, keys, outputs = torch.zeros_like(query), memory + position, []
+        norm = self.decoder.norm
+        assert norm is not None, "the decoder always has one"
         for layer in self.decoder.layers:
             x = layer(x, query, memory, keys, padding)
-            outputs.append(self.decoder.norm(x))
+            outputs.append(norm(x))
         return torch.stack(outputs)

@@ -57,14 +57,13 @@ class PointAttention(nn.Module):
         around = box.float().view(frames, queries, 1, 1, 1, 4)
         places = around[..., :2] + offsets * around[..., 2:] / 2
         grid = (2 * places - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # [n heads, levels, Q, points, 2]
-        weight = self.weights(query).view(frames, queries, self.heads, -1).softmax(-1)
+        weight = self.weights(query).float().view(frames, queries, self.heads, -1).softmax(-1)
         value = self.value(memory).transpose(1, 2).unflatten(1, (self.heads, -1)).flatten(0, 1)
         seen = []
         for level, (cells, size) in enumerate(zip(value.split([h * w for h, w in sizes], -1), sizes, strict=True)):
-            kind = cells.dtype
-            maps = cells.unflatten(-1, size)
-            seen.append(F.grid_sample(maps, grid[:, level].to(kind), align_corners=False))  # bilinear, zero outside
+            maps = cells.float().unflatten(-1, size)  # places in half precision would be off by cells
+            seen.append(F.grid_sample(maps, grid[:, level], align_corners=False))  # bilinear, zero outside
         values = torch.cat(seen, -1)  # [n heads, dim / heads, Q, levels points]
-        weight = weight.transpose(1, 2).flatten(0, 1).unsqueeze(1).to(values.dtype)
+        weight = weight.transpose(1, 2).flatten(0, 1).unsqueeze(1)
         told = (values * weight).sum(-1).view(frames, dim, queries)
         return self.out(told.transpose(1, 2))

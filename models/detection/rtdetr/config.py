@@ -30,6 +30,7 @@ class SetHeadConfig:
     points: int = 4
     queries: int = 100
     dropout: float = 0.0
+    choice_copies: int = 4
     denoising: int = 100
     label_noise: float = 0.5
     box_noise: float = 1.0
@@ -38,7 +39,7 @@ class SetHeadConfig:
     giou_weight: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("dim", "heads", "feedforward", "decoder_layers", "points", "queries"):
+        for name in ("dim", "heads", "feedforward", "decoder_layers", "points", "queries", "choice_copies"):
             whole(getattr(self, name), f"model.rtdetr.{name}")
         for name in ("encoder_layers", "denoising"):
             whole(getattr(self, name), f"model.rtdetr.{name}", 0)

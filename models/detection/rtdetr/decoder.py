@@ -70,11 +70,11 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(cfg) for _ in range(cfg.head.decoder_layers))
         self.class_heads = nn.ModuleList(nn.Linear(dim, classes) for _ in self.layers)
         self.box_heads = nn.ModuleList(BoxHead(dim) for _ in self.layers)
-        for head in (self.choose_class, *self.class_heads):
-            nn.init.constant_(head.bias, _PRIOR)
-        for head in (self.choose_box, *self.box_heads):
-            nn.init.zeros_(head.layers[-1].weight)
-            nn.init.zeros_(head.layers[-1].bias)
+        for name, weight in self.named_parameters():
+            if name.startswith(("choose_class", "class_heads")) and name.endswith("bias"):
+                nn.init.constant_(weight, _PRIOR)
+            elif "box" in name and ".layers.2." in name:  # boxes begin where the query is
+                nn.init.zeros_(weight)
 
     def forward(self, memory: Tensor, sizes: Sizes, noisy: Noisy | None = None) -> Found:
         """Find boxes in memory [n, tokens, dim]; ``noisy`` queries come before the others and are given apart."""

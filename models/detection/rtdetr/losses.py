@@ -73,19 +73,17 @@ def detection_losses(found: Found, wanted: Wanted, cfg: SetHeadConfig, groups: i
         ``choice_loss``, of denoised queries ``denoising_loss``.
     """
     number = boxes_over_processes(wanted)
-    matching = _COST_CLASS, cfg.l1_weight, cfg.giou_weight
-    with torch.no_grad():
-        query = match(focal_cost(found.logits, wanted), found.box, wanted, matching)
-    terms = set_terms(found.logits, found.box, query, matched(wanted, found.box.shape[2]), wanted)
     weights = cfg.class_weight, cfg.l1_weight, cfg.giou_weight
-    weighted = [weight * term / number for weight, term in zip(weights, terms, strict=True)]
-    layers = weighted[0] + weighted[1] + weighted[2]
-    named = {f"{name}_loss": term[-1] for name, term in zip(("class", "l1", "giou"), weighted, strict=True)}
-    losses = {"loss": layers.sum(), **named, "choice_loss": layers[0]}
+    weighted = _matched_terms(found.logits[1:], found.box[1:], wanted, cfg)
+    named = {f"{name}_loss": term[-1] / number for name, term in zip(("class", "l1", "giou"), weighted, strict=True)}
+    several = beside(wanted, cfg.choice_copies)
+    choice = torch.stack(_matched_terms(found.logits[:1], found.box[:1], several, cfg)).sum()
+    choice = choice / (number * cfg.choice_copies)
+    losses = {"loss": torch.stack(weighted).sum() / number + choice, **named, "choice_loss": choice}
     if found.noisy_logits is None or found.noisy_box is None:
         return losses
     most = wanted.class_id.shape[1]
-    first = torch.arange(most, device=query.device).expand(len(found.noisy_box), *wanted.class_id.shape)
+    first = torch.arange(most, device=wanted.box.device).expand(len(found.noisy_box), *wanted.class_id.shape)
     logits = found.noisy_logits.unflatten(2, (groups, 2 * most)).transpose(1, 2).flatten(1, 2)
     box = found.noisy_box.unflatten(2, (groups, 2 * most)).transpose(1, 2).flatten(1, 2)
     several = repeated(wanted, groups)
@@ -95,6 +93,24 @@ def detection_losses(found: Found, wanted: Wanted, cfg: SetHeadConfig, groups: i
     noisy = sum(weight * term.sum() / (number * groups) for weight, term in zip(weights, terms, strict=True))
     assert isinstance(noisy, Tensor), "there are terms"
     return {**losses, "loss": losses["loss"] + noisy, "denoising_loss": noisy}
+
+
+def _matched_terms(logits: Tensor, box: Tensor, wanted: Wanted, cfg: SetHeadConfig) -> list[Tensor]:
+    """Weighted sums of the three terms of layers with an assignment each, every one [layers]."""
+    with torch.no_grad():
+        query = match(focal_cost(logits, wanted), box, wanted, (_COST_CLASS, cfg.l1_weight, cfg.giou_weight))
+    terms = set_terms(logits, box, query, matched(wanted, box.shape[2]), wanted)
+    return [w * term for w, term in zip((cfg.class_weight, cfg.l1_weight, cfg.giou_weight), terms, strict=True)]
+
+
+def beside(wanted: Wanted, copies: int) -> Wanted:
+    """Every box so many times in its frame; those to be found stay first."""
+    order = torch.argsort(wanted.real.repeat(1, copies).logical_not().int(), dim=1, stable=True)
+    class_id, real, ignored = (
+        part.repeat(1, copies).gather(1, order) for part in (wanted.class_id, wanted.real, wanted.ignored)
+    )
+    box = wanted.box.repeat(1, copies, 1).gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
+    return Wanted(box, class_id, real, ignored, [count * copies for count in wanted.counts])
 
 
 def repeated(wanted: Wanted, times: int) -> Wanted:

@@ -143,7 +143,7 @@ def computed(case: str, arrays: Arrays) -> Arrays:
         names = [str(name) for name in arrays["gradnorm_names"]]
         assert sorted(names) == sorted(grads), "the weights that are trained"
         result["gradnorm_vals"] = torch.stack([grads[name] for name in names])
-    weights = dict(zip(("loss_ce", "loss_bbox", "loss_giou"), detector.cfg.loss.weights, strict=True))
+    weights: dict[str, float] = dict(zip(("loss_ce", "loss_bbox", "loss_giou"), detector.cfg.loss.weights, strict=True))
     result["wd_vals"] = np.array(
         [weights["_".join(str(name).split("_")[:2])] for name in arrays["wd_names"]], np.float32
     )

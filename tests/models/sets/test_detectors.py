@@ -16,6 +16,7 @@ from models.detection.interface import Detector
 from models.detection.rtdetr.attention import PointAttention
 from models.detection.rtdetr.config import SetHeadConfig
 from models.detection.rtdetr.denoising import noisy_queries
+from models.detection.rtdetr.losses import beside
 from models.detection.sets.boxes import corners, wanted_of
 from models.detection.streaming import flatten_states
 from models.registry import spec_of_section
@@ -136,6 +137,15 @@ def test_noise_stays_within_its_bounds_and_groups_do_not_see_each_other() -> Non
     assert apart[20:, :20].all()
     torch.manual_seed(0)
     assert torch.equal(noisy_queries(wanted, labels, cfg).box, noisy.box)
+
+
+def test_copies_of_boxes_stay_sorted() -> None:
+    wanted = wanted_of(frame_boxes([*BOXES, (0.0, 0.0, 9.0, 9.0, float(IGNORE_LABEL))], BOXES[:1]), 2, (50, 100), CPU)
+    several = beside(wanted, 2)
+    assert several.counts == [4, 2]
+    assert several.real.tolist() == [[True] * 4 + [False] * 2, [True] * 2 + [False] * 4]
+    assert several.ignored.sum(1).tolist() == [2, 0]
+    assert torch.equal(several.box[0, :4], wanted.box[0, [0, 1, 0, 1]])
 
 
 @pytest.mark.parametrize(

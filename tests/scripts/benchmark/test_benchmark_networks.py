@@ -90,3 +90,10 @@ def test_plain_arithmetic_gives_the_same_numbers() -> None:
 )
 def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:
     assert message in failure(capsys, "scripts/benchmark/throughput.py", *arguments)
+
+
+def test_detr_is_measured_alone_in_a_quick_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scripts/benchmark/detr.py", "--quick") == 0
+    text = capsys.readouterr().out
+    assert "| ours | " in text
+    assert "transformers: not measured with --quick" in text
