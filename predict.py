@@ -60,6 +60,7 @@ def main(cfg: DictConfig) -> None:
             fix="add checkpoint=FILE to the command",
         )
     check_at_once(plain(cfg), Path(cfg.save_dir).parent, "save_dir")
+    from models.registry import spec_for
     from modules.data.checks import check_class_ids, check_frame_size
     from modules.label_runs import SUMMARY, label, summary_text
     from modules.processes.shared_work import run_in_processes
@@ -71,6 +72,7 @@ def main(cfg: DictConfig) -> None:
 
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     config = plain(cfg)
+    spec_for("detection", config["model"])
     run = run_settings(config)
     trainer = build_trainer(run, training=False)
     set_seed_and_threads(run)

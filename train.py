@@ -22,9 +22,9 @@ from utils.settings import plain
 from utils.thresholds import check_thresholds
 
 if TYPE_CHECKING:  # torch and Lightning are loaded when they are needed: mistakes are told before
-    from modules.data.genx import DataModule
-    from modules.detection import Module
+    from modules.data.position import PlannedDataModule
     from modules.training.settings import RunSettings
+    from modules.weights.module import NetworkModule
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,13 @@ WRITTEN = ("logs/version_0/metrics.csv", "pictures")
 register_resolvers()
 
 
-def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
-    """Data and a detector with fresh weights, the same at every start.
+def build_parts(run: RunSettings) -> tuple[PlannedDataModule, NetworkModule]:
+    """Data and a network with fresh weights, the same at every start.
 
     Raises:
         UserError: data that cannot be used, or settings that cannot be, those of labelling with this detector too.
     """
-    from modules.data.checks import check_data
+    from modules.tasks import task_of
     from modules.training.trainer import set_seed_and_threads
     from modules.utils.fetch import fetch_data_module, fetch_model_module
 
@@ -48,12 +48,12 @@ def build_parts(run: RunSettings) -> tuple[DataModule, Module]:
     data_module = fetch_data_module(run.config)
     module = fetch_model_module(run.config)
     for split in ("train", "val"):
-        check_data(data_module, split, run.config["dataset"]["classes"])
+        task_of(run.config).check(data_module, split, run.config)
     check_thresholds(run.config)
     return data_module, module
 
 
-def train(run: RunSettings, data_module: DataModule, module: Module) -> None:
+def train(run: RunSettings, data_module: PlannedDataModule, module: NetworkModule) -> None:
     """Train in a folder that no other run uses."""
     from modules.training.start import begin, finish
     from modules.training.trainer import build_trainer

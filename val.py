@@ -31,7 +31,6 @@ def main(cfg: DictConfig) -> None:
         )
     check_dataset_folder(plain(cfg))
     check_gpu(plain(cfg))
-    from modules.data.checks import check_data
     from modules.tasks import task_of
     from modules.training.settings import run_settings
     from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
@@ -47,33 +46,30 @@ def main(cfg: DictConfig) -> None:
     module = fetch_model_module(run.config)
     module.load_weight(cfg.checkpoint)
     test = bool(cfg.use_test_set)
-    check_data(data_module, "test" if test else "val", list(cfg.dataset.classes))
+    task = task_of(run.config)
+    task.check(data_module, "test" if test else "val", run.config)
     trainer = build_trainer(run, training=False)
     evaluate = trainer.test if test else trainer.validate
-    module.evaluation.collector.keep = bool(cfg.logging.report)
+    module.keep_for_report(bool(cfg.logging.report))
     (results, *_) = evaluate(module, datamodule=data_module, verbose=False)
     prefix = "test/" if test else "val/"
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
     if trainer.is_global_zero:
         split = "test" if test else "val"
-        counted = dict(module.evaluation.counted)
-        least = run.config["model"]["postprocess"]["confidence_threshold"]
-        title = f"{cfg.dataset.name}, {split} split, detections from confidence {float(least):g}"
-        print(task_of(run.config).table(figures, list(cfg.dataset.classes), title, counted))  # noqa: T201
+        counted = dict(module.counted)
+        print(task.table(figures, list(cfg.dataset.classes), task.title(run.config, split), counted))  # noqa: T201
         result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}
         if cfg.save_json is not None:
             write_json(cfg.save_json, result)
-        from modules.reports.evaluation import keep_evaluation
         from modules.reports.write import evaluation_folder, folder_beside, leave_report
 
-        evaluation, dataset = module.evaluation, run.config["dataset"]
         place = run.folder.dir / f"evaluation_{split}" if own else evaluation_folder(cfg.checkpoint, split)
         leave_report(
             folder_beside(cfg.save_json, place),
             "val",
             run.config,
             time.monotonic() - began,
-            lambda at: keep_evaluation(at, result, evaluation.collector.kept, evaluation.evaluator, dataset),
+            lambda at: task.keep(at, result, module),
         )
 
 

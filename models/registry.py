@@ -35,6 +35,10 @@ def _keep(section: Section, *_: object) -> dict[str, Any]:
     return dict(section)
 
 
+def _as_named(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return state
+
+
 def _nothing(*_: object) -> None:
     return None
 
@@ -53,11 +57,12 @@ class ModelSpec:
 
     Args:
         family: name of the package's folder, and value of ``model.family``.
-        task: what it is for: ``detection``.
-        payload: what it reads: ``frames``, or ``events`` (then ``pillars`` of its section says how).
+        task: what it is for: ``detection`` or ``restoration``.
+        payload: what it reads: ``frames``, ``events`` (then ``pillars`` of its section says how) or ``clips``.
         build: from the section to a network with fresh weights; raises a UserError that names the key at fault.
         describe_weights: sizes that can be read off a state dict, by name; nothing for a stranger's.
         weights_in_words: these sizes in words; with ``channels``, input channels among them.
+        own_names: tensors of a file under the names of this family, where it is published under others.
         for_frames: the section for frames of another height and width (before padding).
         for_weights: the section for the network that a state dict belongs to; the last argument is the file, for
             messages.
@@ -71,6 +76,7 @@ class ModelSpec:
     payload: str = "frames"
     describe_weights: Callable[[Mapping[str, Tensor]], dict[str, Any]] = _no_sizes
     weights_in_words: Callable[..., str] = _no_words
+    own_names: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = _as_named
     for_frames: Callable[[Section, tuple[int, int]], dict[str, Any]] = _keep
     for_weights: Callable[[Section, Mapping[str, Tensor], str], dict[str, Any]] = _keep
     start_from_pretrained: Callable[[nn.Module, Section], None] = _nothing
@@ -111,6 +117,23 @@ def spec_of_section(section: Section) -> ModelSpec:
         UserError: there is no such family.
     """
     return spec_of(section.get("family", DEFAULT_FAMILY))
+
+
+def spec_for(task: str, section: Section) -> ModelSpec:
+    """The spec of the family that a ``model`` section names, for what only models of one task can do.
+
+    Raises:
+        UserError: there is no such family, or it is for another task.
+    """
+    spec = spec_of_section(section)
+    if spec.task != task:
+        raise UserError(
+            expected=f"a model for {task}",
+            got=f"'{spec.family}', which is one for {spec.task}",
+            where="model.family",
+            fix="choose another model or checkpoint",
+        )
+    return spec
 
 
 def memory_knobs(section: Section) -> list[str]:

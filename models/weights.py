@@ -66,7 +66,7 @@ def load_tensors(model: nn.Module, state: Mapping[str, Tensor], where: str, *, s
         UserError: they were made for other sizes than the model (or, when not strict, share nothing with it); the
             message names them.
     """
-    own = model.state_dict()
+    own, state = model.state_dict(), spec_of(model.family).own_names(state)
     report = _compare(state, own)
     if strict and (report.left_out or report.fresh):
         raise _misfit(model, state, report, where)

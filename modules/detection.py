@@ -4,77 +4,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
 from models.detection.interface import Detector, Features, FrameBoxes
-from models.registry import spec_of_section
 from models.rnn_states import RNNStates, States, first_dimensions
 from models.transfer import to_device
-from models.weights import PREFIX, LoadReport, load_tensors
 from modules.evaluation.streams import StreamingEvaluation
 from modules.evaluation.table import figures_line
-from modules.optim import build_optimizer, build_scheduler
-from modules.weights.files import load_weights
+from modules.weights.module import NetworkModule
 
 log = logging.getLogger(__name__)
 
 
-class Module(pl.LightningModule):
+class Module(NetworkModule):
     """Event-camera detector of any family, with the states of its streams (RVT, CVPR 2023; LEOD, CVPR 2024).
 
     Args:
         config: the composed configuration as plain containers (it is stored in checkpoints).
-
-    The network is ``mdl``, so that state dicts carry the names of the public RVT and LEOD checkpoints.
     """
 
+    mdl: Detector
+
     def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.save_hyperparameters({"config": dict(config)})
-        self.config = config
-        network = spec_of_section(config["model"]).build(config["model"])
-        assert isinstance(network, Detector), "families of this task build detectors"
-        self.mdl = network
+        super().__init__(config, "detection")
+        assert isinstance(self.mdl, Detector), "families of this task build detectors"
         self.train_states = self.fresh_states()
         self.evaluation = StreamingEvaluation(config)
 
-    def load_weight(self, path: Path | str, strict: bool = True) -> LoadReport:
-        """Load the detector's weights from a checkpoint of this project, of RVT or of LEOD.
+    @property
+    def counted(self) -> dict[str, int]:
+        """Labels that counted in the last evaluation, by class."""
+        return self.evaluation.counted
 
-        Args:
-            path: the checkpoint; objects in it other than tensors are ignored, nothing of it is run.
-            strict: every name and shape must fit; False loads what fits and logs the rest with reasons.
-
-        Returns:
-            what was loaded, what was left out, and why.
-
-        Raises:
-            UserError: the file cannot be read or is for a detector of other sizes; the message names them.
-        """
-        report = load_weights(self.mdl, path, strict=strict)
-        if not strict:
-            log.info("%s: %s", path, report)
-        return report
-
-    def load_checkpoint_weights(self, checkpoint: Mapping[str, Any], where: str) -> None:
-        """Load the weights of a checkpoint that is already in memory.
-
-        Args:
-            checkpoint: a Lightning checkpoint.
-            where: its path, for messages.
-
-        Raises:
-            UserError: it is for a detector of other sizes.
-        """
-        state = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(PREFIX)}
-        load_tensors(self.mdl, state, where)
+    def keep_for_report(self, keep: bool) -> None:
+        """Keep detections and frames of the evaluation that follows."""
+        self.evaluation.collector.keep = keep
 
     def fresh_states(self) -> RNNStates:
         """A store of states before any window."""
@@ -125,16 +93,6 @@ class Module(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=lanes)
         self.log_dict({f"train/{k}": v.detach().float() for k, v in losses.items() if k != "loss"}, batch_size=lanes)
         return loss
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip gradients, if there are any: a step that is left out (``training.on_bad_loss``) has none."""
-        if any(weight.grad is not None for weight in self.parameters()):
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_validation_epoch_start(self) -> None:
         """Start with fresh states and an empty collection."""
@@ -201,17 +159,6 @@ class Module(pl.LightningModule):
         features, states = self.features(frames, store.get_states(0))
         flat = self.detect(features, torch.arange(length * lanes, device=frames.device))
         return [flat[t * lanes : (t + 1) * lanes] for t in range(length)], states
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Optimiser and schedule of the config; one learning rate per optimiser step."""
-        training = self.config["training"]
-        optimizer = build_optimizer(self.mdl.named_parameters(), training)
-        if not training["lr_scheduler"]["use"]:
-            return {"optimizer": optimizer}
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": build_scheduler(optimizer, training), "interval": "step", "frequency": 1},
-        }
 
 
 GROUP = 8

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.registry import spec_of_section
+from modules import restoration
+from modules.data.checks import check_data
+from modules.data.clips import ClipDataModule, check_clips, clip_settings
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.evaluation.table import figures_line, figures_table
+from modules.reports.evaluation import keep_evaluation, keep_figures
 from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
@@ -30,7 +35,10 @@ class Task:
         figures: of a validation, by which ``best.ckpt`` may be chosen, the usual one first; higher ones are better.
         shown: those told at the end of a training, which ``done.json`` holds.
         table: an evaluation as text: figures by name, names of the classes, title, and labels by class if known.
-        line: figures of a training as text: by name, and the least confidence of detections.
+        line: figures of a training as text: by name, and the configuration.
+        title: of a split's table: the configuration, and the split.
+        check: whether a split's data suit the configuration: data module, split, configuration; raises a UserError.
+        keep: leave what the report of an evaluation is made of: folder, result, and the module that evaluated.
     """
 
     module: Callable[[dict[str, Any]], Any]
@@ -38,7 +46,28 @@ class Task:
     figures: tuple[str, ...]
     shown: tuple[str, ...]
     table: Callable[..., str]
-    line: Callable[[Mapping[str, float], float], str]
+    line: Callable[[Mapping[str, float], Config], str]
+    title: Callable[[Config, str], str]
+    check: Callable[[Any, str, Config], None]
+    keep: Callable[[Path, Mapping[str, Any], Any], None]
+
+
+def _confidence(config: Config) -> float:
+    return float(config["model"]["postprocess"]["confidence_threshold"])
+
+
+def _title(config: Config, split: str) -> str:
+    return f"{config['dataset']['name']}, {split} split"
+
+
+def _keep_detections(folder: Path, result: Mapping[str, Any], module: Module) -> None:
+    evaluation = module.evaluation
+    keep_evaluation(folder, result, evaluation.collector.kept, evaluation.evaluator, module.config["dataset"])
+
+
+def _clip_bins(config: Config) -> int:
+    spikes = config["model"]["spikes"]
+    return int(spikes["bins"]) if spikes["enable"] else 0
 
 
 TASKS = {
@@ -48,13 +77,27 @@ TASKS = {
         figures=METRICS,
         shown=METRICS[:2],
         table=figures_table,
-        line=figures_line,
+        line=lambda figures, config: figures_line(figures, _confidence(config)),
+        title=lambda config, split: f"{_title(config, split)}, detections from confidence {_confidence(config):g}",
+        check=lambda data, split, config: check_data(data, split, list(config["dataset"]["classes"])),
+        keep=_keep_detections,
+    ),
+    "restoration": Task(
+        module=restoration.RestorationModule,
+        data=lambda config: ClipDataModule(clip_settings(config)),
+        figures=restoration.FIGURES,
+        shown=(*restoration.FIGURES, restoration.BLURRED[0]),
+        table=restoration.figures_table,
+        line=lambda figures, config: restoration.figures_line(figures),
+        title=_title,
+        check=lambda data, split, config: check_clips(data, split, _clip_bins(config)),
+        keep=lambda folder, result, module: keep_figures(folder, result),
     ),
 }
 """By the name that ``ModelSpec.task`` gives."""
 
-PAYLOADS = ("frames", "events")
-"""What ``ModelSpec.payload`` may say: what sequences hold (``data.payloads``)."""
+PAYLOADS = ("frames", "events", "clips")
+"""What ``ModelSpec.payload`` may say: what sequences hold (``data.payloads``, ``data.clips``)."""
 
 
 def task_of(config: Config) -> Task:

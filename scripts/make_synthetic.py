@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from omegaconf import DictConfig
 
+from data.clips.synthetic import FilmSettings, make_clips
 from data.events.formats.dat import read_dat
 from data.synthetic.config import SPLITS, WorldConfig, world_config
 from data.synthetic.dataset import Job, make_dataset
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> None:
     """Write the recordings that are missing, then say what the folder holds."""
     world = world_config(plain(cfg.world))
+    if cfg.clips.path is not None:
+        write_clips(cfg, world)
+        return
     raw_path = Path(str(cfg.raw_path))
     written = make_dataset(raw_path, world, whole(cfg.seed, "seed", 0), whole(cfg.num_workers, "num_workers", 0))
     log.info("wrote %d recordings to %s", written, raw_path)
@@ -35,6 +39,14 @@ def main(cfg: DictConfig) -> None:
         log.info("%s", line)
     if cfg.preview:
         save_preview(raw_path, world, Path(str(cfg.preview)))
+
+
+def write_clips(cfg: DictConfig, world: WorldConfig) -> None:
+    """Write the clips that are missing."""
+    settings = plain(cfg.clips)
+    folder = Path(str(settings.pop("path")))
+    seed, workers = whole(cfg.seed, "seed", 0), whole(cfg.num_workers, "num_workers", 0)
+    log.info("wrote %d sequences to %s", make_clips(folder, world, FilmSettings(**settings), seed, workers), folder)
 
 
 def save_preview(raw_path: Path, world: WorldConfig, path: Path) -> None:

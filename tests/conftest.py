@@ -20,6 +20,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests.helpers.bad_inputs import PAGE_AND_SOURCES
+from tests.helpers.browser.chromium import find_browser
 from tests.helpers.commands import REPOSITORY, SMALL, run
 from tests.helpers.slurm.slurm_cluster import missing_programs
 
@@ -34,8 +35,9 @@ if TYPE_CHECKING:  # imported where they are used: the process that gives tests 
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-NEED_SLURM = "LEOD_TESTS_NEED_SLURM"
-"""Environment variable: with it tests of real SLURM jobs fail, rather than being left out, where there is none."""
+NEEDED = {"slurm": "LEOD_TESTS_NEED_SLURM", "browser": "LEOD_TESTS_NEED_BROWSER"}
+"""Environment variables by marker: with them tests of real SLURM jobs, and of pages in a real browser, fail rather than
+being left out where there is none."""
 
 ROOMS = ("slurm", "scripts", "modules", "models", "data", "utils", "config", "docs")
 """Long tests first, so that no worker is left alone with one at the end; a page of docs after what it is made of."""
@@ -132,11 +134,17 @@ def room_of(item: pytest.Item) -> int:
     return ROOMS.index(room) if item.nodeid.startswith("tests/") and room in ROOMS else len(ROOMS)
 
 
+def lacking() -> dict[str, list[str]]:
+    """Programs that this machine lacks by the marker of the tests that are left out for it."""
+    missing = {"slurm": list(missing_programs()), "browser": [] if find_browser() else ["chromium"]}
+    return {mark: programs for mark, programs in missing.items() if programs and not os.environ.get(NEEDED[mark])}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs programs that this machine lacks; mark what runs whole commands."""
-    if missing_programs() and not os.environ.get(NEED_SLURM):
-        left_out = [item for item in items if item.get_closest_marker("slurm")]
-        items[:] = [item for item in items if not item.get_closest_marker("slurm")]
+    for mark in lacking():
+        left_out = [item for item in items if item.get_closest_marker(mark)]
+        items[:] = [item for item in items if not item.get_closest_marker(mark)]
         config.hook.pytest_deselected(items=left_out)
     for item in items:
         if any(getattr(value, "__module__", "") in COMMANDS for value in vars(getattr(item, "module", item)).values()):
@@ -217,6 +225,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("real SLURM jobs")
         for name in passed:
             terminalreporter.write_line(f"passed {name}")
-    missing = missing_programs()
-    if missing and not os.environ.get(NEED_SLURM):
-        terminalreporter.write_line(f"tests of real SLURM jobs are left out: no {', '.join(missing)} here")
+    for mark, programs in lacking().items():
+        terminalreporter.write_line(f"tests marked {mark} are left out: no {', '.join(programs)} here")

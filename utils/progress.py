@@ -97,7 +97,8 @@ class Bar:
     def __init__(self, title: str, total: float | None) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            # Of 16 colours rich's own would be a red while all is well, and at the end the grey of what is not done.
+            BarColumn(bar_width=20, complete_style="blue", finished_style="green"),
             TextColumn("{task.fields[words]}", style="cyan"),
             console=console(),
             refresh_per_second=5,

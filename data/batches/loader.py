@@ -14,8 +14,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data.batches.batch import Batch
-from data.batches.planned_dataset import PlannedDataset
-from data.sampling.specs import BatchSpec
 from utils.commands.dead_workers import explain_dead_worker, no_batch
 from utils.commands.signals import CommandStopped, leave_if_asked, shield_worker
 from utils.errors import UserError
@@ -29,10 +27,10 @@ _LOOK_UP_S = 5.0
 class _GuardedDataset(Dataset[Any]):
     """Hands a user's error over as a value: loader processes would turn the exception into another one."""
 
-    def __init__(self, dataset: PlannedDataset) -> None:
+    def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, spec: BatchSpec) -> Batch | UserError:
+    def __getitem__(self, spec: Any) -> Any:
         try:
             return self.dataset[spec]
         except UserError as error:
@@ -59,7 +57,7 @@ class PlanLoader(DataLoader[Batch]):
 
     def __init__(
         self,
-        dataset: PlannedDataset,
+        dataset: Dataset[Any],
         sampler: Any,
         num_workers: int,
         pin_memory: bool,

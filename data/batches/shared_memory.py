@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from data.batches.config import DataModuleConfig
 from data.sequences.sequence import EventSequence
 from utils.errors import UserError
@@ -20,11 +18,10 @@ def batch_bytes(sequences: Sequence[EventSequence], length: int, lanes: int) -> 
     """Size of a batch of ``length`` windows in ``lanes`` lanes; 0 where no sequence can be read, which others tell."""
     for sequence in sequences:
         try:
-            window = sequence.payload.stacked([None], 1, sequence.payload.empty(sequence.reader)).data
+            window = sequence.payload.window_bytes(sequence.reader)
         except UserError:
             continue
-        tensors = [window] if isinstance(window, Tensor) else list(window)
-        return length * lanes * sum(tensor.nbytes for tensor in tensors) + _LABELS_BYTES
+        return length * lanes * window + _LABELS_BYTES
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from data.augmentation.intensity import IntensityState
@@ -69,6 +70,10 @@ class Inputs(Protocol):
         """Height and width in pixels."""
         ...
 
+    def picture(self, t: int, lane: int) -> npt.NDArray[Any]:
+        """What is drawn of a window, [C, H, W]."""
+        ...
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same on a device."""
         ...
@@ -106,6 +111,11 @@ class Payload(ABC, Generic[Part]):
     @abstractmethod
     def size_hw(self, part: Part) -> tuple[int, int]:
         """Height and width in pixels."""
+
+    def window_bytes(self, reader: Any) -> int:
+        """Size of a window in a batch, at most."""
+        data = self.stacked([None], 1, self.empty(reader)).data
+        return sum(tensor.nbytes for tensor in (data if isinstance(data, tuple | list) else [data]))
 
     @abstractmethod
     def room(self, length: int, lanes: int, like: Part) -> Inputs | None:

@@ -9,6 +9,7 @@ frames.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,31 @@ from data.events.types import Events
 from data.payloads.frame_reader import UnreadableFrames
 from utils.errors import UserError
 
+Size = tuple[int, int]
+
 _CHUNK = 1 << 15
 _COLUMNS = ("xp", "y", "dt")
 _KEEP = "dataset.preprocessing.keep_events=true"
+
+
+@dataclass(frozen=True)
+class EventWindows:
+    """Windows of one sequence.
+
+    Attributes:
+        windows: events of each, times from its beginning.
+        sensor_hw: height and width of their pixels' plane.
+        frame_hw: of the plane that boxes are told in.
+        dt_us: length of a window.
+    """
+
+    windows: tuple[Events, ...]
+    sensor_hw: Size
+    frame_hw: Size
+    dt_us: int
+
+    def __len__(self) -> int:
+        return len(self.windows)
 
 
 class EventWriter:
@@ -92,26 +115,18 @@ class EventReader:
     def shape(self) -> tuple[int, int, int]:
         """Windows, and height and width of the pixels that boxes are told in."""
         with self._open() as file:
-            height, width = (int(side) >> self.half for side in file.attrs["sensor_hw"])
-            return len(file["first"]) - 1, height, width
+            return len(file["first"]) - 1, *self._frame_hw(file)
 
     @property
-    def sensor_hw(self) -> tuple[int, int]:
-        """Height and width of the sensor."""
+    def largest(self) -> int:
+        """Events of the fullest window."""
         with self._open() as file:
-            height, width = file.attrs["sensor_hw"]
-            return int(height), int(width)
-
-    @property
-    def dt_us(self) -> int:
-        """Length of a window."""
-        with self._open() as file:
-            return int(file.attrs["dt_us"])
+            return int(np.diff(file["first"][:]).max(initial=0))
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def read(self, start: int, stop: int) -> list[Events]:
+    def read(self, start: int, stop: int) -> EventWindows:
         """Events of the windows ``start`` to ``stop`` (exclusive), times from the beginning of each.
 
         Raises:
@@ -126,6 +141,8 @@ class EventReader:
                     where=str(self.path),
                     fix="labels and events do not belong together: preprocess the sequence again",
                 )
+            height, width = map(int, file.attrs["sensor_hw"])
+            frame_hw, dt_us = self._frame_hw(file), int(file.attrs["dt_us"])
             try:
                 first = file["first"][start : stop + 1]
                 xp, y, dt = (file[name][first[0] : first[-1]] for name in _COLUMNS)
@@ -134,12 +151,17 @@ class EventReader:
         # Each window counts from its beginning: what had run up before is taken off again.
         times = np.concatenate(([0], np.cumsum(dt, dtype=np.int64)))
         first = first - first[0]
-        return [
+        windows = (
             Events(times[a + 1 : b + 1] - times[a], xp[a:b] >> 1, y[a:b], (xp[a:b] & 1).astype(np.uint8))
             for a, b in itertools.pairwise(first)
-        ]
+        )
+        return EventWindows(tuple(windows), (height, width), frame_hw, dt_us)
 
-    def _open(self) -> h5py.File:
+    def _frame_hw(self, file: Any) -> Size:
+        height, width = (int(side) >> self.half for side in file.attrs["sensor_hw"])
+        return height, width
+
+    def _open(self) -> Any:
         if not self.path.is_file():
             raise self._unreadable("no such file")
         try:

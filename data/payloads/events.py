@@ -8,38 +8,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from data.augmentation.intensity import IntensityState
 from data.augmentation.state import AugmentationState
-from data.events.types import Events
 from data.payloads.base import Payload
 from data.payloads.event_moves import in_reversed_time, jittered, joined, mirrored, moved
-from data.payloads.event_store import EventReader
-from data.payloads.pillars import POLARITIES, PillarSettings, window_pillars
-
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class EventWindows:
-    """Windows of one sequence.
-
-    Attributes:
-        windows: events of each, times from its beginning.
-        sensor_hw: height and width of their pixels' plane.
-        frame_hw: of the plane that boxes are told in.
-        dt_us: length of a window.
-    """
-
-    windows: tuple[Events, ...]
-    sensor_hw: Size
-    frame_hw: Size
-    dt_us: int
-
-    def __len__(self) -> int:
-        return len(self.windows)
+from data.payloads.event_store import EventReader, EventWindows, Size
+from data.payloads.pillars import POLARITIES, PillarSettings, pillar_picture, window_pillars
 
 
 @dataclass(frozen=True)
@@ -62,6 +40,10 @@ class EventInputs:
     def lanes(self) -> int:
         """Number of lanes B."""
         return self.data.shape[1]
+
+    def picture(self, t: int, lane: int) -> npt.NDArray[np.uint8]:
+        """Counts of pillars [2, H, W], darker ones first."""
+        return pillar_picture(self.data[t, lane].cpu().numpy(), self.size_hw, self.settings.size)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The pillars on a device; events stay on the host."""
@@ -106,11 +88,16 @@ class EventsPayload(Payload[EventWindows]):
 
     def empty(self, reader: EventReader) -> EventWindows:
         """No windows."""
-        return EventWindows((), reader.sensor_hw, reader.shape[-2:], reader.dt_us)
+        return reader.read(0, 0)
 
     def size_hw(self, part: EventWindows) -> Size:
         """Height and width that boxes are told in."""
         return part.frame_hw
+
+    def window_bytes(self, reader: EventReader) -> int:
+        """As if each event of the fullest window made a pillar."""
+        most = min(reader.largest, self.settings.max_pillars, self.settings.size**2)
+        return 4 * POLARITIES * max(most, 1) * self.settings.columns
 
     def room(self, length: int, lanes: int, like: EventWindows) -> None:
         """None: how much memory a batch needs shows when its events are read."""
@@ -129,8 +116,8 @@ class EventsPayload(Payload[EventWindows]):
         out: EventWindows | None = None,
     ) -> EventWindows:
         """Windows, moved; reversed ones in reversed order, each with its times mirrored and its polarities swapped."""
-        part = self.empty(reader)
-        windows = [moved(events, part.sensor_hw, part.frame_hw, state) for events in reader.read(start, stop)]
+        part = reader.read(start, stop)
+        windows = [moved(events, part.sensor_hw, part.frame_hw, state) for events in part.windows]
         if reverse:
             windows = [in_reversed_time(events, part.dt_us) for events in windows[::-1]]
         return replace(part, windows=tuple(windows))

@@ -42,6 +42,10 @@ class FrameInputs:
         """Height and width in pixels."""
         return self.data.shape[-2], self.data.shape[-1]
 
+    def picture(self, t: int, lane: int) -> Frames:
+        """A frame as it is, on the host."""
+        return self.data[t, lane].cpu().numpy()
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same on a device."""
         return type(self)(self.data.to(device, non_blocking=non_blocking))

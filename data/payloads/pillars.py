@@ -93,6 +93,22 @@ def voxelise(points: Array, settings: PillarSettings) -> Array:
     return table[: _collect(points, table, grid, settings.max_points)]
 
 
+def pillar_picture(pillars: Array, size_hw: tuple[int, int], size: int) -> npt.NDArray[np.uint8]:
+    """Counts of pillars [2, H, W], darker ones first, for drawing.
+
+    Args:
+        pillars: [2, P, columns], brighter ones first; those without points are none.
+        size_hw: height and width of the picture.
+        size: side of the canvas.
+    """
+    picture = np.zeros((POLARITIES, *size_hw), np.uint8)
+    for target, side in zip(picture[::-1], pillars, strict=True):
+        there = side[side[:, -3] > 0, -2:]
+        y, x = ((there + 0.5) / size * size_hw).astype(np.int64).T
+        np.add.at(target, (y, x), 1)
+    return picture
+
+
 @njit(cache=True, nogil=True)
 def _first_of_places(t, x, y, width, height, size, quantize, seen):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Indices of the first event of every place."""

@@ -14,7 +14,7 @@ Batch k belongs to stream group ``k mod G``; its recurrent states are the group'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch.utils.data import Sampler
 
@@ -35,8 +35,8 @@ class BatchPlan(Protocol):
         """Batches of an epoch."""
         ...
 
-    def batch(self, epoch: int, index: int) -> BatchSpec:
-        """Batch ``index`` of ``epoch``."""
+    def batch(self, epoch: int, index: int) -> Any:
+        """What a dataset makes batch ``index`` of ``epoch`` of: a ``BatchSpec``, or that of clips."""
         ...
 
 
@@ -138,7 +138,7 @@ class EvalPlan:
         return BatchSpec(epoch, index, group, tuple(lane.spec(chunk) for lane in self._lanes[group]))
 
 
-class PlanSampler(Sampler[BatchSpec]):
+class PlanSampler(Sampler[Any]):
     """Hands the batches of a plan to a DataLoader (as ``sampler`` with ``batch_size=None``).
 
     Every iteration yields as many batches as an epoch has, from a position on and across the end of an epoch if it
@@ -163,7 +163,7 @@ class PlanSampler(Sampler[BatchSpec]):
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __iter__(self) -> Iterator[BatchSpec]:
+    def __iter__(self) -> Iterator[Any]:
         if self._position is not None:
             self.set_position(*self._position())
         first, length = self._next, len(self.plan)

@@ -117,6 +117,10 @@ class Detector(nn.Module, ABC):
         """Detections [n, 7] of selected frames, see :meth:`boxes`."""
         return self.boxes(self.predictions(features), confidence, nms)
 
+    def blank(self, lanes: int, size_hw: tuple[int, int]) -> Tensor:
+        """What :meth:`step` takes of a window without any event, [lanes, ...], on the host."""
+        return torch.zeros((lanes, self.input_channels, *size_hw), dtype=torch.uint8)
+
     def step(self, frame: Tensor, states: States) -> tuple[Features, States]:
         """One frame of each lane [B, C, H, W]: features as of :meth:`select`, and the new states."""
         features, states = self.features(self.prepare(frame.unsqueeze(0)), states)

@@ -38,9 +38,8 @@ class StreamingStep(nn.Module):
         return _names(self._layout, "state")
 
     def zero_frame(self, lanes: int) -> Tensor:
-        """An empty frame uint8 [lanes, C, H, W]."""
-        device = next(self.detector.parameters()).device
-        return torch.zeros((lanes, self.detector.input_channels, *self.frame_hw), dtype=torch.uint8, device=device)
+        """An empty frame [lanes, C, H, W], or what else the detector takes (``Detector.blank``)."""
+        return self.detector.blank(lanes, self.frame_hw).to(next(self.detector.parameters()).device)
 
     def initial_states(self, lanes: int = 1) -> list[Tensor]:
         """States before the first frame: zeros [lanes, ...], in memory as those that follow lie."""

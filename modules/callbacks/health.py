@@ -99,7 +99,7 @@ class Health(Callback):
             return
         groups = {
             name: [parameter.grad for parameter in part.parameters() if parameter.grad is not None]
-            for name, part in _detector(pl_module).parts.items()
+            for name, part in pl_module.mdl.parts.items()  # type: ignore[union-attr] # every task's network has parts
         }
         self._tell(trainer, "grad", mean_and_max(groups), self.settings.gradient_range)
 
@@ -111,8 +111,10 @@ class Health(Callback):
         if step == self._seen_step or not self._is_due(step) or not trainer.is_global_zero:
             return
         self._seen_step = step
+        if not isinstance(pl_module.mdl, Detector):
+            return  # nothing is remembered
         states = pl_module.train_states.get_states(int(batch["worker_id"]))  # type: ignore[union-attr, operator]
-        hidden, cell = _detector(pl_module).watched_states(states)
+        hidden, cell = pl_module.mdl.watched_states(states)
         for kind, named, healthy in (("h", hidden, None), ("c", cell, self.settings.state_range)):
             self._tell(trainer, kind, mean_and_max({name: [state] for name, state in named.items()}), healthy)
 
@@ -138,13 +140,6 @@ class Health(Callback):
             self._warned.add(f"{kind} {part}")
             step = trainer.global_step + (kind == "grad")  # gradients are those of the step under way
             log.warning("step %d: %s", step, _warning(kind, part, largest, healthy))
-
-
-def _detector(pl_module: pl.LightningModule) -> Detector:
-    """The network of ``modules.detection.Module``."""
-    network = pl_module.mdl
-    assert isinstance(network, Detector)
-    return network
 
 
 def _warning(kind: str, part: str, largest: float, healthy: Sequence[float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
+from data.payloads.frames import FrameInputs
+from modules.checkpoints.names import PICTURES
 from modules.detection import Module
 from modules.playback.sequence import event_counts
 from utils.boxes import IGNORE_LABEL, class_name
@@ -25,7 +27,6 @@ from utils.settings import whole
 
 log = logging.getLogger(__name__)
 
-FOLDER = "pictures"
 _LEAST_WIDTH = 640
 
 
@@ -96,6 +97,7 @@ class Pictures(Callback):
     def __init__(self, settings: PictureSettings, folder: Path, classes: Sequence[str]) -> None:
         self.settings, self.folder, self.classes = settings, folder, classes
         self._left = 0
+        self._seen: set[str] = set()
         self._seen_step = -1
 
     def on_train_batch_end(
@@ -106,7 +108,7 @@ class Pictures(Callback):
         if every == 0 or step == self._seen_step or step % every or not trainer.is_global_zero:
             return
         self._seen_step = step
-        place = last_labelled(batch)
+        place = last_labelled(batch) if isinstance(pl_module, Module) else None
         if place is None or not isinstance(pl_module, Module):
             return
         t, lane = place
@@ -121,6 +123,7 @@ class Pictures(Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""
+        self._seen.clear()
         self._left = self.settings.validation if trainer.is_global_zero and not trainer.sanity_checking else 0
 
     def on_validation_batch_end(
@@ -132,10 +135,10 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw a frame that was just evaluated, until there are enough of them."""
+        """Draw a frame that was just evaluated, each of another sequence, until there are enough of them."""
         if self._left == 0 or dataloader_idx > 0 or not isinstance(pl_module, Module):
             return
-        place = last_labelled(batch)
+        place = last_labelled(batch, self._seen)
         if place is None:
             return
         t, lane = place
@@ -144,6 +147,7 @@ class Pictures(Callback):
             return
         number = self.settings.validation - self._left
         self._left -= 1
+        self._seen.add(batch["path"][lane])
         self._draw(trainer, batch, t, lane, views[0], f"val_{trainer.global_step:08d}_{number:02d}")
 
     def _draw(
@@ -158,10 +162,10 @@ class Pictures(Callback):
         from utils.pictures.video import save_png  # FFmpeg's libraries; most runs draw no pictures
 
         labels = batch["labels"].at(t, lane)
-        frame = batch["inputs"].data[t, lane].cpu().numpy()
+        frame = batch["inputs"].picture(t, lane)
         image = picture(frame, None if labels is None else labels.to_structured(), detections, self.classes)
         draw_caption(image, f"{Path(batch['path'][lane]).name}, frame {int(batch['ev_idx'][t, lane])}", DARK)
-        save_png(self.folder / FOLDER / f"{name}.png", image)
+        save_png(self.folder / PICTURES / f"{name}.png", image)
         tag = f"detections/{name.split('_')[0]}"
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -170,9 +174,15 @@ class Pictures(Callback):
                 logger.log_image(tag, [image], step=trainer.global_step, caption=[name])
 
 
-def last_labelled(batch: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Time and lane of the last frame with a box, None if there is none."""
-    labels = batch["labels"]
-    if not len(labels):
+def last_labelled(batch: Mapping[str, Any], seen: Collection[str] = ()) -> tuple[int, int] | None:
+    """Time and lane of the last frame with a box, of a sequence that is not among those seen.
+
+    Returns:
+        None if there is none, or if the model does not look at frames.
+    """
+    if not isinstance(batch["inputs"], FrameInputs):
         return None
-    return divmod(int(labels.frame_id[-1]), labels.batch_size)
+    labels = batch["labels"]
+    lanes = [lane for lane, path in enumerate(batch["path"]) if path not in seen]
+    ids = labels.frame_id[torch.isin(labels.frame_id % labels.batch_size, torch.tensor(lanes, dtype=torch.int64))]
+    return divmod(int(ids[-1]), labels.batch_size) if len(ids) else None

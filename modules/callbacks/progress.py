@@ -77,12 +77,12 @@ class ProgressDisplay(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if not self._is_due(trainer):
-            return
         counts = trainer.num_test_batches if trainer.testing else trainer.num_val_batches
         total = sum(counts)  # infinity where a stream does not know its length
         known = int(total) if total != float("inf") else None
         done = int(sum(counts[:dataloader_idx])) + batch_idx + 1
+        if not self._is_due(trainer, last=self.live and done == known):  # the bar stays on the screen: it ends full
+            return
         words = progress_words(done, known, "batches", time.monotonic() - self._evaluation_started)
         if self.live:
             self._shown(done, words, _EVALUATION, known)

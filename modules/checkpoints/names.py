@@ -13,3 +13,6 @@ CONFIG = "config.yaml"
 
 CHANGES = "config_changes.json"
 """Once a run has gone on with other settings: a list of ``from_step`` and ``changed`` (key: before, now)."""
+
+PICTURES = "pictures"
+"""Folder of pictures of a training: ``val_STEP_NUMBER.png`` and ``train_STEP.png``."""

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from data.batches.batch import Batch
@@ -22,15 +21,13 @@ from data.sampling.random_items import RandomItems
 from data.sampling.ranges import training_ranges, whole_range
 from data.sampling.unlabelled import UnlabelledLanes, UnlabelledStreams, UnlabelledWindows, unlabelled_recordings
 from data.sequences.sequence import EventSequence
+from modules.data.position import PlannedDataModule
 
 logger = logging.getLogger(__name__)
 
 
-class DataModule(pl.LightningDataModule):
+class DataModule(PlannedDataModule):
     """Loaders of the train, val and test splits, and of the train split for pseudo-labelling.
-
-    Rank and world size come from the trainer when there is one; the Trainer must not replace samplers
-    (``use_distributed_sampler=False``).
 
     Args:
         cfg: settings.
@@ -41,22 +38,9 @@ class DataModule(pl.LightningDataModule):
         super().__init__()
         self.cfg, self.with_frames = cfg, with_frames
         self._sequences: dict[str, list[EventSequence]] = {}
-        self._start = (0, 0)
-        self._handed_out: tuple[int, int] | None = None
-        self._train_length: int | None = None
         self._stream_groups = cfg.stream_groups
         self.skipped: Counter[str] = Counter()
         """Chunks of training that could not be read and were left out, by file (``on_bad_sequence="skip"``)."""
-
-    @property
-    def rank(self) -> int:
-        """Number of this process among all."""
-        return 0 if self.trainer is None else self.trainer.global_rank
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes."""
-        return 1 if self.trainer is None else self.trainer.world_size
 
     def sequences(self, split: str) -> list[EventSequence]:
         """Sequences of a split with their labels in memory, sorted by name; read once.
@@ -70,8 +54,7 @@ class DataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Read what the stage needs, so that mistakes show before training starts; a new fit begins the plan anew."""
-        if stage == "fit" and self._handed_out is not None:
-            self._start, self._handed_out = (0, 0), None
+        self.begin_anew(stage)
         wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("train",)}
         for split in wanted.get(str(stage), ()):
             self.sequences(split)
@@ -215,40 +198,19 @@ class DataModule(pl.LightningDataModule):
         return self._loader(self._dataset("train", training=False), PlanSampler(plan), cfg.num_workers_eval, False)
 
     # Position in the plan.
-    def set_start_batch(self, batch: int, epoch: int = 0) -> None:
-        """Let the next training loader begin at a batch of the plan."""
-        self._start, self._handed_out = (epoch, batch), None
-
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move the inputs; labels and flags stay on the host, where they are read."""
-        if self.trainer is not None and self.trainer.training:
-            self._handed_out = batch["position"]
+        self.note_handed_out(batch["position"])
         batch["inputs"] = batch["inputs"].to(device, non_blocking=True)
         return batch
 
-    def next_position(self) -> tuple[int, int]:
-        """Epoch and batch that come next in training, whatever loader processes have read ahead."""
-        if self._handed_out is None or self._train_length is None:
-            return self._start
-        epoch, batch = self._handed_out
-        batch += 0 if self._in_flight() else 1
-        return (epoch, batch) if batch < self._train_length else (epoch + 1, 0)
-
     def state_dict(self) -> dict[str, Any]:
         """Where training stands in its plan."""
-        epoch, batch = self.next_position()
-        return {"epoch": epoch, "batch": batch, "stream_groups": self._stream_groups}
-
-    def _in_flight(self) -> bool:
-        """Whether the batch handed out last has not been trained on yet."""
-        if self.trainer is None:
-            return False
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current.state_dict()
-        return progress["ready"] > progress["processed"]
+        return {**super().state_dict(), "stream_groups": self._stream_groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint was written, with its number of stream groups unless the config gives one."""
-        self.set_start_batch(int(state_dict["batch"]), int(state_dict["epoch"]))
+        super().load_state_dict(state_dict)
         before = int(state_dict.get("stream_groups", self._stream_groups))
         if self.cfg.num_stream_groups is None:
             self._stream_groups = before

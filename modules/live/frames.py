@@ -67,8 +67,8 @@ class FrameMaker:
         self._builder = make_representation(
             self.settings.kind, self.settings.bins, self.settings.count_cutoff, form["dt_ms"]
         )
-        self.shape = (self._builder.channels, *frame_hw(dataset))
-        self.dtype = self._builder.dtype
+        self.shape: tuple[int, int, int] = (self._builder.channels, *frame_hw(dataset))
+        self.dtype: np.dtype[Any] = self._builder.dtype
         self._warned = False
 
     @property
@@ -104,6 +104,10 @@ class FrameMaker:
             raise _misfit(
                 f"a frame of {self.dtype}: counts, not scaled", str(frame.dtype), "give the counts, or the events"
             )
+        return frame
+
+    def shown(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What is drawn of a frame, [C, H, W]."""
         return frame
 
     def _check_events(self, events: Events) -> None:

@@ -19,6 +19,7 @@ from models.weights import load_tensors
 from modules.detection import Module
 from modules.live.engines import choose_engine, device_called
 from modules.live.frames import FrameMaker, frame_hw
+from modules.live.pillars import PillarMaker
 from modules.live.result import Found
 from modules.playback.opening import open_for
 from modules.playback.sources import EventSource
@@ -75,7 +76,7 @@ class StreamingDetector:
         self.device = device_called(device)
         dataset = config["dataset"]
         self.classes: list[str] = list(dataset["classes"])
-        self.frames = FrameMaker(dataset)
+        self.frames = _maker(config, module)
         self.sensor_hw, self.representation = self.frames.sensor_hw, self.frames.settings
         self.frame_shape, self.frame_dtype = self.frames.shape, self.frames.dtype
         self.pixels, self._factor = pixels, self.frames.sensor_pixels if pixels == "sensor" else 1
@@ -185,8 +186,8 @@ class StreamingDetector:
         (found,) = self.network.detector.boxes(predictions, self.confidence_threshold, self.nms_threshold)
         rows = found.float().cpu().numpy()
         rows[:, Detection.CORNERS] *= self._factor
-        hw = self.sensor_hw if self.pixels == "sensor" else (self.frame_shape[1], self.frame_shape[2])
-        return Found(rows, self.classes, frame, hw), states
+        hw = self.sensor_hw if self.pixels == "sensor" else self.network.frame_hw
+        return Found(rows, self.classes, self.frames.shown(frame), hw), states
 
     def _check_states(self, states: object) -> None:
         own = [list(state.shape) for state in self.states]
@@ -225,6 +226,14 @@ class StreamingDetector:
         enabled = self._autocast and self.precision != torch.float32
         with torch.autocast(self.device.type, dtype=self.precision if enabled else None, enabled=enabled):
             return self.network(*inputs)
+
+
+def _maker(config: Mapping[str, Any], module: Module) -> FrameMaker:
+    """What makes the inputs that the model reads."""
+    dataset = config["dataset"]
+    if spec_of_section(config["model"]).payload == "frames":
+        return FrameMaker(dataset)
+    return PillarMaker(dataset, config["model"], module.mdl.blank(1, frame_hw(dataset)).shape[2])
 
 
 def read_network(path: Path | str, config: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data.payloads.event_store import EventReader
 from data.representations.names import known_kind
 from data.sequences.layout import EV_DIR, FrameReader, SequencePaths
 from modules.playback.sources import FrameFormat, Int64Array, regular_ticks
@@ -43,7 +44,7 @@ class SequenceSource:
     """
 
     def __init__(self, paths: SequencePaths) -> None:
-        self._reader = FrameReader(paths.h5)
+        self._reader, self._events, self._from_events = FrameReader(paths.h5), EventReader(paths.events), False
         frames, channels, height, width = self._reader.shape
         factor = 2 if paths.downsampled else 1
         self.name = paths.name
@@ -54,7 +55,11 @@ class SequenceSource:
         self.start_us, self.stop_us = int(self.times[0] - round(self.dt_us)), int(self.times[-1])
 
     def check_fits(self, needed: FrameFormat, taker: str) -> None:
-        """Complain if a detector, called ``taker``, cannot take these frames."""
+        """Complain if a detector, called ``taker``, cannot take these frames, or lacks the events that it reads."""
+        self._from_events = getattr(needed, "reads_events", False)
+        if self._from_events:
+            len(self._events)  # tells what is missing
+            return
         kind = getattr(needed, "kind", "stacked_histogram")
         channels = known_kind(kind).channels_per_bin * needed.bins
         if channels != self.channels:
@@ -73,16 +78,22 @@ class SequenceSource:
         chosen = self.times[(self.times > start_us) & (self.times <= stop_us)]
         return chosen if len(chosen) else self.times[-1:]
 
+    def _index(self, end_us: int) -> int:
+        return max(int(np.searchsorted(self.times, end_us, side="right")) - 1, 0)
+
     def _frame(self, end_us: int) -> npt.NDArray[Any]:
-        index = max(int(np.searchsorted(self.times, end_us, side="right")) - 1, 0)
+        index = self._index(end_us)
         return self._reader.read(index, index + 1)[0]
 
     def counts(self, end_us: int, window_us: float) -> npt.NDArray[Any]:
         """(OFF, ON) events of the newest stored frame at ``end_us``; its window is what it is."""
         return event_counts(self._frame(end_us))
 
-    def stack(self, end_us: int) -> npt.NDArray[Any]:
-        """The newest stored frame at ``end_us``, [C, h, w]."""
+    def stack(self, end_us: int) -> Any:
+        """The newest stored frame at ``end_us``, [C, h, w], or its events for a detector that reads them."""
+        if self._from_events:
+            index = self._index(end_us)
+            return self._events.read(index, index + 1).windows[0]
         return self._frame(end_us)
 
 

@@ -69,8 +69,8 @@ class EventSource(Protocol):
         """(OFF, ON) events of every pixel in the window before ``end_us``, [2, h, w] (camera pixels or half)."""
         ...
 
-    def stack(self, end_us: int) -> npt.NDArray[Any]:
-        """Frame [C, h, w] for the detector at a tick."""
+    def stack(self, end_us: int) -> Any:
+        """What the detector takes at a tick: a frame [C, h, w], or the events of a window."""
         ...
 
 
@@ -115,8 +115,10 @@ class RecordingSource:
         events = self._recording.read(end_us - round(window_us), end_us)
         return count_events(events.x, events.y, events.p, self.height, self.width)
 
-    def stack(self, end_us: int) -> npt.NDArray[Any]:
-        """Frame [C, h, w] of the last ``dt_ms`` of the frame format."""
+    def stack(self, end_us: int) -> Any:
+        """Frame [C, h, w] of the last ``dt_ms`` of the frame format, or their events where it says so."""
         assert self._format is not None
         events = self._recording.read(end_us - round(self._format.dt_ms * 1000), end_us)
+        if getattr(self._format, "reads_events", False):
+            return events
         return self._builder.build(events, self.height, self.width, self._format.downsample_by_factor_2)

@@ -10,9 +10,10 @@ import numpy as np
 
 from modules.reports.frames import Frames, draw_frames
 from modules.reports.matches import FILE as MATCHES
-from modules.reports.matches import IOU, Matches, load_matches, match_frames
-from modules.reports.page import Block, Picture, Section, Table
+from modules.reports.matches import IOU, Matches, counted_boxes, load_matches, match_boxes
+from modules.reports.page import Block, Picture, Section, Table, mapping_table
 from modules.reports.rates import calibration, confusion, rates, size_rows
+from modules.reports.stillness import seconds_without_events, stillness_rows
 from utils.atomic import write_json
 from utils.evaluation.coco import METRICS
 from utils.json_files import read_json
@@ -38,14 +39,23 @@ def keep_evaluation(
     write_json(folder / FIGURES, {**result, "classes": list(dataset["classes"]), "score": evaluator.score})
     if not frames:
         return
-    matches = match_frames([boxes for _, boxes in frames], evaluator)
+    counted = counted_boxes([boxes for _, boxes in frames], evaluator)
+    matches = match_boxes(counted, len(evaluator.classes))
+    boxes = np.concatenate([counted.labels, counted.detections])
+    frame = np.concatenate([counted.label_frame, counted.frame])
+    still = seconds_without_events(boxes, frame, frames, dataset)
     pictures: dict[str, Any] = {}
     threshold = _threshold(matches)
     if threshold is not None:
         pictures = draw_frames(frames, matches, threshold, dataset, evaluator.score)
     captions = np.array(list(pictures), dtype=np.str_)
     numbered = {f"picture_{at}": data for at, data in enumerate(pictures.values())}
-    matches.save(folder / MATCHES, {"captions": captions, **numbered})
+    matches.save(folder / MATCHES, {"captions": captions, "still": still, **numbered})
+
+
+def keep_figures(folder: Path, result: Mapping[str, Any]) -> None:
+    """Keep figures alone, where there are neither classes nor matches."""
+    write_json(folder / FIGURES, {**result, "classes": [], "score": next(iter(result["figures"]))})
 
 
 def read_figures(folder: Path) -> dict[str, Any]:
@@ -62,6 +72,8 @@ def evaluation_sections(folder: Path) -> list[Section]:
     """What the folder of an evaluation tells."""
     result = read_figures(folder)
     classes, figures = result["classes"], result["figures"]
+    if not classes:
+        return [Section("Figures", [mapping_table(figures, ("figure", "value"))])]
     sections = [Section("Average precision", _figures(figures, classes, result))]
     if not (folder / MATCHES).is_file():
         return [*sections, Section("Curves", [_NONE])]
@@ -74,6 +86,8 @@ def evaluation_sections(folder: Path) -> list[Section]:
             Section("Scores", _scores(matches.score, matches.right, threshold)),
             Section("Sizes", [_sizes(matches, threshold)]),
         ]
+        if "still" in more:
+            sections.append(Section("Objects that stop", _stillness(matches, more["still"], threshold)))
     pictures = [Picture(more[f"picture_{at}"].tobytes(), str(text)) for at, text in enumerate(more["captions"])]
     if pictures:
         said = f"Whole boxes: detections from score {threshold:.3g} on; dashed: labels."
@@ -169,6 +183,20 @@ def _scores(score: Any, right: Any, threshold: float) -> list[Block]:
 def calibration_plot(series: Mapping[str, tuple[Values, Values]]) -> Plot:
     """Share of right boxes over their score."""
     return curves("share of right boxes over their score", series, "mean score", "share right", unit_square=True)
+
+
+def _stillness(matches: Matches, still: Any, threshold: float) -> list[Block]:
+    labels, detections = np.split(still, [len(matches.label_class)])
+    rows = [
+        (name, count, *(None if value is None else round(value, 1) for value in values))
+        for name, count, *values in stillness_rows(matches, labels, detections, threshold)
+    ]
+    read = int(np.isfinite(labels).sum())
+    share = "" if read == len(labels) else f" Of {len(labels)} labels {read} were looked at."
+    return [
+        f"By the last frame in which a tenth of the box's pixels, where it is now, had events.{share}",
+        Table(("last events", "labels", "AP_50, classes as one, %", "recall, %"), rows),
+    ]
 
 
 def _sizes(matches: Matches, threshold: float) -> Table:

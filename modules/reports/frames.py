@@ -73,11 +73,16 @@ def draw_frames(
             )
             counts = event_counts(FrameReader(paths.h5).read(number, number + 1)[0])
             image = _drawn(counts, labels, detections[shown], scores[shown], list(dataset["classes"]))
-            ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-            if ok:
-                told = f"{right} found, {wrong} wrong, {missed} missed"
-                found[f"{kind}: {Path(folder).name}, frame {number}: {told}"] = np.asarray(data).reshape(-1)
+            told = f"{right} found, {wrong} wrong, {missed} missed"
+            found[f"{kind}: {Path(folder).name}, frame {number}: {told}"] = jpeg(image[..., ::-1])
     return found
+
+
+def jpeg(image: Array) -> Array:
+    """A picture uint8 [h, w, 3], blue first, as the bytes of a file, uint8 [n]."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert done
+    return np.asarray(data).reshape(-1)
 
 
 def _drawn(counts: Array, labels: Array, detections: Array, scores: Array, classes: Sequence[str]) -> Image:

@@ -113,10 +113,20 @@ def labelling_sections(folder: Path) -> list[Section]:
     """What labelling wrote."""
     counts = read(folder / SUMMARY)
     numbers = {name: value for name, value in counts.items() if isinstance(value, int) and value}
-    boxes = {name: value for name, value in numbers.items() if name not in ("sequences", "frames")}
+    boxes = {_words(name): value for name, value in numbers.items() if name not in ("sequences", "frames")}
     plot = bars("boxes of each kind", list(boxes), {"boxes": list(boxes.values())}, "boxes")
-    shown = {name: value if isinstance(value, int | float) else len(value) for name, value in counts.items()}
+    shown = {_words(name): value if isinstance(value, int | float) else len(value) for name, value in counts.items()}
     return [Section("Labels written", [mapping_table(shown, ("what", "number")), *([plot] if boxes else [])])]
+
+
+def _words(name: str) -> str:
+    """What is counted, as it is said.
+
+    >>> _words("pseudo_car"), _words("ignored_short_track")
+    ('pseudo: car', 'ignored: short track')
+    """
+    kind, _, rest = name.partition("_")
+    return f"{kind}: {rest.replace('_', ' ')}" if rest and kind in ("pseudo", "ignored") else name.replace("_", " ")
 
 
 def rounds_sections(folder: Path) -> list[Section]:

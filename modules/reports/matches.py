@@ -78,8 +78,24 @@ def load_matches(path: Path) -> tuple[Matches, dict[str, Array]]:
         raise UserError(expected="matches of an evaluation", got=got, where=str(path), fix="evaluate again") from error
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Labels [M] by frame and detections [N] by falling score that count, with the numbers of their frames."""
+
+    labels: Array
+    label_frame: Array
+    detections: Array
+    frame: Array
+    score: Array
+
+
 def match_frames(frames: Sequence[tuple[Array, Array]], settings: Any) -> Matches:
-    """Match the detections of labelled frames with their labels.
+    """Match the detections of labelled frames with their labels, see ``counted_boxes``."""
+    return match_boxes(counted_boxes(frames, settings), len(settings.classes))
+
+
+def counted_boxes(frames: Sequence[tuple[Array, Array]], settings: Any) -> Counted:
+    """What counts of labels and detections.
 
     Args:
         frames: labels and detections of each, ``BBOX_DTYPE``.
@@ -96,7 +112,13 @@ def match_frames(frames: Sequence[tuple[Array, Array]], settings: Any) -> Matche
     keep = protocol_mask(dt, *limits) & (dt["class_id"] < known) & np.isin(dt_frame, gt_frame) & np.isfinite(score)
     picked = np.flatnonzero(keep)
     picked = picked[np.argsort(-score[picked], kind="stable")[:MOST]]
-    dt, dt_frame, score = dt[picked], dt_frame[picked], score[picked]
+    return Counted(gt, gt_frame, dt[picked], dt_frame[picked], score[picked])
+
+
+def match_boxes(counted: Counted, known: int) -> Matches:
+    """Match what counts; ``known`` is the number of classes."""
+    gt, gt_frame, dt, dt_frame = counted.labels, counted.label_frame, counted.detections, counted.frame
+    score = counted.score
     own = _match(gt, gt_frame * known + gt["class_id"], dt, dt_frame * known + dt["class_id"], score)
     any_class = _match(gt, gt_frame, dt, dt_frame, score)
     labels = np.append(gt["class_id"].astype(np.int16), -1)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
 from utils.pictures.plots import Plot, svg
 from utils.tables import table
@@ -21,11 +22,15 @@ h2{font-size:1.1rem;margin:.2em 0 .5em}
 figure{margin:0}figcaption{font-size:.9rem;color:#46505f;overflow-wrap:anywhere}
 svg,img{width:100%;height:auto;display:block}
 .scroll{overflow-x:auto;margin:8px 0}
+.tables{display:flex;flex-wrap:wrap;gap:0 28px;align-items:flex-start}.tables>*{max-width:100%}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:3px 10px;border-bottom:1px solid #e8ebf0;text-align:left;vertical-align:top}
-th{background:#f0f2f6;white-space:nowrap}
+th{background:#f0f2f6}
 td:first-child,th:first-child{position:sticky;left:0;background:#fff}th:first-child{background:#f0f2f6}
-td.n{text-align:right;white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
+td.n,th.n{text-align:right}td.n{white-space:nowrap}td.c{min-width:4rem;max-width:22rem;overflow-wrap:break-word}
+@media(max-width:600px){
+td,th{padding:3px 6px}td.c{min-width:5.5rem;overflow-wrap:anywhere}td.c:first-child{min-width:7.5rem}
+}
 p{margin:.4em 0}summary{cursor:pointer}
 """
 
@@ -63,7 +68,7 @@ Block = Plot | Table | Picture | str
 
 @dataclass(frozen=True)
 class Section:
-    """Part of a report; plots and pictures that follow each other stand side by side where there is room."""
+    """Part of a report; plots, pictures and tables that follow their like stand side by side where there is room."""
 
     title: str
     blocks: Sequence[Block]
@@ -95,15 +100,10 @@ def render(title: str, sections: Sequence[Section]) -> str:
     ]
     for section in sections:
         parts.append(f"<section><h2>{escape(section.title)}</h2>")
-        figures: list[str] = []
-        for block in section.blocks:
-            if isinstance(block, Plot | Picture):
-                figures.append(_figure(block))
-                continue
-            parts += _grid(figures)
-            figures = []
-            parts.append(_table(block) if isinstance(block, Table) else f"<p>{escape(block)}</p>")
-        parts += [*_grid(figures), "</section>"]
+        for group, blocks in groupby(section.blocks, _group):
+            made = [_block(block) for block in blocks]
+            parts += [f'<div class="{group}">', *made, "</div>"] if group else made
+        parts.append("</section>")
     return "\n".join([*parts, "</body></html>\n"])
 
 
@@ -123,11 +123,18 @@ def value_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _grid(figures: Sequence[str]) -> list[str]:
-    return ['<div class="plots">', *figures, "</div>"] if figures else []
+def _group(block: Block) -> str:
+    """What a block stands beside, where there is room; empty for none."""
+    if isinstance(block, Plot | Picture):
+        return "plots"
+    return "tables" if isinstance(block, Table) and not block.folded else ""
 
 
-def _figure(block: Plot | Picture) -> str:
+def _block(block: Block) -> str:
+    if isinstance(block, str):
+        return f"<p>{escape(block)}</p>"
+    if isinstance(block, Table):
+        return _table(block)
     if isinstance(block, Plot):
         return f"<figure><figcaption>{escape(block.title)}</figcaption>{svg(block)}</figure>"
     data, caption = base64.b64encode(block.data).decode("ascii"), escape(block.caption, quote=True)
@@ -136,7 +143,9 @@ def _figure(block: Plot | Picture) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
+    columns = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.heads)
+    kinds = [' class="n"' if column and all(map(_is_number, column)) else "" for column in columns]
+    heads = "".join(f"<th{kind}>{escape(head)}</th>" for head, kind in zip(table.heads, kinds, strict=True))
     rows = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>\n" for row in table.rows)
     text = f'<div class="scroll"><table><tr>{heads}</tr>\n{rows}</table></div>'
     return f"<details><summary>{escape(table.folded)}</summary>{text}</details>" if table.folded else text
@@ -145,10 +154,11 @@ def _table(table: Table) -> str:
 def _cell(cell: object) -> str:
     if isinstance(cell, Link):
         return f'<td class="c"><a href="{escape(cell.href, quote=True)}">{escape(cell.text)}</a></td>'
-    if isinstance(cell, float):
-        return f'<td class="n">{_said(cell)}</td>'
-    number = cell is None or (isinstance(cell, int) and not isinstance(cell, bool))
-    return f'<td class="{"n" if number else "c"}">{escape(_said(cell))}</td>'
+    return f'<td class="{"n" if _is_number(cell) else "c"}">{escape(_said(cell))}</td>'
+
+
+def _is_number(cell: object) -> bool:
+    return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
 
 
 def _said(cell: object) -> str:

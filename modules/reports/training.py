@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from modules.checkpoints.names import CHANGES, DONE
+from modules.checkpoints.names import CHANGES, DONE, PICTURES
+from modules.reports.frames import jpeg
 from modules.reports.log_columns import Columns, read_columns
-from modules.reports.page import Block, Section, Table, mapping_table, value_text
+from modules.reports.page import Block, Picture, Section, Table, mapping_table, value_text
 from utils.evaluation.coco import METRICS
 from utils.json_files import read_json
 from utils.pictures.plots import Plot, curves
@@ -18,6 +21,8 @@ from utils.pictures.plots import Plot, curves
 LOGS = Path("logs", "version_0")
 _NO_CSV = "No CSV log in this folder: the figures went to another logger (logging.logger), or the run has not begun."
 
+
+_OF_VALIDATION = re.compile(r"val_(\d+)_\d+\.png")
 
 _AFTER_THE_STEP = ("health/h_", "health/c_")
 """Columns of the log that hold the number of steps made; the others count from 0, as Lightning does."""
@@ -53,7 +58,8 @@ def training_sections(folder: Path, classes: Sequence[str]) -> list[Section]:
     sections = [Section("Result", _result(folder, logs))]
     if not logs:
         return [*sections, Section("Curves", [_NO_CSV])]
-    return [*sections, *(section for section in _curves(logs, classes) if section.blocks)]
+    more = [*_curves(logs, classes), Section("Pictures of the last validation", _pictures(folder / PICTURES))]
+    return [*sections, *(section for section in more if section.blocks)]
 
 
 def _result(folder: Path, logs: Columns) -> list[Block]:
@@ -61,7 +67,8 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
     done = folder / DONE
     if done.is_file():
         told = read_done(done)
-        shares = {name: f"{100 * value:.2f} %" for name, value in told.items() if isinstance(value, float)}
+        figures = {name: value for name, value in told.items() if isinstance(value, float)}
+        shares = {name: f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}" for name, value in figures.items()}
         blocks.append(mapping_table({**told, **shares}, ("figure", "value")))
     else:
         blocks.append("This run has not ended.")
@@ -81,16 +88,30 @@ def _result(folder: Path, logs: Columns) -> list[Block]:
     return blocks
 
 
+def _pictures(folder: Path) -> list[Block]:
+    """Pictures of the last validation that drew any."""
+    files = {file: named for file in sorted(folder.glob("val_*")) if (named := _OF_VALIDATION.fullmatch(file.name))}
+    step = max((int(named[1]) for named in files.values()), default=0)
+    found = [(file.name, cv2.imread(str(file))) for file, named in files.items() if int(named[1]) == step]
+    shown = [
+        Picture(jpeg(np.asarray(image)).tobytes(), f"{folder.name}/{name}")
+        for name, image in found
+        if image is not None
+    ]
+    return [f"After step {step}. Whole boxes: detections; dashed: labels.", *shown] if shown else []
+
+
 def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
     def plot(title: str, ylabel: str, chosen: Callable[[str], str | None], scale: float = 1, **more: Any) -> list[Plot]:
         # −1 says that there is no label of that size
-        named = {chosen(name): (x, scale * np.where(y < 0, np.nan, y)) for name, (x, y) in logs.items()}
+        named = {chosen(name): (x, scale * np.where(y < 0, np.nan, y)) for name, (x, y) in ordered.items()}
         series = {name: xy for name, xy in named.items() if name is not None}
         return [curves(title, series, "optimiser step", ylabel, **more)] if series else []
 
     ap = {"val/AP": "all"} | {f"val/AP_{name}": name for name in classes}
     ap_50 = {"val/AP_50": "all"} | {f"val/AP_50_{name}": name for name in classes}
     sizes = {f"val/{metric}": metric for metric in METRICS}
+    ordered = {**{name: logs[name] for name in (*ap, *ap_50, *sizes) if name in logs}, **logs}  # the log goes by names
     return [
         Section("Loss", plot("loss and its parts", "loss", _loss) + plot("targets of a batch", "count", _count)),
         Section("Learning rate", plot("learning rate", "rate", lambda n: n if n.startswith("lr-") else None)),
@@ -98,7 +119,9 @@ def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
             "Validation",
             plot("AP by class", "per cent", ap.get, 100)
             + plot("AP_50 by class", "per cent", ap_50.get, 100)
-            + plot("AP by overlap and size", "per cent", sizes.get, 100),
+            + plot("AP by overlap and size", "per cent", sizes.get, 100)
+            + plot("PSNR", "dB", _ending("val/PSNR", ""))
+            + plot("SSIM", "", _ending("val/SSIM", "")),
         ),
         Section(
             "Throughput",
@@ -113,6 +136,11 @@ def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
             + plot("hidden states, mean", "mean of values", _ending("health/h_", "_mean"), logarithmic=True),
         ),
     ]
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure of a finished run is a share of 1, which is told in per cent."""
+    return name.split("/")[-1] in METRICS
 
 
 def _loss(name: str) -> str | None:

@@ -192,7 +192,7 @@ def _about(kind: str, config: Mapping[str, Any], record: Mapping[str, Any]) -> S
         mapping_table({key: value_text(flat[key]) for key in matter if flat.get(key) not in (None, [])})
     ]
     told = {key: record[key] for key in ("command", "commit") if record.get(key)}
-    told |= {f"data: {key}": value for key, value in record.get("data", {}).items()}
+    told |= {f"data: {key}": str(value) for key, value in record.get("data", {}).items()}
     if told:
         blocks.append(mapping_table(told, ("what ran", "")))
     starts = record.get("starts", [])

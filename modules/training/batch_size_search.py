@@ -13,6 +13,7 @@ import torch
 
 from data.labels.batched_labels import BatchedLabels
 from data.labels.object_labels import ObjectLabels
+from data.payloads.base import Inputs
 from data.payloads.frames import FrameInputs
 from models.rnn_states import map_states
 from modules.data.settings import data_module_config
@@ -165,14 +166,17 @@ def empty_batch(settings: dict[str, Any], lanes: int, device: torch.device) -> d
         lanes: of the batch.
         device: where the frames are.
     """
-    frame_hw, length = data_module_config(settings).frame_hw, int(settings["dataset"]["sequence_length"])
-    channels = int(settings["dataset"]["representation"]["channels"])
+    data, length = data_module_config(settings), int(settings["dataset"]["sequence_length"])
+    frame_hw, channels = data.frame_hw, int(settings["dataset"]["representation"]["channels"])
+    inputs: Inputs = FrameInputs(torch.zeros((length, lanes, channels, *frame_hw), dtype=torch.uint8, device=device))
+    if data.payload is not None:
+        inputs = data.payload.stacked([None] * lanes, length, None).to(device)
     rows = torch.tensor([[0.0, 4.0, 4.0, 16.0, 16.0, 0.0, 1.0, 1.0]]).repeat(_BOXES, 1)
     cell = ObjectLabels(rows, frame_hw, torch.zeros(_BOXES, dtype=torch.int64))
     return {
         "worker_id": 0,
         "is_first": torch.ones(lanes, dtype=torch.bool),
-        "inputs": FrameInputs(torch.zeros((length, lanes, channels, *frame_hw), dtype=torch.uint8, device=device)),
+        "inputs": inputs,
         "labels": BatchedLabels.from_lists([[cell] * lanes for _ in range(length)], frame_hw),
     }
 

@@ -23,11 +23,11 @@ from modules.checkpoints.settings import (
     write_config,
 )
 from modules.checkpoints.start import check_schedule, is_done, read_done, resume_point, write_done
-from modules.detection import Module
 from modules.optim import check_groups
 from modules.tasks import task_of
 from modules.training.averaging import check_averaging
 from modules.training.settings import RunSettings
+from modules.weights.module import NetworkModule
 from utils.commands.processes import process_rank
 from utils.errors import UserError
 
@@ -66,7 +66,7 @@ def was_done(run: RunSettings) -> bool:
     return True
 
 
-def begin(run: RunSettings, module: Module) -> Beginning:
+def begin(run: RunSettings, module: NetworkModule) -> Beginning:
     """Give a detector the weights that the run goes on or starts with, and keep the settings in its folder.
 
     Raises:
@@ -141,7 +141,7 @@ def finish(run: RunSettings, trainer: pl.Trainer) -> None:
 
 
 def _line(run: RunSettings, figures: Mapping[str, float]) -> str:
-    return task_of(run.config).line(figures, run.config["model"]["postprocess"]["confidence_threshold"])
+    return task_of(run.config).line(figures, run.config)
 
 
 def _tell_unused(run: RunSettings, changes: Changes) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from modules.data.found import check_dataset_folder
-from modules.data.genx import DataModule
-from modules.detection import Module
 from modules.tasks import task_of
 from modules.weights.pretrained import start_from_pretrained
 from utils.settings import plain
@@ -17,7 +15,7 @@ from utils.thresholds import with_head_thresholds
 log = logging.getLogger(__name__)
 
 
-def fetch_data_module(config: Mapping[str, Any]) -> DataModule:
+def fetch_data_module(config: Mapping[str, Any]) -> Any:
     """Data module of a composed configuration.
 
     Raises:
@@ -28,7 +26,7 @@ def fetch_data_module(config: Mapping[str, Any]) -> DataModule:
     return task_of(settings).data(settings)
 
 
-def fetch_model_module(config: Mapping[str, Any]) -> Module:
+def fetch_model_module(config: Mapping[str, Any]) -> Any:
     """Detector of a composed configuration, with fresh weights (or pretrained ones, if its model section names any).
 
     Raises:

@@ -87,7 +87,9 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]
 
 
 def _extract(content: Any, path: Path) -> dict[str, Tensor]:
-    state = content.get("state_dict", content.get("model", content)) if isinstance(content, Mapping) else None
+    within = content if isinstance(content, Mapping) else {}
+    names = (name for name in ("state_dict", "model", "params") if name in within)  # as Lightning, DETR and VRT have it
+    state = within.get(next(names, ""), within)
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, Mapping) else {}
     if not tensors:
         whole_module = bool(tensors_within(content))

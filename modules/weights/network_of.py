@@ -26,9 +26,11 @@ FREE = (
     *("backbone.input_channels", "backbone.in_res_hw", "backbone.partition_size", "head.num_classes"),
     # how fast it runs, and in how much memory
     *("backbone.compile", "backbone.plain_arithmetic", "backbone.use_gradient_checkpointing", "backbone.lstm.fused"),
+    *("clips", "tiles", "vrt.checkpoint_blocks"),
     # what only trainings have: where they begin, dropout, the loss
     *("backbone.pretrained_file", "backbone.T_max_chrono_init"),
     *("backbone.attention.drop_path", "backbone.attention.drop_mlp", "backbone.lstm.drop_cell_update"),
+    *("vrt.drop_path", "vrt.identity_init", "spikes.fuse_zero_init", "loss"),
     *("head.ignore_label", "head.ignore_bbox_thresh", "head.bbox_loss_weighting", "head.obj_focal_loss"),
     *("head.ignore_bg_k", "head.use_l1", "head.use_soft_labels", "head.soft_label_weight", "head.temperature"),
 )

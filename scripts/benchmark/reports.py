@@ -1,14 +1,17 @@
-"""Reports of long runs: how long they take to make and how much they weigh, by logs and matches that are made up.
+"""Reports of long runs: how long they take to make and to open, and how much they weigh; logs and matches are made up.
 
 For example:
   python scripts/benchmark/reports.py
   python scripts/benchmark/reports.py --steps 400000 --every 1 --detections 2000000
+  python scripts/benchmark/reports.py --browser chromium
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +29,7 @@ from modules.reports.write import write_report
 from scripts import make_parser
 from scripts.benchmark import command
 from utils.atomic import write_json, write_text
+from utils.errors import UserError
 from utils.evaluation.coco import METRICS
 from utils.tables import table
 
@@ -86,8 +90,34 @@ def write_evaluation(folder: Path, detections: int) -> None:
     write_json(folder / FIGURES, {"figures": figures, "labels": counts, "classes": list(CLASSES), "score": "class"})
 
 
+def seconds_to_open(page: Path, browser: str, scratch: Path) -> float:
+    """Seconds from the start of a browser without a window to the picture of a page; the least of three."""
+    options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    options += ["--no-sandbox", "--disable-dev-shm-usage"]  # what containers lack; the pages are ours
+    options += [f"--user-data-dir={scratch}", f"--screenshot={scratch}.png", "--window-size=1400,3000", page.as_uri()]
+    found = []
+    for _ in range(3):
+        began = time.monotonic()
+        subprocess.run([browser, *options], capture_output=True, timeout=300, check=True)
+        found.append(time.monotonic() - began)
+    return min(found)
+
+
+def _find(browser: str) -> str:
+    found = shutil.which(browser)
+    if found is None:
+        raise UserError(
+            expected="a Chromium or Chrome",
+            got=f"no program {browser}",
+            where="--browser",
+            fix="install it, or give its path",
+        )
+    return found
+
+
 def run(args: argparse.Namespace) -> str:
     """Markdown with a row for each report."""
+    browser = None if args.browser is None else _find(args.browser)
     with tempfile.TemporaryDirectory() as scratch:
         training, evaluation = Path(scratch, "training"), Path(scratch, "evaluation")
         rows = write_logs(training, args.steps, args.every)
@@ -103,9 +133,17 @@ def run(args: argparse.Namespace) -> str:
             page = write_report(folder)
             spent, waited = time.process_time() - began, time.monotonic() - before
             sizes = [(folder / file).stat().st_size / 2**20 for file in (page.name, "results.png")]
-            cells.append((name, f"{spent:.1f}", f"{waited:.1f}", *(f"{size:.2f}" for size in sizes)))
+            cells.append([name, f"{spent:.1f}", f"{waited:.1f}", *(f"{size:.2f}" for size in sizes)])
+            if browser is not None:
+                cells[-1].append(f"{seconds_to_open(page.resolve(), browser, Path(scratch, 'browser')):.1f}")
+        if browser is not None:
+            empty = Path(scratch, "empty.html")
+            write_text(empty, "<!doctype html><title>empty</title>")
+            cells.append(
+                ["an empty page", *4 * [""], f"{seconds_to_open(empty, browser, Path(scratch, 'browser')):.1f}"]
+            )
     heads = ("report of", "processor s", "s", "report.html, MiB", "results.png, MiB")
-    return "\n".join(["## Reports", "", *table(heads, cells)])
+    return "\n".join(["## Reports", "", *table((*heads, *(["opens in s"] if browser is not None else [])), cells)])
 
 
 def main() -> None:
@@ -114,6 +152,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400_000, help="of the training (default: 400000)")
     parser.add_argument("--every", type=int, default=100, help="steps between two rows of losses (default: 100)")
     parser.add_argument("--detections", type=int, default=1_000_000, help="of the evaluation (default: 1000000)")
+    parser.add_argument("--browser", help="a Chromium in which the pages are opened, too, e.g. chromium")
     command.main("reports", parser, run, steps=1, every=1, detections=1)
 
 

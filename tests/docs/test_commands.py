@@ -22,11 +22,13 @@ ARGPARSE = (
     "scripts/inspect_checkpoint.py",
     "scripts/ablation/",
     "scripts/drawings/house.py",
+    "scripts/drawings/results.py",
     "scripts/formats_table/",
     "scripts/benchmark/",
     "scripts/pages/",
     "scripts/reports/",
     "scripts/soak/",
+    "scripts/videos/",
 )
 
 

@@ -67,6 +67,11 @@ def test_every_page_has_one_place_in_the_site() -> None:
         assert not [name for name in named if name != "index.md" and f"{name})" not in text and f"{name}#" not in text]
 
 
+def test_the_first_hour_shows_its_dataset() -> None:
+    dataset = (DOCS / "examples" / "dataset" / "yard.yaml").read_text(encoding="utf-8")
+    assert dataset in (DOCS / "FIRST_HOUR.md").read_text(encoding="utf-8")
+
+
 def test_the_page_of_keys_is_in_step() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "python scripts/pages/configuration.py"
 

@@ -21,6 +21,7 @@ SMALL = (
     "hardware.num_workers.train=0",
     "logging.progress_bar=false",
     "logging.report=false",
+    "logging.pictures.validation=0",
 )
 """Overrides that make every command small enough for a test on a CPU."""
 

@@ -126,6 +126,20 @@ def test_boxes_are_told_in_pixels_of_the_frame() -> None:
     assert (boxes[:-1, 5] >= boxes[1:, 5]).all()
 
 
+def test_windows_without_any_event_reach_every_weight_of_the_pillars() -> None:
+    model = network().train()
+    features, _ = model.features(torch.zeros(1, 2, 2, 1, 18), None)
+    nothing = FrameBoxes(torch.zeros(0, 8), torch.zeros(0, dtype=torch.int64), 2, (32, 64))
+    model.losses(features, nothing)["loss"].backward()
+    layer = model.voxel_feature_extractor.pfn_layers[0]
+    assert all(weight.grad is not None for weight in layer.parameters() if weight.requires_grad)
+
+
+def test_one_lane_on_a_small_canvas_cannot_be_trained_on() -> None:
+    with pytest.raises(UserError, match=r"batch_size\.train"):
+        network().train().features(pillars(1, 1), None)
+
+
 @pytest.mark.parametrize("given", [torch.zeros(1, 1, 20, 32, 32), torch.zeros(1, 1, 2, 5, 18, dtype=torch.uint8)])
 def test_frames_are_refused(given: Tensor) -> None:
     with pytest.raises(UserError, match=r"this model reads events"):

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 
 PATH_KEYS = (
     *("checkpoint", "weight", "save_dir", "save_json", "save_picture", "source_path"),
-    *("raw_path", "path", "preview", "compare", "output", "root"),
+    *("raw_path", "path", "preview", "compare", "output", "root", "clips.path"),
     *("dataset_path", "dataset.path", "dataset.split_file"),
     *("output.root", "output.name", "output.dir", "output.scratch"),
     *("model.backbone.pretrained_file", "hydra.run.dir", "hydra.sweep.dir", "hydra.launcher.submitit_folder"),

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from utils.evaluation.windows import Windows
 
-FIGURES = ("P", "R", "AP_50", "AP")
+FIGURES: tuple[str, ...] = ("P", "R", "AP_50", "AP")
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 
@@ -49,7 +49,7 @@ def pooled_figures(windows: Windows, scores: Floats, classes: Sequence[str]) -> 
         areas = [average_precision(column, labels) for column in hits.T]
         rows[name] = [*precision_recall(ranked, hits[:, 0], labels, best), areas[0], float(np.mean(areas))]
     known = [rows[name] for name in curves] or [[-1.0] * len(FIGURES)]
-    figures = dict(zip(FIGURES, np.mean(known, axis=0).tolist(), strict=True))
+    figures: dict[str, float] = dict(zip(FIGURES, np.mean(known, axis=0).tolist(), strict=True))
     for name, row in rows.items():
         figures |= {f"{figure}_{name}": value for figure, value in zip(FIGURES, row, strict=True)}
     return figures

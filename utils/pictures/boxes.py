@@ -97,19 +97,27 @@ class Metrics:
         """Height of a line of text."""
         return self.ascent + self.descent
 
+    @property
+    def point(self) -> int:
+        """Side of a decimal point: the font's own is hardly seen."""
+        return max(2, round(3 * self.font))
+
     def width(self, text: str) -> int:
         """Width of a text."""
-        return int(cv2.getTextSize(text, _FONT, self.font, 1)[0][0])
+        parts = text.split(".")
+        widths = [int(cv2.getTextSize(part, _FONT, self.font, 1)[0][0]) for part in parts if part]
+        return sum(widths) + (len(parts) - 1) * (self.point + 2)
 
 
 def put_text(image: Image, text: str, left: int, top: int, colour: Colour, metrics: Metrics) -> None:
     """Write one line of text with its top-left corner at (left, top)."""
-    cv2.putText(image, text, (left, top + metrics.ascent), _FONT, metrics.font, colour, 1, cv2.LINE_AA)
-    side = max(2, round(3 * metrics.font))
-    for index in (index for index, letter in enumerate(text) if letter == "."):  # the font's own point is hardly seen
-        centre = left + (metrics.width(text[:index]) + metrics.width(text[: index + 1])) // 2
-        base = top + metrics.ascent - 1
-        cv2.rectangle(image, (centre - side // 2, base - side + 1), (centre - side // 2 + side - 1, base), colour, -1)
+    base, reach = top + metrics.ascent, metrics.point - 1
+    for index, part in enumerate(text.split(".")):
+        if index:
+            cv2.rectangle(image, (left + 1, base - 1 - reach), (left + 1 + reach, base - 1), colour, -1)
+            left += metrics.point + 2
+        cv2.putText(image, part, (left, base), _FONT, metrics.font, colour, 1, cv2.LINE_AA)
+        left += metrics.width(part)
 
 
 def draw_boxes(image: Image, boxes: Iterable[DrawnBox], theme: Theme, taken: Sequence[Area] = ()) -> None:

@@ -99,7 +99,7 @@ def curves(
                 axis.plot(*thinned(x, y), linewidth=0.6, alpha=0.3, color=line.get_color(), zorder=1)
             else:
                 few, values = thinned(x, y)
-                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name, clip_on=len(few) > 1)
+                axis.plot(few, values, "-" if len(few) > 1 else "o", linewidth=1.2, label=name, clip_on=len(few) != 1)
         if any(x.max(initial=0) >= _MANY for x, _ in series.values()):
             axis.xaxis.set_major_formatter(_short_number)
         for x, y in marks:
@@ -130,7 +130,8 @@ def bars(title: str, names: Sequence[str], heights: Mapping[str, Sequence[float]
     """Bars of several series side by side."""
 
     def draw(axis: Any) -> None:
-        draw_bars(axis, names, heights, "%.1f" if len(names) * len(heights) <= 16 else None)
+        form = "%.0f" if all(isinstance(value, int) for own in heights.values() for value in own) else "%.1f"
+        draw_bars(axis, names, heights, form if len(names) * len(heights) <= 16 else None)
         axis.set_ylabel(ylabel)
         if len(heights) > 1:
             axis.legend()

@@ -21,6 +21,10 @@ from models.transfer import to_device
 from utils.boxes import Label
 from utils.errors import UserError
 
+MOST_LIVE = 1 << 15
+"""Pillars of a polarity in a live window, whose size is fixed."""
+_ONE_CELL = 128
+"""Stride of the coarsest level."""
 _PRIOR = 0.01
 """Score of every anchor before the first step."""
 
@@ -80,6 +84,7 @@ class DmaNet(Detector):
         self.regressionModel = Head(dim, dim, PER_CELL, 4)
         self.classificationModel = Head(dim, dim, PER_CELL, cfg.num_classes)
         self.register_buffer("anchors", anchors(cfg.size, cfg.size), persistent=False)
+        self.anchors: Tensor
         self._start()
 
     @torch.no_grad()
@@ -92,6 +97,7 @@ class DmaNet(Detector):
             head.output.weight.zero_()
             assert head.output.bias is not None
             head.output.bias.zero_()
+        assert self.classificationModel.output.bias is not None
         self.classificationModel.output.bias.fill_(-math.log((1 - _PRIOR) / _PRIOR))
 
     @property
@@ -115,6 +121,11 @@ class DmaNet(Detector):
             )
         return inputs
 
+    def blank(self, lanes: int, size_hw: tuple[int, int]) -> Tensor:
+        """Pillars of an empty window; as many as live windows have room for."""
+        most = min(self.cfg.size**2, MOST_LIVE)
+        return torch.zeros(lanes, POLARITIES, most, columns(self.cfg.max_points))
+
     def picture(self, pillars: Tensor) -> Tensor:
         """What the residual layers see, [n, 16, size, size], of pillars [n, 2, P, columns]."""
         return self.voxel_feature_extractor(pillars, self.cfg.size)
@@ -129,8 +140,18 @@ class DmaNet(Detector):
         """Maps of all L·B windows, and the states after the last ones.
 
         In training a norm sees the windows of one step together, as in the published program; else all at once.
+
+        Raises:
+            UserError: a norm would see a single number.
         """
         length, lanes = inputs.shape[:2]
+        if self.training and lanes == 1 and self.cfg.size <= _ONE_CELL:
+            raise UserError(
+                expected="two lanes or more: the coarsest level of a small canvas is one cell",
+                got=f"one lane, a canvas of {self.cfg.size} pixels",
+                where="batch_size.train",
+                fix=f"set batch_size.train=2, or model.pillars.size above {_ONE_CELL}",
+            )
         picture = self.picture(inputs.flatten(0, 1))
         if self.training:
             looked = [self.look(step) for step in picture.split(lanes)]
@@ -191,7 +212,7 @@ class DmaNet(Detector):
                     self.anchors,
                     own_corners,
                     own_classes,
-                    self.cfg.loss,  # type: ignore[arg-type]
+                    self.cfg.loss,
                 )
                 found.append(torch.stack(losses))
         class_loss, box_loss = torch.stack(found).mean(dim=0)
@@ -201,7 +222,7 @@ class DmaNet(Detector):
     def predictions(self, features: DmaFeatures) -> Tensor:
         """[n, A, 4 + classes]: corners in pixels of the frame, class probabilities."""
         logits, offsets = self.outputs(features)
-        corners = decode(offsets, self.anchors, self.cfg.size, self.cfg.size)  # type: ignore[arg-type] # a buffer
+        corners = decode(offsets, self.anchors, self.cfg.size, self.cfg.size)
         return torch.cat((corners / self._to_canvas(self.cfg.frame_hw, corners.device), logits.float().sigmoid()), 2)
 
     def boxes(self, predictions: Tensor, confidence: float, nms: float) -> list[Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,7 +26,13 @@ class Embedding(nn.Module):
     def forward(self, now: Tensor, before: Tensor, eps: float) -> Tensor:
         """Cosine of the channels [B, 1, h, w], from 0 to 1, as none of them is negative."""
         pair = self.embed_convs(torch.cat((now, before)))
-        return alike(*pair.chunk(2), eps)
+        first, second = pair.chunk(2)
+        return alike(first, second, eps)
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[object]:
+    """No autocast: sums over many channels leave the range of half precision."""
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
 
 
 def alike(now: Tensor, before: Tensor, eps: float) -> Tensor:
@@ -32,8 +40,9 @@ def alike(now: Tensor, before: Tensor, eps: float) -> Tensor:
 
     Its gradient grows as 1 / norm where a map is nearly zero; ``eps`` is what limits that.
     """
-    first, second = (x / (x.norm(dim=1, keepdim=True) + eps) for x in (now, before))
-    return (first * second).sum(dim=1, keepdim=True)
+    with in_float32(now.device):
+        first, second = (x / (x.norm(dim=1, keepdim=True) + eps) for x in (now.float(), before.float()))
+        return (first * second).sum(dim=1, keepdim=True)
 
 
 class AdaptiveConvLstm(nn.Module):
@@ -95,7 +104,8 @@ class Aggregation(nn.Module):
         query = self.theta(x).flatten(2).transpose(1, 2)
         key = F.max_pool2d(self.phi(before), 2).flatten(2)
         value = F.max_pool2d(self.g(before), 2).flatten(2).transpose(1, 2)
-        scores = torch.matmul(query, key).float() / self.inner**0.5
-        found = torch.matmul(scores.softmax(dim=-1).to(value.dtype), value)
+        with in_float32(x.device):
+            scores = torch.matmul(query.float(), key.float()) / self.inner**0.5
+            found = torch.matmul(scores.softmax(dim=-1), value.float())
         found = found.transpose(1, 2).unflatten(2, x.shape[-2:])
         return torch.where(seen[:, None, None, None], x + self.att_layer(found), x)

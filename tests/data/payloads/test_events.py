@@ -54,11 +54,11 @@ def written(path: Path, dt_us: int = DT) -> tuple[list[Events], Path]:
 def test_what_is_read_is_what_was_written(tmp_path: Path, dt_us: int) -> None:
     windows, path = written(tmp_path / "events.h5", dt_us)
     reader = EventReader(path, half=True)
-    assert (reader.shape, reader.sensor_hw, reader.dt_us) == ((5, 12, 20), HW, dt_us)
+    assert (reader.shape, reader.read(0, 1).sensor_hw, reader.read(0, 1).dt_us) == ((5, 12, 20), HW, dt_us)
     for start, stop in itertools.combinations_with_replacement(range(6), 2):
         read = reader.read(start, stop)
         assert len(read) == stop - start
-        assert all(itertools.starmap(same, zip(read, windows[start:stop], strict=True)))
+        assert all(itertools.starmap(same, zip(read.windows, windows[start:stop], strict=True)))
     with pytest.raises(UserError, match="windows 3 to 6"):
         reader.read(3, 6)
 
@@ -127,9 +127,13 @@ def test_a_batch_of_lanes_that_are_read_reversed_mirrored_and_mixed(tmp_path: Pa
     for step, events in enumerate(part.windows):
         for side, table in enumerate(window_pillars(mirrored(events, HW[1]), HW, settings)):
             assert torch.equal(inputs.mirrored().data[step, 0, side, : len(table)], torch.from_numpy(table))
+    picture = inputs.picture(0, 0)
+    assert picture.shape == (2, *HW)
+    assert picture.sum() == int((inputs.data[0, 0, :, :, -3] > 0).sum())
     both = inputs.beside(payload.stacked([part], 5, None))
     assert torch.equal(both.data[:, 3], inputs.data[:, 0])
     assert payload.stacked([None], 2, None).data.shape == (2, 1, 2, 1, 18)
+    assert payload.window_bytes(reader) >= inputs.data[0, 0].nbytes
 
 
 def test_intensity_loses_doubles_and_adds_events() -> None:

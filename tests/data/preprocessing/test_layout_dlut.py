@@ -72,9 +72,10 @@ def test_windows_and_their_boxes_become_a_sequence(tmp_path: Path) -> None:
     (path,) = jobs[0].out_dir.rglob("events.h5")
     reader = EventReader(path, half=True)
     assert reader.shape[1:] == (360, 640)
-    sizes = [len(events) for events in reader.read(0, len(reader))]
+    windows = reader.read(0, len(reader)).windows
+    sizes = [len(events) for events in windows]
     assert sizes[-12:] == [51] * 6 + [50, 1, 51, 51, 51, 50], "events on the edge of two windows are in both"
-    assert max(int(events.t[-1]) for events in reader.read(0, len(reader)) if len(events)) <= WINDOW
+    assert max(int(events.t[-1]) for events in windows if len(events)) <= WINDOW
 
 
 def test_boxes_are_cut_and_chosen_as_the_reference_does(tmp_path: Path) -> None:

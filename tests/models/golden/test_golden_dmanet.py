@@ -10,7 +10,8 @@ import pytest
 from models.detection.dmanet.config import DmaNetConfig
 from models.detection.dmanet.detector import DmaNet
 from tests.helpers.golden_files import load_golden
-from tests.helpers.neighbours.dmanet import pillar_rows, run_rows
+from tests.helpers.neighbours.dmanet import pillar_rows
+from tests.helpers.neighbours.dmanet_run import run_rows
 
 NAMES = {
     18: (239, 28_254_437, "7690d3a3496264dc"),

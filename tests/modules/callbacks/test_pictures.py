@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -12,7 +13,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from modules.callbacks.pictures import PictureSettings, picture
+from data.payloads.frames import FrameInputs
+from modules.callbacks.pictures import PictureSettings, last_labelled, picture
 from tests.helpers.commands import failure, run
 from tests.helpers.stopped_training import TINY
 from tests.helpers.tiny_dataset import write_tiny_dataset
@@ -93,6 +95,16 @@ def test_settings_out_of_range(
     key = f"logging.{setting}"
     assert key.split("=")[0] in failure(capsys, "train.py", *start, key, f"output.dir={tmp_path / 'run'}")
     assert not (tmp_path / "run").exists()
+
+
+def test_each_picture_is_of_another_sequence() -> None:
+    frames = torch.tensor([0, 1, 3, 5])  # lanes 0 and 1 of frame 0, lane 1 of frames 1 and 2
+    inputs = FrameInputs(torch.zeros(3, 2, 1, 1, 1))
+    batch = {"inputs": inputs, "labels": SimpleNamespace(frame_id=frames, batch_size=2), "path": ["a", "b"]}
+    assert last_labelled(batch) == (2, 1)
+    assert last_labelled(batch, {"b"}) == (0, 0)
+    assert last_labelled(batch, {"a", "b"}) is None
+    assert last_labelled({**batch, "inputs": "events"}) is None
 
 
 def test_numbers_only() -> None:

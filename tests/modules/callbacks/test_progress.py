@@ -57,9 +57,10 @@ def test_a_terminal_has_one_bar_and_the_last_line(
     for trainer.global_step in (1, 2):
         display.on_train_batch_end(trainer, module, None, None, 0)  # type: ignore[arg-type]
     display.on_validation_start(trainer, module)  # type: ignore[arg-type]
+    display.every_s = 1e9
     display.on_validation_batch_end(trainer, module, None, None, 2)  # type: ignore[arg-type]
     display.teardown(trainer, module, "fit")  # type: ignore[arg-type]
-    assert "evaluate" in capsys.readouterr().err
+    assert "3/3 batches" in capsys.readouterr().err, "the bar ends full"
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("step 2/2")
 

@@ -47,7 +47,7 @@ def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture
     assert stands_alone(page)
     expected = ["What was run", "Average precision", "Precision and recall", "Confusion", "Scores", "Sizes"]
     assert headings(page)[:6] == expected
-    assert headings(page)[6:] == ["Best and worst frames"]
+    assert headings(page)[6:] == ["Objects that stop", "Best and worst frames"]
     assert page.count("data:image/jpeg") >= 1
     assert page.count(", best at 0.") == 3  # all and each class, in the legend, where they cannot lie on each other
     before = (folder / "results.png").read_bytes()

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from modules.reports.log_columns import read_columns
 from modules.reports.page import Section, mapping_table, render
@@ -63,9 +64,15 @@ def test_training(tmp_path):
         ",0.001,0,,,,,,\n0,,0,3.5,1.5,,,,\n0,,1,nan,1.25,,,2.5,0.5\n0,,1,,,0.25,-1,,\n"
     )
     (logs / "perf.csv").write_text("step,perf/frames_per_s,perf/data_wait\n1,100,0.5\n")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("val_00000002_00", "val_00000004_00", "val_00000004_01", "train_00000004"):
+        Image.new("RGB", (64, 48)).save(pictures / f"{name}.png")
+    (pictures / "val_00000004_02.png").write_text("no picture")
     page = made(tmp_path, done={"steps": 4, "val/AP": 0.25})
     expected = ["What was run", "Result", "Loss", "Learning rate", "Validation", "Throughput", "Health"]
-    assert headings(page) == expected
+    assert headings(page) == [*expected, "Pictures of the last validation"]
+    assert re.findall(r'alt="(.*?)"', page) == ["pictures/val_00000004_00.png", "pictures/val_00000004_01.png"]
     assert "Best quick AP 25.00 % at step 2." in page
     logged = read_logs(tmp_path)
     names = ("train/loss", "lr-AdamW", "health/grad_head_max", "health/c_stage1_max", "perf/frames_per_s")

@@ -6,12 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from data.augmentation.state import AugmentationState
 from data.events.types import Events
+from data.payloads.events import EventsPayload
 from data.sequences.layout import SequenceWriter, StoredLabels
+from modules.detection import Module
+from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import failure, run
 from utils.boxes import BBOX_DTYPE
+from utils.errors import UserError
 
 HW, DT, WINDOWS = (32, 48), 50_000, 8
 KEYS = (
@@ -70,6 +76,30 @@ def test_it_trains_goes_on_bit_for_bit_and_is_evaluated(tmp_path: Path) -> None:
     known = [key for key in keys if not key.startswith(("model", "training", "dataset.train", "logging.report"))]
     assert run("val.py", *(key for key in known if "val_check" not in key), checkpoint, *more) == 0
     assert 0 <= json.loads(figures.read_text())["figures"]["AP"] <= 1
+    live_is_what_batches_give(tmp_path / "once" / "last.ckpt", data / "val" / "s2")
+
+
+def live_is_what_batches_give(checkpoint: Path, sequence: Path) -> None:
+    """Events go in window by window; boxes come out in pixels of the sensor, which has twice those of labels."""
+    detector = StreamingDetector.from_checkpoint(checkpoint, confidence_threshold=0.002)
+    (store,) = sequence.rglob("events.h5")
+    payload = EventsPayload(detector.frames.pillars, half=True)
+    part = payload.read(payload.open(store), 0, 3, False, AugmentationState())
+    module = Module(torch.load(checkpoint, weights_only=True)["hyper_parameters"]["config"]).eval()
+    module.load_weight(checkpoint)
+    module.config["model"]["postprocess"]["confidence_threshold"] = 0.002
+    rows, _ = module.detect_sequence(payload.stacked([part], 3, None).data, None, torch.tensor([True]))
+    for events, (wanted,) in zip(part.windows, rows, strict=True):
+        found = detector.step((events.x, events.y, events.t, events.p))
+        wanted[:, :4] *= 2
+        assert len(found) == len(wanted) > 0
+        np.testing.assert_allclose(np.sort(found.scores), wanted[:, 5].sort().values, atol=1e-5)
+        assert found.plot(1).shape[:2] == HW
+    first, second = list(detector.detect(sequence))[:2]
+    np.testing.assert_allclose(first.rows[:, 5], rows[0][0][:, 5], atol=1e-5)
+    assert second.time_us == 2 * DT
+    with pytest.raises(UserError, match="this model reads events"):
+        detector.step(np.zeros((20, 16, 24), np.uint8))
 
 
 def test_frames_without_their_events_are_told(tmp_path: Path, capsys) -> None:
@@ -78,3 +108,33 @@ def test_frames_without_their_events_are_told(tmp_path: Path, capsys) -> None:
     keys = (*KEYS, f"dataset.path={tmp_path / 'data'}", f"output.dir={tmp_path / 'run'}")
     message = failure(capsys, "train.py", *keys)
     assert "dataset.preprocessing.keep_events=true" in message
+
+
+@pytest.mark.soak
+def test_it_learns(tmp_path: Path) -> None:
+    """Boxes that are nothing but events are found after some hundred steps, by nothing before."""
+    data = tmp_path / "data"
+    for number, split in enumerate((*["train"] * 6, "val", "val")):
+        write(data / split / f"s{number}", number)
+    keys = [key for key in KEYS if not key.startswith(("model.channels", "model.head", "training.lr", "dataset.train"))]
+    more = (
+        "model.channels=[8,16,32,32]",
+        "model.head_channels=32",
+        "training.learning_rate=0.003",
+        "batch_size.train=4",
+    )
+    counted = ("dataset.evaluation.skip_ms=0", "dataset.evaluation.min_diag=0")
+    found = []
+    for steps in (1, 200):
+        out = tmp_path / str(steps)
+        run(
+            "train.py",
+            *keys,
+            *more,
+            *counted,
+            f"dataset.path={data}",
+            f"training.max_steps={steps}",
+            f"output.dir={out}",
+        )
+        found.append(json.loads((out / "done.json").read_text())["val/AP_50"])
+    assert found[1] > max(5 * found[0], 0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -71,6 +72,14 @@ def test_all_plots_are_on_one_picture(tmp_path):
     plots.save_plots(tmp_path / "results.png", every_plot()[:4], columns=3, title="all")
     with Image.open(tmp_path / "results.png") as picture:
         assert picture.size == (1680, 700)
+
+
+def test_a_curve_without_a_number_leaves_the_others_their_room(tmp_path):
+    """A line without points that may leave its axis has an endless box, for which the layout gives up."""
+    none, some = (np.array([9.0]), np.array([np.nan])), (np.array([9.0]), np.array([1.0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.save_plots(tmp_path / "plots.png", [plots.curves("a", {"b": some, "c": none}, "x", "y")] * 3)
 
 
 def test_thinned_curves_keep_ends_of_range_and_leave_out_what_is_no_number():

@@ -1,0 +1,1 @@
+"""Networks that make sharp frames of blurred ones."""

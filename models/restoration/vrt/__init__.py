@@ -1,0 +1,1 @@
+"""VRT, the video restoration transformer (Liang et al., arXiv 2201.12288), in its form for deblurring."""
