@@ -74,6 +74,9 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert found["figures"]["PSNR"] == pytest.approx(done["val/PSNR"], abs=1e-4)
     assert "SSIM" in (tmp_path / "val" / "report.html").read_text()
 
+    assert run("scripts/compare_runs.py", str(whole), str(parts)) == 0
+    assert f"| PSNR | {done['val/PSNR']:.4f}".rstrip("0") in capsys.readouterr().out
+
     film, sequence = command("scripts/videos/restored.py"), clips / "test" / "test_0000.h5"
     output, still = tmp_path / "clip.mp4", tmp_path / "clip.png"
     assert call(film, "restored.py", str(checkpoint), str(sequence), "-o", str(output), "--still", str(still)) == 0
