@@ -38,7 +38,7 @@ class Module(NetworkModule):
     @property
     def counted(self) -> dict[str, int]:
         """Labels that counted in the last evaluation, by class."""
-        return self.evaluation.counted
+        return dict(self.evaluation.counted)
 
     def keep_for_report(self, keep: bool) -> None:
         """Keep detections and frames of the evaluation that follows."""

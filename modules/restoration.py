@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class RestorationModule(NetworkModule):
         super().__init__(config, "restoration")
         assert isinstance(self.mdl, Restorer), "families of this task build such networks"
         self.tiles = settings_of(TileSettings, config, "model.tiles")
-        self.means = torch.nn.ModuleDict({name: MeanMetric() for name in (*FIGURES, *BLURRED)})
+        self.means = torch.nn.ModuleList(MeanMetric() for _ in (*FIGURES, *BLURRED))
         self.counted: dict[str, int] = {}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
@@ -94,9 +94,13 @@ class RestorationModule(NetworkModule):
         return spikes.float() if self.mdl.spike_bins else None
 
     def _start(self) -> None:
-        for mean in self.means.values():
+        for mean in self._means.values():
             mean.reset()
         self.counted = {}
+
+    @property
+    def _means(self) -> dict[str, MeanMetric]:
+        return dict(zip((*FIGURES, *BLURRED), cast("list[MeanMetric]", list(self.means)), strict=True))
 
     def _compare(self, batch: Mapping[str, Any]) -> None:
         counts = batch["counted"]
@@ -105,13 +109,13 @@ class RestorationModule(NetworkModule):
         sharp, blurred = (as_floats(batch[name])[counts] for name in ("sharp", "blurred"))
         for names, frames in ((FIGURES, self.restore(batch)[counts]), (BLURRED, blurred)):
             for name, values in zip(names, likeness(frames, sharp), strict=True):
-                self.means[name].update(values)
+                self._means[name].update(values)
         self.counted["frames"] = self.counted.get("frames", 0) + len(sharp)
 
     def _log_figures(self, prefix: str) -> None:
         if self.trainer.sanity_checking:
             return
-        figures = {name: float(mean.compute()) for name, mean in self.means.items()}
+        figures = {name: float(mean.compute()) for name, mean in self._means.items()}
         for name, value in figures.items():
             self.log(f"{prefix}/{name}", value, rank_zero_only=False)
         if self.trainer.state.fn == "fit" and self.trainer.is_global_zero:

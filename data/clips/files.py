@@ -51,8 +51,8 @@ class ClipSequence:
         rows, columns = window
         try:
             with h5py.File(self.path, locking=False) as file:
-                found = {name: np.asarray(file[name][start:stop, rows, columns]) for name in PICTURES}
-                return found | {SPIKES: np.asarray(file[SPIKES][start:stop, :, rows, columns])}
+                found = {name: np.asarray(_array(file, name)[start:stop, rows, columns]) for name in PICTURES}
+                return found | {SPIKES: np.asarray(_array(file, SPIKES)[start:stop, :, rows, columns])}
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise _unreadable(self.path, f"{type(error).__name__}: {error}") from error
 
@@ -65,9 +65,9 @@ def open_sequence(path: Path) -> ClipSequence:
     """
     try:
         with h5py.File(path, locking=False) as file:
-            shapes = {name: file[name].shape for name in (*PICTURES, SPIKES)}
-            types = {file[name].dtype for name in shapes}
-    except (OSError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+            arrays = {name: _array(file, name) for name in (*PICTURES, SPIKES)}
+            shapes, types = {name: array.shape for name, array in arrays.items()}, {a.dtype for a in arrays.values()}
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
     frames, bins, height, width = shapes[SPIKES] if len(shapes[SPIKES]) == 4 else (0, 0, 0, 0)
     right = all(shapes[name] == (frames, height, width, 3) for name in PICTURES)
@@ -110,6 +110,13 @@ def write_sequence(path: Path, pictures: dict[str, Array], spikes: Array, exposu
             assert array.dtype == np.uint8, name
             file.create_dataset(name, data=array, chunks=(1, *array.shape[1:]), **packing)
         file.create_dataset(EXPOSURE, data=exposure_us)
+
+
+def _array(file: h5py.File, name: str) -> h5py.Dataset:
+    found = file[name]
+    if not isinstance(found, h5py.Dataset):
+        raise KeyError(f"{name} is no array")
+    return found
 
 
 def _unreadable(path: Path, got: str) -> UserError:

@@ -125,7 +125,7 @@ def load_labels(path: Path, ev_repr_name: str | None = None, context: BoxContext
     if inside:
         raise UserError(
             expected="boxes of one recording",
-            got=f"a folder of {len(inside)} sequences",
+            got=f"a folder of sequences ({len(inside)})",
             where=str(path),
             fix=f"give one of them, e.g. {inside[0].parent}",
         )

@@ -14,7 +14,7 @@ from modules.reports.matches import FILE as MATCHES
 from modules.reports.matches import load_matches
 from modules.reports.page import Section, Table, value_text
 from modules.reports.rates import rates
-from modules.reports.training import read_done, read_logs
+from modules.reports.training import is_share, read_done, read_logs
 from modules.reports.write import kind_of, used_settings
 from utils.evaluation.coco import METRICS
 from utils.pictures.plots import Plot, Series, bars, curves
@@ -99,7 +99,9 @@ def _side_by_side(head: str, values: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def _of_training(folder: Path, logs: Columns) -> Figures:
     done = folder / DONE
-    found: dict[str, Any] = {"steps": read_done(done)["steps"]} if done.is_file() else {}
+    told = read_done(done) if done.is_file() else {}
+    found: dict[str, Any] = {"steps": told["steps"]} if told else {}
+    found |= _no_shares({name: value for name, value in told.items() if isinstance(value, float)})
     if "val/AP" in logs:
         steps, values = logs["val/AP"]
         found |= {"best quick AP": _percent(values.max()), "at step": int(steps[values.argmax()])}
@@ -111,8 +113,15 @@ def _of_training(folder: Path, logs: Columns) -> Figures:
     return found
 
 
+def _no_shares(figures: Mapping[str, float]) -> Figures:
+    """Figures of tasks whose figures are no shares."""
+    return {name.split("/")[-1]: round(value, 4) for name, value in figures.items() if not is_share(name)}
+
+
 def _of_evaluation(folder: Path, _: Columns) -> Figures:
     result = read_figures(folder)
+    if not result["classes"]:
+        return _no_shares(result["figures"])
     names = [f"{metric}{suffix}" for suffix in ("", *(f"_{n}" for n in result["classes"])) for metric in METRICS]
     known = {name: result["figures"].get(name, -1.0) for name in (*names, "product_AP", "class_AP", "strict_AP")}
     return {name: _percent(value) for name, value in known.items() if value >= 0}

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from config.compose import compose
-from models.registry import spec_of_section
+from models.registry import spec_for
+from models.restoration.interface import Restorer
 from models.restoration.tiles import TileSettings, Window, restored
 from scripts import check_least, make_parser
 from utils.commands.cli import run_command
@@ -34,7 +35,8 @@ def peak_mib(frames: int, height: int, width: int, overrides: list[str]) -> floa
     """Largest resident memory of a process that sharpens such a clip, MiB; 0 frames: what all of it takes before."""
     config = compose(["model=vrt_spike-small", "dataset=clips", *overrides])
     torch.set_num_threads(1)
-    network = spec_of_section(config["model"]).build(config["model"]).eval()
+    network = spec_for("restoration", config["model"]).build(config["model"]).eval()
+    assert isinstance(network, Restorer), "families of this task build such networks"
     tiles, bins = settings_of(TileSettings, config, "model.tiles"), network.spike_bins
 
     def read(start: int, stop: int, window: Window) -> tuple[Tensor, Tensor]:
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
         with context.Pool(1) as pool:
             peak = pool.apply(peak_mib, (frames, side, side, whole if name == "whole" else overrides))
         rows.append((frames, f"{side} x {side}", name, f"{peak:.0f}"))
-    sys.stdout.write(table(("frames", "pixels", "how", "peak, MiB"), rows) + "\n")
+    sys.stdout.write("\n".join(table(("frames", "pixels", "how", "peak, MiB"), rows)) + "\n")
 
 
 def main() -> None:

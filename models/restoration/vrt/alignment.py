@@ -48,10 +48,15 @@ class FlowGuidedConv(nn.Module):
     def forward(self, neighbour: Tensor, current: Tensor, flow: Tensor) -> Tensor:
         """The neighbour [n, C, H, W] as seen from the current frame; flow [n, 2 (x, y), H, W] points to it."""
         seen = torch.cat((warp(neighbour, flow), current, flow), dim=1)
-        first, second, mask = self.conv_offset(seen).chunk(3, dim=1)
+        exact = self.weight.dtype  # torchvision has no half types on a CPU, and offsets need their fractions
+        first, second, mask = self.conv_offset(seen).to(exact).chunk(3, dim=1)
         offset = self.reach * torch.tanh(torch.cat((first, second), dim=1))
-        offset = offset + flow.flip(1).repeat(1, offset.shape[1] // 2, 1, 1)
-        return deform_conv2d(neighbour, offset, self.weight, self.bias, padding=1, mask=mask.sigmoid())
+        offset = offset + flow.flip(1).repeat(1, offset.shape[1] // 2, 1, 1).to(exact)
+        with torch.autocast(neighbour.device.type, enabled=False):
+            found = deform_conv2d(
+                neighbour.to(exact), offset, self.weight, self.bias, padding=(1, 1), mask=mask.sigmoid()
+            )
+        return found.to(neighbour.dtype)
 
 
 def with_neighbours(x: Tensor, flows: tuple[Tensor, Tensor], deform: FlowGuidedConv, fuse: GatedMlp) -> Tensor:

@@ -105,8 +105,8 @@ class _FuseBlock(nn.Module):
         self.ffn = feed_forward(dim, mlp_ratio)
         if zero_init:
             for layer in (self.attn.attn.out_proj, self.ffn[-1]):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                for weight in layer.parameters():
+                    nn.init.zeros_(weight)
 
     def forward(self, frames: Tensor, spikes: Tensor) -> Tensor:
         x = frames + self.attn(self.ln_q(frames), self.ln_kv(spikes))

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from config.compose import compose
 from models.restoration.vrt.config import VrtConfig
 from models.restoration.vrt.network import Vrt
+from models.restoration.vrt_spike.build import build
 from tests.helpers.golden_files import load_golden
 from tests.helpers.neighbours.vrt import (
     CASES,
@@ -72,8 +74,10 @@ def test_features_of_spikes_are_those_of_the_reference() -> None:
 
 
 def test_names_are_those_of_the_published_files() -> None:
+    section = compose(["model=vrt_spike", "model.vrt.flow=spynet", "dataset=clips"])["model"]
     with torch.device("meta"):
-        network = spike_network(OFFICIAL, 32)
+        network = build(section)
+    assert network.config.vrt == VrtConfig(**OFFICIAL)
     own = names(network)
     alone = {name.removeprefix("vrt."): row for name, row in own.items() if name.startswith("vrt.")}
     assert len(alone) == 1526

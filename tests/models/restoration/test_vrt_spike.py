@@ -75,6 +75,14 @@ def test_the_loss_reaches_every_weight_that_is_trained(flow: str) -> None:
     assert all(weight.requires_grad == (name not in without) for name, weight in model.named_parameters())
 
 
+def test_half_types_come_near() -> None:
+    model, (blurred, spikes) = network().eval(), clip(2)
+    with torch.no_grad():
+        exact = model.restore(blurred, spikes)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.testing.assert_close(model.restore(blurred, spikes).float(), exact, atol=0.05, rtol=0)
+
+
 def test_spikes_matter_and_with_zero_init_not_yet() -> None:
     blurred, spikes = clip()
     with torch.no_grad():

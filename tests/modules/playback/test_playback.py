@@ -263,8 +263,11 @@ def test_labels_that_are_not_there(tmp_path):
             load_labels(path)
     with pytest.raises(UserError, match="no such file"):
         load_labels(tmp_path / "nothing.npy")
-    with pytest.raises(UserError, match="labels_v2"):
+    with pytest.raises(UserError, match="a folder of sequences"):
         load_labels(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="labels_v2"):
+        load_labels(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
