@@ -144,7 +144,12 @@ def is_share(name: str) -> bool:
 
 
 def _loss(name: str) -> str | None:
-    return name.removeprefix("train/") if name.startswith("train/") and name.endswith("loss") else None
+    """What a logged loss is called in the legend; nothing for what is no loss.
+
+    >>> _loss("train/iou_loss"), _loss("train/loss_ce"), _loss("train/num_fg")
+    ('iou_loss', 'loss_ce', None)
+    """
+    return name.removeprefix("train/") if name.startswith("train/") and "loss" in name else None
 
 
 def _count(name: str) -> str | None:

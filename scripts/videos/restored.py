@@ -10,10 +10,11 @@ The clip is read and sharpened piece by piece (model.tiles of the checkpoint), s
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -33,9 +34,15 @@ from utils.commands.cli import run_command
 from utils.errors import UserError
 from utils.pictures.drawing import contact_sheet
 from utils.pictures.video import VideoWriter, save_png
+from utils.progress import track
 from utils.settings import settings_of
 
+log = logging.getLogger("restored")
+
 Image = npt.NDArray[np.uint8]
+
+ORDER = "blurred, restored, sharp"
+"""What a row shows from left to right."""
 
 
 def load_restorer(path: Path) -> tuple[Restorer, TileSettings]:
@@ -88,15 +95,22 @@ def run(args: argparse.Namespace) -> None:
     sequence = open_sequence(args.clip)
     output = args.output or (None if args.still else Path(f"{args.clip.stem}.mp4"))
     height, width = args.scale * sequence.size[0], args.scale * 3 * sequence.size[1]
-    images: Any = rows(network, tiles, sequence, args.scale)
-    if args.still is not None:
-        images = list(images)
-        places = np.linspace(0, len(images) - 1, min(args.still_frames, len(images))).round().astype(int)
-        save_png(args.still, contact_sheet([images[place] for place in places], columns=1))
-    if output is not None:
-        with VideoWriter(output, height, width, args.fps) as video:
-            for image in images:
+    shown = min(args.still_frames, sequence.frames) if args.still is not None else 0
+    places = set(np.linspace(0, sequence.frames - 1, shown).round().astype(int).tolist())
+    images = track(rows(network, tiles, sequence, args.scale), total=sequence.frames, desc="restoring", unit="frame")
+    chosen: list[Image] = []
+    with ExitStack() as stack:
+        video = stack.enter_context(VideoWriter(output, height, width, args.fps)) if output is not None else None
+        for index, image in enumerate(images):
+            if index in places:
+                chosen.append(image)
+            if video is not None:
                 video.write(image)
+    if output is not None:
+        log.info("%s: %d frames of %d x %d pixels: %s", output, sequence.frames, width, height, ORDER)
+    if args.still is not None:
+        save_png(args.still, contact_sheet(chosen, columns=1))
+        log.info("%s: %d frames: %s", args.still, len(chosen), ORDER)
 
 
 def main() -> None:

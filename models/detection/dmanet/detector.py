@@ -236,10 +236,13 @@ class DmaNet(Detector):
         return torch.tensor((x, y, x, y), device=device)
 
     def size_in_words(self) -> str:
-        """Parameters of the whole, of pillars, memories and heads."""
+        """Parameters of the whole, of pillars, residual layers, memories and heads."""
+        layers = nn.ModuleList([self.input_layer, self.layer1, self.layer2, self.layer3, self.layer4])
         memory = nn.ModuleList([self.layer2_lstm, self.layer3_lstm, self.layer4_lstm, self.aggregation_layer])
-        heads = nn.ModuleList([self.fpn, self.regressionModel, self.classificationModel])
-        return count_in_words(self, {"pillars": self.voxel_feature_extractor, "memory": memory, "heads": heads})
+        between = [getattr(self, f"temporal_layer{level}") for level in range(2, 7)]
+        heads = nn.ModuleList([*between, self.fpn, self.regressionModel, self.classificationModel])
+        parts = {"pillars": self.voxel_feature_extractor, "layers": layers, "memory": memory, "heads": heads}
+        return count_in_words(self, parts)
 
     def watched_states(self, states: States) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Hidden and cell states by layer."""

@@ -9,7 +9,9 @@ import cv2
 import pytest
 import torch
 
+from modules.live.streaming_detector import StreamingDetector
 from tests.helpers.commands import call, command, failure, run
+from utils.errors import UserError
 from utils.pictures.video import probe_video
 
 WORLD = (
@@ -86,3 +88,5 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "got:      4" in message
     message = failure(capsys, "predict.py", *quiet, f"checkpoint={checkpoint}", f"save_dir={tmp_path / 'p' / 'train'}")
     assert "'vrt_spike', which is one for restoration" in message
+    with pytest.raises(UserError, match="'vrt_spike', which is one for restoration"):
+        StreamingDetector.from_checkpoint(checkpoint, confidence_threshold=0.3)
