@@ -83,6 +83,21 @@ def test_half_types_come_near() -> None:
             torch.testing.assert_close(model.restore(blurred, spikes).float(), exact, atol=0.05, rtol=0)
 
 
+def test_gradients_in_half_types_are_numbers_where_time_is_short() -> None:
+    model, (blurred, spikes) = network(), clip(2)
+    for _ in range(3):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model.losses(model.restore(blurred, spikes), blurred.flip(-1))["loss"].backward()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)
+
+
+def test_what_is_no_number_comes_out_as_none() -> None:
+    model, (blurred, spikes) = network().eval(), clip(2)
+    torch.nn.init.constant_(model.vrt.get_submodule("stage1").pa_deform.conv_offset[-1].bias, float("nan"))
+    with torch.no_grad():
+        assert model.restore(blurred, spikes).isnan().any()
+
+
 def test_spikes_matter_and_with_zero_init_not_yet() -> None:
     blurred, spikes = clip()
     with torch.no_grad():
