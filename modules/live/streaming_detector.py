@@ -13,7 +13,7 @@ import torch
 from data.events.recording import Recording
 from models.detection.cuda_graph import GraphedStep
 from models.detection.streaming import StreamingStep
-from models.registry import spec_of_section
+from models.registry import spec_for, spec_of_section
 from models.transfer import to_device
 from models.weights import load_tensors
 from modules.detection import Module
@@ -142,12 +142,12 @@ class StreamingDetector:
             UserError: no checkpoint, a file without configuration and none given, or one that does not fit it.
         """
         config, state = read_network(path, config)
+        spec = spec_for("detection", config["model"])
         if sensor_hw is not None:
             if min(sensor_hw) < 1:
                 raise UserError(expected="two sizes in pixels", got=str(sensor_hw), where="sensor_hw", fix="mend them")
             config["dataset"]["sensor_hw"] = list(sensor_hw)
-            section = config["model"]
-            config["model"] = spec_of_section(section).for_frames(section, frame_hw(config["dataset"]))
+            config["model"] = spec.for_frames(config["model"], frame_hw(config["dataset"]))
         if confidence_threshold is not None:
             config["model"]["postprocess"]["confidence_threshold"] = confidence_threshold
         module = Module(config)
