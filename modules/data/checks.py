@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from config.given import leaves
 from modules.data.genx import DataModule
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
 from utils.errors import UserError
@@ -34,13 +33,16 @@ def check_sizes(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
         UserError: another number of classes or of channels.
     """
     classes, channels = len(dataset["classes"]), dataset["representation"]["channels"]
-    wanted = {"num_classes": classes, "head.num_classes": classes, "backbone.input_channels": channels}
-    for key, value in leaves(model, ""):
-        if value != wanted.get(key, value):
+    wanted = {("num_classes",): classes, ("head", "num_classes"): classes, ("backbone", "input_channels"): channels}
+    for key, number in wanted.items():
+        value: Any = model
+        for part in key:
+            value = value.get(part, number) if isinstance(value, Mapping) else number
+        if value != number:
             raise UserError(
-                expected=f"{wanted[key]}, as the dataset has",
+                expected=f"{number}, as the dataset has",
                 got=repr(value),
-                where=f"model.{key}",
+                where=f"model.{'.'.join(key)}",
                 fix="leave it out, or choose the dataset that it belongs to",
             )
 
