@@ -139,9 +139,10 @@ def build_optimizer(parameters: Weights, training: Mapping[str, Any]) -> torch.o
     settings = OptimizerSettings.of(training)
     named = [("", weight) if isinstance(weight, torch.nn.Parameter) else weight for weight in parameters]
     on_cpu = all(weight.device.type == "cpu" for _, weight in named)
-    # In mixed precision Lightning does not clip with a fused step on a GPU, which unscales gradients by itself. There
-    # torch chooses: all weights together in a few kernels. False would be one weight after the other.
-    fused = True if on_cpu or str(training.get("precision")) in FULL_PRECISION else None
+    # In mixed precision Lightning does not clip with a fused step, which unscales gradients by itself. There torch
+    # chooses: all weights together in a few kernels. False would be one weight after the other. On a CPU 16 becomes 32.
+    precision = str(training.get("precision"))
+    fused = True if precision in FULL_PRECISION or (on_cpu and not precision.startswith("bf16")) else None
     rate, decay = float(settings.learning_rate), float(settings.weight_decay)
     return _KINDS[settings.kind](_grouped(named, settings), lr=rate, weight_decay=decay, fused=fused)
 

@@ -128,9 +128,11 @@ def as_floats(pictures: Tensor) -> Tensor:
 
 
 def likeness(frames: Tensor, sharp: Tensor) -> tuple[Tensor, Tensor]:
-    """PSNR in decibels and SSIM of each frame; both [n, 3, H, W] in [0, 1]."""
-    psnr = peak_signal_noise_ratio(frames, sharp, data_range=1.0, reduction="none", dim=(1, 2, 3))
-    ssim = structural_similarity_index_measure(frames, sharp, data_range=1.0, reduction="none")
+    """PSNR in decibels and SSIM of each frame, in float32 whatever the network computes in; [n, 3, H, W] in [0, 1]."""
+    frames, sharp = frames.float(), sharp.float()
+    with torch.autocast(frames.device.type, enabled=False):
+        psnr = peak_signal_noise_ratio(frames, sharp, data_range=1.0, reduction="none", dim=(1, 2, 3))
+        ssim = structural_similarity_index_measure(frames, sharp, data_range=1.0, reduction="none")
     assert isinstance(ssim, Tensor)
     return psnr, ssim.reshape(-1)
 

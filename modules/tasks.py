@@ -9,7 +9,7 @@ from typing import Any
 
 from models.registry import spec_of_section
 from modules import restoration
-from modules.data.checks import check_data
+from modules.data.checks import check_data, check_sizes
 from modules.data.clips import ClipDataModule, check_clips, clip_settings
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
@@ -65,6 +65,11 @@ def _keep_detections(folder: Path, result: Mapping[str, Any], module: Module) ->
     keep_evaluation(folder, result, evaluation.collector.kept, evaluation.evaluator, module.config["dataset"])
 
 
+def _check_detection(data: DataModule, split: str, config: Config) -> None:
+    check_sizes(config["model"], config["dataset"])
+    check_data(data, split, list(config["dataset"]["classes"]))
+
+
 def _clip_bins(config: Config) -> int:
     spikes = config["model"]["spikes"]
     return int(spikes["bins"]) if spikes["enable"] else 0
@@ -79,7 +84,7 @@ TASKS = {
         table=figures_table,
         line=lambda figures, config: figures_line(figures, _confidence(config)),
         title=lambda config, split: f"{_title(config, split)}, detections from confidence {_confidence(config):g}",
-        check=lambda data, split, config: check_data(data, split, list(config["dataset"]["classes"])),
+        check=_check_detection,
         keep=_keep_detections,
     ),
     "restoration": Task(

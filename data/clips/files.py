@@ -66,13 +66,13 @@ def open_sequence(path: Path) -> ClipSequence:
     try:
         with h5py.File(path, locking=False) as file:
             arrays = {name: _array(file, name) for name in (*PICTURES, SPIKES)}
-            shapes, types = {name: array.shape for name, array in arrays.items()}, {a.dtype for a in arrays.values()}
+            shapes, types = ({name: getattr(a, what) for name, a in arrays.items()} for what in ("shape", "dtype"))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
     frames, bins, height, width = shapes[SPIKES] if len(shapes[SPIKES]) == 4 else (0, 0, 0, 0)
     right = all(shapes[name] == (frames, height, width, 3) for name in PICTURES)
-    if not right or frames == 0 or types != {np.dtype(np.uint8)}:
-        raise _unreadable(path, ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
+    if not right or frames == 0 or set(types.values()) != {np.dtype(np.uint8)}:
+        raise _unreadable(path, ", ".join(f"{name} {shape} of {types[name]}" for name, shape in shapes.items()))
     return ClipSequence(path, frames, (height, width), bins)
 
 

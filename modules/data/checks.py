@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from modules.data.genx import DataModule
 from utils.boxes import IGNORE_LABEL, LABEL_COLUMNS
@@ -19,6 +20,31 @@ def check_data(data_module: DataModule, split: str, classes: Sequence[str]) -> N
     check_frame_size(data_module, split)
     if split == "train":
         data_module.train_plan()
+
+
+def check_sizes(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+    """Check that what a network has by the dataset is what the dataset has.
+
+    Args:
+        model: the section of this name.
+        dataset: likewise.
+
+    Raises:
+        UserError: another number of classes or of channels.
+    """
+    classes, channels = len(dataset["classes"]), dataset["representation"]["channels"]
+    wanted = {("num_classes",): classes, ("head", "num_classes"): classes, ("backbone", "input_channels"): channels}
+    for key, number in wanted.items():
+        value: Any = model
+        for part in key:
+            value = value.get(part, number) if isinstance(value, Mapping) else number
+        if value != number:
+            raise UserError(
+                expected=f"{number}, as the dataset has",
+                got=repr(value),
+                where=f"model.{'.'.join(key)}",
+                fix="leave it out, or choose the dataset that it belongs to",
+            )
 
 
 def check_frame_size(data_module: DataModule, split: str) -> None:

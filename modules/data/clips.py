@@ -27,6 +27,14 @@ def clip_settings(config: dict[str, Any]) -> ClipSettings:
         UserError: a value out of its range.
     """
     hardware, lanes = config["hardware"], config["batch_size"]
+    bad = config["training"]["on_bad_sequence"]
+    if bad != "stop":
+        raise UserError(
+            expected="stop, as no clip is left out",
+            got=repr(bad),
+            where="training.on_bad_sequence",
+            fix="leave it out, and take damaged files out of the folder",
+        )
     return settings_of(
         ClipSettings,
         config,

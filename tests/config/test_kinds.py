@@ -45,6 +45,14 @@ def test_what_agrees(given: dict[str, object]) -> None:
     compare_kinds(USUAL, given)
 
 
+def test_what_models_leave_open() -> None:
+    compare_kinds({"model": {"max_candidates": 5000}}, {"model": {"max_candidates": None}})
+    stages = {"model": {"vrt": {"single_frame_stages": []}}}
+    compare_kinds(stages, {"model": {"vrt": {"single_frame_stages": [7]}}})
+    with pytest.raises(UserError, match="a list of numbers"):
+        compare_kinds(stages, {"model": {"vrt": {"single_frame_stages": ["last"]}}})
+
+
 @pytest.mark.parametrize(
     ("given", "key", "fix"),
     [

@@ -19,7 +19,10 @@ RATES = {"learning_rate": 1e-3, "weight_decay": 0.0}
 
 @pytest.mark.parametrize(
     ("device", "precision", "fused"),
-    [("cpu", 16, True), ("cpu", 32, True), ("cuda", 32, True), ("cuda", 16, None), ("cuda", "bf16", None)],
+    [
+        *(("cpu", 16, True), ("cpu", 32, True), ("cpu", "bf16", None)),
+        *(("cuda", 32, True), ("cuda", 16, None), ("cuda", "bf16", None)),
+    ],
 )
 def test_the_step_runs_on_all_weights_together(device: str, precision: object, fused: bool | None) -> None:
     with FakeTensorMode():
@@ -28,7 +31,7 @@ def test_the_step_runs_on_all_weights_together(device: str, precision: object, f
     assert optimizer.defaults["fused"] is fused
     assert optimizer.defaults["foreach"] is None, "None lets torch choose, where fused is None too"
     may_clip = not getattr(optimizer, "_step_supports_amp_scaling", False)
-    assert may_clip or device == "cpu" or precision == 32, "Lightning clips in mixed precision"
+    assert may_clip or precision == 32 or (device, precision) == ("cpu", 16), "Lightning clips in mixed precision"
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,12 @@ CASES = [
         "training.optimizer.groups",
         "backbone",
     ),
+    case(
+        "channels that the frames have not",
+        training("model.backbone.input_channels=3"),
+        "20, as the dataset has",
+        "model.backbone.input_channels",
+    ),
     case("no lanes", training("batch_size.train=0"), "batch_size.train"),
     case("one lane for two kinds of sampling", training("batch_size.train=1"), "two lanes or more", "sampling=stream"),
     case("an unknown way of sampling", training("dataset.train.sampling=streem"), "random, stream or mixed"),

@@ -26,7 +26,7 @@ _FREE = re.compile(
 
 _NULL_TOO = re.compile(
     r"reproduce\.seed_everything|threads|frames_read|path|labels\.\w+"
-    r"|dataset\.preprocessing\.base_step_ms|dataset\.representation\.count_cutoff"
+    r"|dataset\.preprocessing\.base_step_ms|dataset\.representation\.count_cutoff|model\.max_candidates"
 )
 """Keys that may be null though a value is given for them."""
 
@@ -36,8 +36,9 @@ _UNSET: dict[str, Any] = {
     "dataset.preprocessing.num_raw_classes": 2,
     "dataset.preprocessing.windows_per_label_step": 5,
     "dataset.preprocessing.class_names": {},
+    "model.vrt.single_frame_stages": [9],
 }
-"""What keys that the files leave null are like when they are set."""
+"""What keys that the files leave null or empty are like when they are set."""
 
 
 def check_kinds(cfg: DictConfig) -> None:
@@ -78,7 +79,7 @@ def compare_kinds(usual: Mapping[Any, Any], given: Mapping[Any, Any], above: str
     """Compare two sections of plain containers, interpolations unresolved; arguments and errors as ``check_kinds``."""
     for name, before in usual.items():
         key = f"{above}{name}"
-        unset, before = before is None, _UNSET.get(key) if before is None else before
+        unset, before = before is None, _UNSET.get(key, before) if before in (None, []) else before
         if name not in given or before is None or _FREE.fullmatch(key) or (unset and given[name] is None):
             continue
         value = given[name]

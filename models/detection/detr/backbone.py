@@ -10,6 +10,7 @@ from torchvision.models import resnet
 from torchvision.ops import FrozenBatchNorm2d
 
 from models.detection.detr.config import ResnetConfig
+from utils.errors import UserError
 
 _CELLS = 50  # of a learned encoding, along each axis
 
@@ -91,8 +92,19 @@ class LearnedPosition(nn.Module):
             nn.init.uniform_(table.weight)
 
     def forward(self, padding: Tensor) -> Tensor:
-        """``[n, h, w] -> [n, 2 dim, h, w]``; cells count where they lie, padding or not."""
+        """``[n, h, w] -> [n, 2 dim, h, w]``; cells count where they lie, padding or not.
+
+        Raises:
+            UserError: more cells than there are vectors.
+        """
         frames, height, width = padding.shape
+        if max(height, width) > _CELLS:
+            raise UserError(
+                expected=f"at most {_CELLS} x {_CELLS} cells of a frame, for learned positions",
+                got=f"{height} x {width}",
+                where="model.transformer.position",
+                fix="set model.transformer.position=sine, or a larger stride: model.backbone.stages=4",
+            )
         x = self.col_embed.weight[:width].expand(height, -1, -1)
         y = self.row_embed.weight[:height].unsqueeze(1).expand(-1, width, -1)
         return torch.cat((x, y), dim=-1).permute(2, 0, 1).expand(frames, -1, -1, -1)

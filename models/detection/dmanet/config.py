@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,10 +109,12 @@ def from_section(section: Mapping[str, Any]) -> DmaNetConfig:
     Raises:
         UserError: a value that the network cannot have, with the name of its key.
     """
-    height, width = section["frame_hw"]
+    frame_hw = section["frame_hw"]
+    right = isinstance(frame_hw, Sequence) and len(frame_hw) == 2
+    require(right, "model.frame_hw", "height and width", frame_hw, "leave it out: it follows the dataset")
     return DmaNetConfig(
         num_classes=int(section["num_classes"]),
-        frame_hw=(int(height), int(width)),
+        frame_hw=(whole(frame_hw[0], "model.frame_hw"), whole(frame_hw[1], "model.frame_hw")),
         size=section["pillars"]["size"],
         max_points=section["pillars"]["max_points"],
         depth=section["depth"],

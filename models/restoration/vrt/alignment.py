@@ -52,6 +52,7 @@ class FlowGuidedConv(nn.Module):
         first, second, mask = self.conv_offset(seen).to(exact).chunk(3, dim=1)
         offset = self.reach * torch.tanh(torch.cat((first, second), dim=1))
         offset = offset + flow.flip(1).repeat(1, offset.shape[1] // 2, 1, 1).to(exact)
+        offset = offset.nan_to_num()  # places are always numbers; the mask hands NaN on
         with torch.autocast(neighbour.device.type, enabled=False):
             found = deform_conv2d(
                 neighbour.to(exact), offset, self.weight, self.bias, padding=(1, 1), mask=mask.sigmoid()

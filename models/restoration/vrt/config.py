@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from models.checks import require, require_share
+from models.checks import require, require_positive, require_share
+from utils.settings import number, whole
 
 Flow = Literal["zero", "given", "spynet"]
 """Where optical flow comes from: nowhere, the caller, or the network inside."""
@@ -75,6 +76,9 @@ class VrtConfig:
             self.window,
             "give three numbers such as [6,8,8]",
         )
+        whole(self.num_heads, at + "num_heads")
+        number(self.mutual_share, at + "mutual_share", most=1)
+        require_positive(self.mlp_ratio, at + "mlp_ratio")
         heads = f"a multiple of num_heads={self.num_heads} and of 4"
         for name in ("embed_dim", "late_dim"):
             width = getattr(self, name)
@@ -83,7 +87,7 @@ class VrtConfig:
         right = self.deformable_groups > 0 and self.embed_dim % self.deformable_groups == 0
         require(right, at + "deformable_groups", groups, self.deformable_groups, fix)
         require_share(self.drop_path, at + "drop_path")
-        inside = all(STAGES <= stage < len(self.depths) for stage in self.single_frame_stages)
+        inside = all(stage in range(STAGES, len(self.depths)) for stage in self.single_frame_stages)
         late = f"numbers of late stages, {STAGES} to {len(self.depths) - 1}"
         require(inside, at + "single_frame_stages", late, self.single_frame_stages, fix)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,9 +39,11 @@ class SpikeEncoder3D(nn.Module):
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
         """Spikes [B, T, K, H, W] to features [B, C, T, H/2^i, W/2^i], i = 0..3."""
-        found = [self.res0(F.relu(self.in_proj(spikes.transpose(1, 2))))]
-        for down, residual in zip(self.downs, self.residuals, strict=True):
-            found.append(residual(F.relu(down(found[-1]))))
+        # oneDNN leaves parts of the weights' gradients unwritten in bfloat16, where there are as few as two frames
+        with torch.autocast("cpu", enabled=False):
+            found = [self.res0(F.relu(self.in_proj(spikes.transpose(1, 2).to(self.in_proj.weight.dtype))))]
+            for down, residual in zip(self.downs, self.residuals, strict=True):
+                found.append(residual(F.relu(down(found[-1]))))
         return found
 
 

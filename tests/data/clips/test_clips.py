@@ -69,6 +69,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         file["sharp"] = np.zeros((5, 8, 11, 3), np.uint8)
     with pytest.raises(UserError, match=r"sharp \(5, 8, 11, 3\)"):
         open_sequence(path)
+    written(path)
+    with h5py.File(path, "a") as file:
+        shape = file["sharp"].shape
+        del file["sharp"]
+        file["sharp"] = np.zeros(shape, np.float32)
+    with pytest.raises(UserError, match="of float32"):
+        open_sequence(path)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -83,6 +83,14 @@ def test_half_types_come_near() -> None:
             torch.testing.assert_close(model.restore(blurred, spikes).float(), exact, atol=0.05, rtol=0)
 
 
+def test_gradients_in_half_types_are_numbers_where_time_is_short() -> None:
+    model, (blurred, spikes) = network(), clip(2)
+    for _ in range(3):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model.losses(model.restore(blurred, spikes), blurred.flip(-1))["loss"].backward()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)
+
+
 def test_spikes_matter_and_with_zero_init_not_yet() -> None:
     blurred, spikes = clip()
     with torch.no_grad():
@@ -146,6 +154,9 @@ def test_published_weights_of_vrt_alone(tmp_path: Path) -> None:
         ("vrt__flow", "raft"),
         ("vrt__drop_path", 1.0),
         ("vrt__single_frame_stages", [3]),
+        ("vrt__num_heads", 0),
+        ("vrt__mutual_share", 2.0),
+        ("vrt__mlp_ratio", 0),
         ("spikes__bins", 0),
         ("spikes__num_heads", 3),
         ("spikes__temporal_strides", [1, 1]),

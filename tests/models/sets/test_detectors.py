@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config.compose import compose
+from models.detection.detr.backbone import LearnedPosition
 from models.detection.interface import Detector
 from models.detection.rtdetr.attention import PointAttention
 from models.detection.rtdetr.config import SetHeadConfig
@@ -168,3 +169,10 @@ def test_mistakes_name_their_key(model: str, key: str, value: object) -> None:
     with pytest.raises(UserError) as caught:
         spec_of_section(section).build(section)
     assert caught.value.where == f"model.{key}"
+
+
+def test_learned_positions_end_at_fifty_cells() -> None:
+    positions = LearnedPosition(4)
+    assert positions(torch.zeros(1, 50, 3)).shape == (1, 8, 50, 3)
+    with pytest.raises(UserError, match="51 x 3"):
+        positions(torch.zeros(1, 51, 3))

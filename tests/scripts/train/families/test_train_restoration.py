@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from modules.live.streaming_detector import StreamingDetector
+from modules.restoration import likeness
 from tests.helpers.commands import call, command, failure, run
 from utils.errors import UserError
 from utils.pictures.video import probe_video
@@ -88,5 +89,17 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "got:      4" in message
     message = failure(capsys, "predict.py", *quiet, f"checkpoint={checkpoint}", f"save_dir={tmp_path / 'p' / 'train'}")
     assert "'vrt_spike', which is one for restoration" in message
-    with pytest.raises(UserError, match="'vrt_spike', which is one for restoration"):
-        StreamingDetector.from_checkpoint(checkpoint, confidence_threshold=0.3)
+    with pytest.raises(UserError, match="which is one for restoration"):
+        StreamingDetector.from_checkpoint(checkpoint, confidence_threshold=0.5)
+    message = failure(capsys, "train.py", *start, "training.on_bad_sequence=skip", f"output.dir={tmp_path / 'other'}")
+    assert "training.on_bad_sequence" in message
+
+
+def test_figures_are_whole_whatever_the_network_computes_in() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    sharp = torch.rand(2, 3, 16, 16, generator=drawn)
+    blurred = (sharp + 0.05 * torch.rand(sharp.shape, generator=drawn)).clamp(0, 1)
+    whole = likeness(blurred, sharp)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = likeness(blurred, sharp)
+    assert all(torch.equal(one, other) for one, other in zip(whole, half, strict=True))
