@@ -66,7 +66,7 @@ def _keep_detections(folder: Path, result: Mapping[str, Any], module: Module) ->
 
 
 def _check_detection(data: DataModule, split: str, config: Config) -> None:
-    check_sizes(config["model"], config["dataset"])
+    check_sizes(config["model"], config["dataset"], data.cfg.frame_hw)
     check_data(data, split, list(config["dataset"]["classes"]))
 
 

@@ -22,25 +22,31 @@ def check_data(data_module: DataModule, split: str, classes: Sequence[str]) -> N
         data_module.train_plan()
 
 
-def check_sizes(model: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+def check_sizes(model: Mapping[str, Any], dataset: Mapping[str, Any], frame_hw: tuple[int, int]) -> None:
     """Check that what a network has by the dataset is what the dataset has.
 
     Args:
         model: the section of this name.
         dataset: likewise.
+        frame_hw: size of its frames.
 
     Raises:
-        UserError: another number of classes or of channels.
+        UserError: another number of classes or of channels, or frames of another size.
     """
     classes, channels = len(dataset["classes"]), dataset["representation"]["channels"]
-    wanted = {("num_classes",): classes, ("head", "num_classes"): classes, ("backbone", "input_channels"): channels}
-    for key, number in wanted.items():
+    wanted: dict[tuple[str, ...], Any] = {
+        ("num_classes",): classes,
+        ("head", "num_classes"): classes,
+        ("backbone", "input_channels"): channels,
+        ("frame_hw",): list(frame_hw),
+    }
+    for key, right in wanted.items():
         value: Any = model
         for part in key:
-            value = value.get(part, number) if isinstance(value, Mapping) else number
-        if value != number:
+            value = value.get(part, right) if isinstance(value, Mapping) else right
+        if value != right:
             raise UserError(
-                expected=f"{number}, as the dataset has",
+                expected=f"{right}, as the dataset has",
                 got=repr(value),
                 where=f"model.{'.'.join(key)}",
                 fix="leave it out, or choose the dataset that it belongs to",

@@ -84,7 +84,9 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     output, still = tmp_path / "clip.mp4", tmp_path / "clip.png"
     assert call(film, "restored.py", str(checkpoint), str(sequence), "-o", str(output), "--still", str(still)) == 0
     assert probe_video(output).frames == 5
-    assert cv2.imread(str(still)).shape[1] >= 2 * 3 * 24
+    picture = cv2.imread(str(still))
+    assert picture is not None
+    assert picture.shape[1] >= 2 * 3 * 24
     message = failure(capsys, "train.py", *start, "model.spikes.bins=8", f"output.dir={tmp_path / 'other'}")
     assert "got:      4" in message
     message = failure(capsys, "predict.py", *quiet, f"checkpoint={checkpoint}", f"save_dir={tmp_path / 'p' / 'train'}")
