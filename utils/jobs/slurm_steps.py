@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from utils.json_files import read_json
 
 log = logging.getLogger(__name__)
 
+_PATIENCE = 60
+"""Times that a job which is just ending is asked about, half a second apart."""
 _WAITING = ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "REQUEUED", "STOPPED")
 
 
@@ -52,10 +55,11 @@ def submit_steps(
         known = read_json(jobs_file, {...: str}, expected="the jobs of an earlier call", fix=fix)
     jobs: dict[str, str] = {}
     for step in steps:
+        under_way = not step.why_done() and step.name in known and _under_way(SlurmJob(known[step.name]))
         if step.why_done():
             log.info("%s: %s", step.name, step.why_done())
             continue
-        if step.name in known and SlurmJob(known[step.name]).facts().get("JobState") in _WAITING:
+        if under_way:
             jobs[step.name] = known[step.name]
             log.info("%s: job %s is under way", step.name, known[step.name])
             continue
@@ -68,6 +72,15 @@ def submit_steps(
         write_json(jobs_file, known)
         log.info("%s: job %s%s, log in %s", step.name, job, f" after {', '.join(needed)}" if needed else "", log_file)
     return jobs
+
+
+def _under_way(job: SlurmJob) -> bool:
+    """Whether a job waits or runs. How one that is just ending ends, SLURM tells afterwards: that is waited for."""
+    state, left = job.facts().get("JobState"), _PATIENCE
+    while state == "COMPLETING" and left:
+        time.sleep(0.5)
+        state, left = job.facts().get("JobState"), left - 1
+    return state in _WAITING
 
 
 def _submit(arguments: Sequence[str], name: str) -> str:
