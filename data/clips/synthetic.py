@@ -15,21 +15,19 @@ import numpy.typing as npt
 from data.clips.files import SUFFIX, write_sequence
 from data.preprocessing.pool import run_jobs
 from data.synthetic.config import SPLITS, WorldConfig
+from data.synthetic.dataset import claim
 from data.synthetic.recording import draw_scene, recording_seed
 from data.synthetic.render import draw_backdrop, draw_figures
 from data.synthetic.scene import Scene, gather_cast, pose_all
 from data.synthetic.textures import FloatImage
-from utils.atomic import remove_temporaries, write_json
+from utils.atomic import remove_temporaries
 from utils.commands.run_lock import RunLock
-from utils.differences import differences
 from utils.errors import UserError
-from utils.json_files import read_json
 from utils.progress import track
 from utils.settings import number, whole
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 _MOST_SPIKES = 255
 
 
@@ -106,9 +104,8 @@ def make_clips(folder: Path | str, world: WorldConfig, film: FilmSettings, seed:
     folder = Path(folder)
     film.renders(world)
     with RunLock(folder, "clips.path", inside=SPLITS):
-        _claim(
-            folder, {"format": "synthetic clips", "seed": seed, "world": world.to_dict(), **dataclasses.asdict(film)}
-        )
+        wanted = {"format": "synthetic clips", "seed": seed, "world": world.to_dict(), **dataclasses.asdict(film)}
+        claim(folder, wanted, "clips.path", f"*/*{SUFFIX}")
         orders = []
         for split in SPLITS:
             remove_temporaries(folder / split)
@@ -119,23 +116,6 @@ def make_clips(folder: Path | str, world: WorldConfig, film: FilmSettings, seed:
         for _ in track(done, total=len(orders), desc="synthetic clips", unit="seq"):
             pass
     return len(orders)
-
-
-def _claim(folder: Path, wanted: dict[str, Any]) -> None:
-    path = folder / MANIFEST
-    if path.is_file():
-        changed = sorted(
-            differences(read_json(path, {}, expected="settings of clips", fix="remove the folder"), wanted)
-        )
-        if changed:
-            raise UserError(
-                expected="the settings with which this folder was begun",
-                got="; ".join(changed),
-                where=str(path),
-                fix="give the same settings to continue, or another clips.path, or remove the folder",
-            )
-        return
-    write_json(path, wanted)
 
 
 def _make(order: _Order) -> None:

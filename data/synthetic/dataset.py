@@ -7,6 +7,7 @@ the settings. A recording is finished when both of its files are there.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def make_dataset(raw_path: Path | str, config: WorldConfig, seed: int, num_worke
     raw_path = Path(raw_path)
     _check_options(seed, num_workers)
     with RunLock(raw_path, "raw_path", inside=SPLITS):
-        _claim(raw_path, config, seed)
+        wanted = {"format": "synthetic world", "version": WORLD_VERSION, "seed": seed, "world": config.to_dict()}
+        claim(raw_path, wanted, "raw_path", "*/*_td.dat")
         for split in SPLITS:
             remove_temporaries(raw_path / split)  # of killed runs
         jobs = all_jobs(raw_path, config)
@@ -116,10 +118,19 @@ def _make(order: _Order) -> None:
     write_bbox_npy(job.boxes_path, recording.labels.boxes)
 
 
-def _claim(raw_path: Path, config: WorldConfig, seed: int) -> None:
-    """Write the manifest, or check that the folder was begun with the same settings."""
-    path = raw_path / MANIFEST
-    wanted = {"format": "synthetic world", "version": WORLD_VERSION, "seed": seed, "world": config.to_dict()}
+def claim(folder: Path, wanted: Mapping[str, Any], key: str, recordings: str) -> None:
+    """Write the manifest, or check that the folder was begun with the same settings.
+
+    Args:
+        folder: of a synthetic dataset.
+        wanted: its settings.
+        key: that names the folder, for messages.
+        recordings: pattern of the files that there are none of in a new folder.
+
+    Raises:
+        UserError: it was begun with others, or holds recordings without a manifest.
+    """
+    path = folder / MANIFEST
     if path.is_file():
         changed = sorted(differences(_read_manifest(path), wanted))
         if changed:
@@ -127,15 +138,15 @@ def _claim(raw_path: Path, config: WorldConfig, seed: int) -> None:
                 expected="the settings with which this folder was begun",
                 got="; ".join(changed),
                 where=str(path),
-                fix="give the same settings to continue, or another raw_path, or remove the folder",
+                fix=f"give the same settings to continue, or another {key}, or remove the folder",
             )
         return
-    if any(raw_path.glob("*/*_td.dat")):
+    if any(folder.glob(recordings)):
         raise UserError(
             expected="an empty or new folder",
             got=f"recordings without a {MANIFEST}",
-            where=str(raw_path),
-            fix="give another raw_path",
+            where=str(folder),
+            fix=f"give another {key}",
         )
     write_json(path, wanted)
 

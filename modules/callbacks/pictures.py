@@ -105,11 +105,13 @@ class Pictures(Callback):
     ) -> None:
         """Draw the last labelled frame of a lane, every so many steps."""
         every, step = self.settings.train_every_n_steps, trainer.global_step
-        if every == 0 or step == self._seen_step or step % every or not trainer.is_global_zero:
+        if every == 0 or not isinstance(pl_module, Module):
+            return
+        if step == self._seen_step or step % every or not trainer.is_global_zero:
             return
         self._seen_step = step
-        place = last_labelled(batch) if isinstance(pl_module, Module) else None
-        if place is None or not isinstance(pl_module, Module):
+        place = last_labelled(batch)
+        if place is None:
             return
         t, lane = place
         pl_module.eval()

@@ -28,7 +28,6 @@ class NetworkModule(pl.LightningModule):
 
     Raises:
         UserError: it is for another one, or a setting that the network cannot have.
-
     """
 
     mdl: Any

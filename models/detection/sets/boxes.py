@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.detection.interface import FrameBoxes
+from models.detection.yolox.columns import corners as low_and_high
 from models.transfer import to_device
 from utils.boxes import Label
 
@@ -62,8 +63,7 @@ def wanted_of(boxes: FrameBoxes, num_classes: int, unit_hw: tuple[int, int], dev
 
 def corners(box: Tensor) -> Tensor:
     """Boxes [..., 4] cx, cy, w, h as x0, y0, x1, y1."""
-    centre, size = box[..., :2], box[..., 2:]
-    return torch.cat((centre - size / 2, centre + size / 2), dim=-1)
+    return torch.cat(low_and_high(box), dim=-1)
 
 
 def generalised_iou(box: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,17 +17,9 @@ def found(predictions: Tensor, confidence: float) -> list[Tensor]:
         for each frame float32 [m, 7] (``utils.boxes.Detection``) with objectness 1, best first.
     """
     predictions = predictions.detach().float()
-    score, class_id = predictions[..., 4:].max(dim=-1)
-    score, order = score.sort(dim=-1, descending=True, stable=True)
-    rows = torch.cat(
-        (
-            predictions[..., :4],
-            torch.ones_like(score).unsqueeze(-1),
-            predictions[..., 4:].amax(dim=-1, keepdim=True),
-            class_id.unsqueeze(-1).to(predictions.dtype),
-        ),
-        dim=-1,
-    )
-    rows = rows.gather(1, order.unsqueeze(-1).expand_as(rows))
-    counts = (score >= confidence).sum(dim=-1).tolist()
+    score, class_id = predictions[..., 4:].max(dim=-1, keepdim=True)
+    rows = torch.cat((predictions[..., :4], torch.ones_like(score), score, class_id.to(predictions.dtype)), dim=-1)
+    order = score.argsort(dim=1, descending=True, stable=True)
+    rows = rows.gather(1, order.expand_as(rows))
+    counts = (score >= confidence).sum(dim=(1, 2)).tolist()
     return [frame[:count] for frame, count in zip(rows, counts, strict=True)]
