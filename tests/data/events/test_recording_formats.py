@@ -231,7 +231,8 @@ def test_memory_does_not_grow_with_the_file(kind, tmp_path, monkeypatch):
     peaks = []
     for n in (500, 4_000, 32_000):  # at one rate; the first warms up
         WRITERS[kind](tmp_path / str(n), random_events(n, HEIGHT, WIDTH, t_max=10 * n))
-        peaks.append(peak_bytes(tmp_path / str(n)))
+        # The least of three: what another thread or a library's first use adds once is not the file's.
+        peaks.append(min(peak_bytes(tmp_path / str(n)) for _ in range(3)))
     assert peaks[2] < 1.5 * peaks[1] + 20_000
 
 
