@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import json
 import logging
+import multiprocessing.forkserver
 import os
 import select
 import shutil
@@ -132,6 +133,7 @@ def _be(arguments: list[str], folder: str, environment: dict[str, str], files: A
         os.environ.clear()
         os.environ.update(environment)
         os.environ.pop(PARENT, None)  # which a process watches: here it has another parent
+        _forget_fork_server()
         GlobalHydra.instance().clear()  # that of the program from which the server was forked
         logging.getLogger().handlers.clear()
         sys.modules["__main__"] = ModuleType("__main__")
@@ -141,3 +143,9 @@ def _be(arguments: list[str], folder: str, environment: dict[str, str], files: A
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _forget_fork_server() -> None:
+    """That of a pool of the process from which this one was forked: Python would wait for it as for its own child."""
+    server: Any = getattr(multiprocessing.forkserver, "_forkserver")  # noqa: B009  # as no type stub knows it
+    server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None
