@@ -21,7 +21,8 @@ from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.sequences.class_names import classes_of_sequences
 from data.synthetic.config import classes_of_recording
-from modules.live.viewer import VIEWER_FILE, RerunViewer, load_rerun
+from modules.live.rerun_package import load_rerun
+from modules.live.viewer import VIEWER_FILE, RerunViewer
 from modules.playback.boxes import LabelTrack, classes_called, find_labels, load_labels
 from modules.playback.detections import Detections, FrameDetector
 from modules.playback.opening import open_folder

@@ -6,8 +6,7 @@ The package rerun-sdk is optional: it is imported when a viewer is made, and now
 from __future__ import annotations
 
 import atexit
-import importlib
-import os
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from modules.live.rerun_package import load_rerun, open_window
 from modules.live.result import Found
 from modules.playback.painting import Moment, Painter
 from utils.atomic import atomic_path
@@ -26,55 +26,26 @@ from utils.pictures.drawing import THEMES
 from utils.pictures.video import check_writable
 from utils.settings import choice
 
-PACKAGE = "rerun-sdk==0.41.0"
-"""What ``pip install`` is given, as in ``pyproject.toml``."""
-
 VIEWER_FILE = ".rrd"
-"""Of a file that the viewer opens."""
+"""How names of files end that the viewer opens."""
 
-_QUIET = {"CI": "1", "RERUN_ANALYTICS": "0", "FORCE_RERUN_ANALYTICS": None}
-"""Variables that keep the viewer from reporting its use: 0.41 obeys the first, later ones the second, None is unset."""
+_FLUSH_S = 30.0  # for a window that may be closed; files take what time they need
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
-def _without_reports() -> Iterator[None]:
-    """The environment in which rerun is loaded and its viewer started; afterwards it is what it was."""
-    before = {name: os.environ.get(name) for name in _QUIET}
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what rerun raises for a full disk into a UserError about ``path``."""
     try:
-        _set_variables(_QUIET)
         yield
-    finally:
-        _set_variables(before)
-
-
-def _set_variables(values: dict[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-
-def load_rerun() -> Any:
-    """The module ``rerun``.
-
-    Raises:
-        UserError: the package is not installed, or another one of that name is.
-    """
-    got = "another package called rerun"
-    try:
-        with _without_reports():
-            library = importlib.import_module("rerun")
-        if hasattr(library, "RecordingStream"):
-            return library
-    except ModuleNotFoundError as error:
-        got = f"no module {error.name}"
-    raise UserError(
-        expected="the package rerun-sdk, which this project does without elsewhere",
-        got=got,
-        where=f"--viewer, *{VIEWER_FILE} and RerunViewer",
-        fix=f"pip install {PACKAGE}",
-    )
+    except RuntimeError as error:
+        raise UserError(
+            expected="an output file that can be written",
+            got=str(error),
+            where=str(path),
+            fix="choose another output path, or free space there",
+        ) from error
 
 
 class RerunViewer:
@@ -102,11 +73,21 @@ class RerunViewer:
             self._open_window()
         else:
             self._open_file(Path(path))
-        self._stack.callback(self._stream.disconnect)
-        self._stack.callback(self._stream.flush)
         self._stream.send_recording_name(name)
         self._stream.set_log_time_enabled(False)  # when it was written is no time of the recording
         atexit.register(self.close)
+
+    def _open_window(self) -> None:
+        open_window()
+        self._stream.connect_grpc(default_blueprint=self._layout())
+        self._stack.callback(self._stream.disconnect)
+        self._stack.callback(self._fill_window)
+
+    def _fill_window(self) -> None:
+        try:
+            self._stream.flush(timeout_sec=_FLUSH_S)
+        except RuntimeError as error:  # somebody closed it, which stops no work
+            log.warning("the viewer has not got everything: %s", error)
 
     def _open_file(self, path: Path) -> None:
         if path.suffix.lower() != VIEWER_FILE:
@@ -114,18 +95,17 @@ class RerunViewer:
                 expected=f"a file that ends in {VIEWER_FILE}", got=repr(path.name), where=str(path), fix="call it so"
             )
         check_writable(path)
-        self._stream.save(self._stack.enter_context(atomic_path(path)), self._layout())
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(path))
+            stack.callback(self._stream.disconnect)
+            with _explained(path):
+                self._stream.save(temporary, self._layout())
+            stack.callback(self._fill_file, path)
+            self._stack = stack.pop_all()
 
-    def _open_window(self) -> None:
-        program = Path(self._rerun.__file__).parents[1] / "rerun_cli" / "rerun"  # which need not be on the PATH
-        own = str(program) if program.is_file() else None
-        with _without_reports():
-            self._rerun.spawn(
-                recording=self._stream,
-                executable_path=own,
-                hide_welcome_screen=True,
-                default_blueprint=self._layout(),
-            )
+    def _fill_file(self, path: Path) -> None:
+        with _explained(path):
+            self._stream.flush()
 
     def _layout(self) -> Any:
         parts = self._rerun.blueprint

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -16,15 +16,14 @@ import pytest
 from data.events.bbox import write_bbox_npy
 from data.events.formats.dat import write_dat
 from data.events.types import Events
-from modules.live import viewer
+from modules.live import rerun_package, viewer
+from modules.live.rerun_package import open_window
 from modules.live.result import Found
 from modules.live.viewer import RerunViewer
 from tests.helpers.commands import REPOSITORY, failure, run
 from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 from utils.pictures.drawing import DARK
-
-QUIET = {"CI": "1", "RERUN_ANALYTICS": "0"}
 
 
 class Stream:
@@ -33,6 +32,7 @@ class Stream:
     def __init__(self, application: str) -> None:
         self.rows: list[tuple[int, str, dict[str, Any]]] = []
         self.closed: list[str] = []
+        self.broken = False
 
     def save(self, path: Path, layout: object) -> None:
         path.write_text(str(layout))
@@ -43,23 +43,24 @@ class Stream:
     def log(self, entity: str, *parts: dict[str, Any]) -> None:
         self.rows.append((self.now, entity, {key: value for part in parts for key, value in part.items()}))
 
+    def flush(self, timeout_sec: float = 0) -> None:
+        if self.broken:
+            raise RuntimeError("no room")
+
     def __getattr__(self, name: str) -> Any:
-        return lambda *_: self.closed.append(name)
+        return lambda *_, **__: self.closed.append(name)
 
 
 class Rerun(SimpleNamespace):
     """The module; its parts are the arguments that they are made of."""
 
     def __init__(self) -> None:
-        super().__init__(streams=[], spawned=[], __file__="/packages/rerun/__init__.py")
+        super().__init__(streams=[])
         self.blueprint = self
 
     def RecordingStream(self, application: str) -> Stream:
         self.streams.append(Stream(application))
         return self.streams[-1]
-
-    def spawn(self, **arguments: object) -> None:
-        self.spawned.append(({name: os.environ.get(name) for name in viewer._QUIET}, arguments))
 
     def Scalars(self, value: float) -> dict[str, float]:
         return {"value": value}
@@ -111,14 +112,55 @@ def test_a_detector_s_results_stand_on_the_recording_s_clock(rerun: Rerun, tmp_p
     assert rows[2][2]["value"] == 180
 
 
-def test_a_window_opens_without_reports_to_anybody(rerun: Rerun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_opens_and_may_be_closed_before_the_end(
+    rerun: Rerun, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(viewer, "open_window", lambda: None)
+    with RerunViewer() as shown:
+        rerun.streams[0].broken = True
+        shown.show(found([], 50_000))
+    assert rerun.streams[0].closed == ["connect_grpc", "send_recording_name", "set_log_time_enabled", "disconnect"]
+    assert "not got everything: no room" in caplog.text
+
+
+def test_a_full_disk_is_told_and_leaves_no_file(rerun: Rerun, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no room"), RerunViewer(tmp_path / "a.rrd"):
+        rerun.streams[0].broken = True
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_viewer_is_started_without_reports_to_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, str]] = []
+
+    class Ends:
+        """A viewer that finds no display."""
+
+        def __init__(self, command: list[str], env: dict[str, str], stderr: IO[bytes], **_: object) -> None:
+            started.append(env)
+            assert {"127.0.0.1", "rerun_cli"} <= set(command)
+            stderr.write(b"Listening\nno screen\n")
+
+        def poll(self) -> int:
+            return 1
+
+    monkeypatch.setattr(rerun_package, "_listening", lambda: False)
+    monkeypatch.setattr(rerun_package.subprocess, "Popen", Ends)
     monkeypatch.setenv("FORCE_RERUN_ANALYTICS", "1")
     monkeypatch.delenv("CI", raising=False)
-    RerunViewer().close()
-    ((environment, arguments),) = rerun.spawned
-    assert {name: value for name, value in environment.items() if value is not None} == QUIET
-    assert arguments["hide_welcome_screen"]
-    assert (os.environ["FORCE_RERUN_ANALYTICS"], os.environ.get("CI")) == ("1", None)
+    monkeypatch.setenv("DISPLAY", ":1")
+    with pytest.raises(UserError, match="no screen"):
+        open_window()
+    assert (started[0]["CI"], started[0]["RERUN_ANALYTICS"]) == ("1", "0")
+    assert "FORCE_RERUN_ANALYTICS" not in started[0]
+    assert "CI" not in os.environ
+    for name in rerun_package._DISPLAYS:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="no display"):
+        open_window()
+    assert len(started) == 1
+    monkeypatch.setattr(rerun_package, "_listening", lambda: True)
+    open_window()
+    assert len(started) == 1
 
 
 def test_what_does_not_end_well_leaves_no_file(rerun: Rerun, tmp_path: Path) -> None:
@@ -138,8 +180,8 @@ def test_without_the_package_one_message_says_what_to_install(
     (tmp_path / "street.dat").touch()
     text = failure(capsys, "scripts/visualize.py", str(tmp_path / "street.dat"), "--viewer")
     assert got in text
-    assert f"pip install {viewer.PACKAGE}" in text
-    assert f'"{viewer.PACKAGE}"' in (REPOSITORY / "pyproject.toml").read_text()
+    assert f"pip install {rerun_package.PACKAGE}" in text
+    assert f'"{rerun_package.PACKAGE}"' in (REPOSITORY / "pyproject.toml").read_text()
 
 
 def test_the_command_shows_labels_and_their_tracks(rerun: Rerun, tmp_path: Path) -> None:
