@@ -21,6 +21,8 @@ from data.events.open import open_recording
 from data.events.recording import recording_name
 from data.sequences.class_names import classes_of_sequences
 from data.synthetic.config import classes_of_recording
+from modules.live.rerun_package import load_rerun
+from modules.live.viewer import VIEWER_FILE, RerunViewer
 from modules.playback.boxes import LabelTrack, classes_called, find_labels, load_labels
 from modules.playback.detections import Detections, FrameDetector
 from modules.playback.opening import open_folder
@@ -153,13 +155,15 @@ def choose_boxes(
     return Overlays(labels, detections, names, args.label_hold_ms * 1000, truth)
 
 
-def check_outputs(video: Path | None, still: Path | None) -> None:
+def check_outputs(video: Path | None, still: Path | None, viewers: Sequence[Path | None]) -> None:
     """Complain about outputs before the work starts."""
+    if viewers:
+        load_rerun()
     if video is not None:
         video_format(video)
     if still is not None and still.suffix.lower() != ".png":
         raise UserError(expected="a file that ends in .png", got=still.name, where="--still", fix="call it .png")
-    for path in filter(None, (video, still)):
+    for path in filter(None, (video, still, *viewers)):
         check_writable(path)
 
 
@@ -172,15 +176,19 @@ def run(args: argparse.Namespace) -> None:
     for path, what in ((args.input, "a recording or a sequence folder"), (args.checkpoint, "a checkpoint")):
         if path is not None and not path.exists():
             raise UserError(expected=what, got="nothing there", where=str(path), fix="check the path")
-    if args.output is None and args.still is None:
+    if args.output is None and args.still is None and not args.viewer:
         whole = args.input.resolve()
         args.output = Path(f"{whole.name if whole.is_dir() else recording_name(whole)}.mp4")
-    check_outputs(args.output, args.still)
+    args.viewers = [None] if args.viewer else []  # files, and None for a window
+    if args.output is not None and args.output.suffix.lower() == VIEWER_FILE:
+        args.viewers.append(args.output)
+        args.output = None
+    check_outputs(args.output, args.still, args.viewers)
     ground = GreyFrames(args.input) if args.frames else None
     source, detector = open_source(args)
     window = source.dt_us or 1000.0 * (args.dt_ms or (detector.representation.dt_ms if detector else 50.0))
     timeline = plan_time(source, window, args.fps, args.speed, args.start_s, args.duration_s)
-    if len(timeline.ends) == 1 and args.still is None:
+    if len(timeline.ends) == 1 and args.still is None and not args.viewers:
         log.warning("all of it is one frame: --still %s.png makes a picture of it", args.input.stem)
     overlays = choose_boxes(args, source, detector, timeline)
     titles = overlays.titles() if args.panels else []
@@ -199,7 +207,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def produce(args: argparse.Namespace, painter: Painter, timeline: Timeline, frames: Iterator[Moment]) -> None:
-    """Write the video and the still, whichever is asked for, in one pass and in constant memory."""
+    """Write the video and the still, and fill the viewers, whichever is asked for, in one pass and constant memory."""
     total = len(timeline.ends)
     height, width = painter.size(args.scale)
     sheet = None
@@ -210,11 +218,16 @@ def produce(args: argparse.Namespace, painter: Painter, timeline: Timeline, fram
         if args.output is not None:
             palette = None if args.frames else theme_palette(painter.theme)
             writer = stack.enter_context(VideoWriter(args.output, height, width, timeline.fps, colours=palette))
+        watching = [stack.enter_context(RerunViewer(path, args.input.name, args.theme)) for path in args.viewers]
         for index, moment in enumerate(track(frames, total=total, desc="drawing", unit="frame")):
             if writer is not None:
                 writer.write(painter.paint(moment, height, width))
             if sheet is not None:
                 sheet.offer(index, moment)
+            for viewer in watching:
+                viewer.add(moment, painter.camera_hw, int(timeline.ends[index]), timeline.window_us)
+    for path in args.viewers:
+        log.info("%s: %d windows%s", path or "the viewer", total, f"; rerun {path} shows it" if path else "")
     if args.output is not None:
         log.info("%s: %d frames of %d x %d pixels, %.2f s", args.output, total, width, height, total / timeline.fps)
     if sheet is not None and args.still is not None:

@@ -30,6 +30,7 @@ class Found:
         frame: what the detector saw, [C, H, W].
         hw: height and width of the picture that the boxes lie on, in their pixels.
         time_us: end of the window on the recording's clock; None where the detector was given no recording.
+        window_us: length of the window, None where it is not known.
     """
 
     rows: FloatArray
@@ -37,6 +38,7 @@ class Found:
     frame: npt.NDArray[Any]
     hw: tuple[int, int]
     time_us: int | None = None
+    window_us: float | None = None
 
     @property
     def boxes(self) -> FloatArray:
@@ -82,11 +84,14 @@ class Found:
         if scale is not None and not number(scale, "scale"):
             raise UserError(expected="a number above 0", got=repr(scale), where="scale", fix="leave it out, or give 2")
         number(min_score.item() if isinstance(min_score, np.number) else min_score, "min_score")
-        counts = event_counts(self.frame)
-        drawn = drawn_detections(self.rows, self.classes, min_score)
         scale = scale or usual_scale(self.hw[1])
         height, width = (max(round(side * scale), 2) for side in self.hw)
-        return Painter(THEMES[theme], self.hw).paint(Moment(counts, drawn, 0.0, exposure(counts)), height, width)
+        return Painter(THEMES[theme], self.hw).paint(self.moment(min_score), height, width)
+
+    def moment(self, min_score: float = 0.0) -> Moment:
+        """The window's events, and the boxes with at least this score."""
+        counts = event_counts(self.frame)
+        return Moment(counts, drawn_detections(self.rows, self.classes, min_score), 0.0, exposure(counts))
 
     def __repr__(self) -> str:
         found = ", ".join(f"{name} {score:.2f}" for name, score in zip(self.names, self.scores, strict=True))

@@ -188,7 +188,7 @@ class StreamingDetector:
         rows = found.float().cpu().numpy()
         rows[:, Detection.CORNERS] *= self._factor
         hw = self.sensor_hw if self.pixels == "sensor" else self.network.frame_hw
-        return Found(rows, self.classes, self.frames.shown(frame), hw), states
+        return Found(rows, self.classes, self.frames.shown(frame), hw, None, 1000 * self.representation.dt_ms), states
 
     def _check_states(self, states: object) -> None:
         own = [list(state.shape) for state in self.states]

@@ -83,10 +83,11 @@ class LabelTrack:
     def _drawn(self, box: Any, names: Sequence[str], strength: float) -> DrawnBox:
         kind, class_id = self._kind(box), int(box["class_id"])
         x, y, w, h = (float(box[field]) for field in ("x", "y", "w", "h"))
-        text = "ignored" if kind is BoxKind.IGNORED else class_name(names, class_id)
+        text, score = "ignored" if kind is BoxKind.IGNORED else class_name(names, class_id), None
         if kind is BoxKind.PSEUDO:
-            text += f" {float(box['class_confidence']) * float(box['objectness']):.2f}"
-        return DrawnBox((x, y, x + w, y + h), kind, class_id, text, strength)
+            score = float(box["class_confidence"]) * float(box["objectness"])
+            text += f" {score:.2f}"
+        return DrawnBox((x, y, x + w, y + h), kind, class_id, text, strength, score=score)
 
 
 def classes_called(wanted: Sequence[str], names: Sequence[str]) -> set[int]:

@@ -82,6 +82,7 @@ def drawn_detections(rows: npt.ArrayLike, names: Sequence[str], min_score: float
     for index in order:
         x1, y1, x2, y2 = (float(value) for value in rows[index, Detection.CORNERS])
         class_id = int(rows[index, Detection.CLASS_ID])
-        text = f"{class_name(names, class_id)} {scores[index]:.2f}"
-        boxes.append(DrawnBox((x1, y1, x2, y2), BoxKind.PREDICTION, class_id, text))
+        score = float(scores[index])
+        text = f"{class_name(names, class_id)} {score:.2f}"
+        boxes.append(DrawnBox((x1, y1, x2, y2), BoxKind.PREDICTION, class_id, text, score=score))
     return boxes

@@ -93,11 +93,15 @@ class Painter:
             picture[:, left : left + each] = self._panel(moment, boxes, height, each, title, legend and not panel)
         return picture
 
-    def _panel(self, moment: Moment, boxes: list[DrawnBox], height: int, width: int, title: str, legend: bool) -> Image:
+    def events(self, moment: Moment, height: int, width: int) -> Image:
+        """The events of a moment without boxes, uint8 [height, width, 3]."""
         events = draw_events(moment.counts, self.theme, moment.full)
         if moment.ground is not None:
             events = over_picture(events, moment.counts, moment.ground, self.theme)
-        image = scale_events(events, height, width, self.theme)
+        return scale_events(events, height, width, self.theme)
+
+    def _panel(self, moment: Moment, boxes: list[DrawnBox], height: int, width: int, title: str, legend: bool) -> Image:
+        image = self.events(moment, height, width)
         factors = (width / self.camera_hw[1], height / self.camera_hw[0])
         explained = self.kinds is not None and has_room(image)
         taken = plates(image) if explained else []

@@ -15,6 +15,7 @@ EPILOG = """examples:
   python scripts/visualize.py datasets/gen1/val/17-04-04_11-00-13_cut_15_183500000_243500000 --checkpoint best.ckpt
   python scripts/visualize.py street.aedat4 --still street.png --still-frames 6
   python scripts/visualize.py street.aedat4 --output street.gif --fps 10 --duration-s 2
+  python scripts/visualize.py street.aedat4 --viewer
   python scripts/visualize.py street.aedat4 --labels coco.json --label-rate-hz 30
   python scripts/visualize.py datasets/pseudo/train/drive --truth datasets/full/train/drive --panels
 
@@ -27,7 +28,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add INPUT and the options, in groups."""
     parser.add_argument("input", metavar="INPUT", type=Path, help="recording, or folder of a preprocessed sequence")
     out = parser.add_argument_group("output")
-    out.add_argument("-o", "--output", type=Path, help="video: .mp4, .mov, .mkv or .gif (default: <INPUT's name>.mp4)")
+    out.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="video: .mp4, .mov, .mkv or .gif; .rrd: for the Rerun viewer (default: <INPUT's name>.mp4)",
+    )
+    out.add_argument("--viewer", action="store_true", help="watch in the Rerun viewer; no video unless --output")
     out.add_argument("--still", type=Path, metavar="PNG", help="picture of frames on a grid; no video unless --output")
     out.add_argument("--still-frames", type=count, default=6, metavar="N", help="frames on it (default: 6)")
     out.add_argument("--still-columns", type=count, metavar="N", help="frames in a row (default: about 16:9 in all)")

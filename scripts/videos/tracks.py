@@ -32,7 +32,7 @@ def with_tracks(frames: Sequence[Sequence[DrawnBox]]) -> list[list[DrawnBox]]:
                 x1, y1, x2, y2 = boxes[at].xyxy
                 trails[track].append(((x1 + x2) / 2, (y1 + y2) / 2))
                 text = f"#{track + 1} {boxes[at].text}".rstrip()
-                boxes[at] = replace(boxes[at], text=text, trail=tuple(trails[track]))
+                boxes[at] = replace(boxes[at], text=text, trail=tuple(trails[track]), track=track + 1)
     return done
 
 

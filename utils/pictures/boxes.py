@@ -50,6 +50,8 @@ class DrawnBox:
         strength: 1 draws it fully, less lets it fade into the ground.
         trail: where its centre was before, the oldest first.
         panel: which of several pictures side by side it belongs to.
+        score: as a number, None for what has none.
+        track: number of its object, from 1; 0 where objects are not followed.
     """
 
     xyxy: tuple[float, float, float, float]
@@ -59,6 +61,8 @@ class DrawnBox:
     strength: float = 1.0
     trail: tuple[tuple[float, float], ...] = ()
     panel: int = 0
+    score: float | None = None
+    track: int = 0
 
     def scaled(self, x_factor: float, y_factor: float) -> DrawnBox:
         """The same box on a picture of another size."""
