@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -15,7 +16,7 @@ from modules.processes.gpu import check_gpu
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
-from utils.settings import plain
+from utils.settings import plain, whole
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -29,6 +30,7 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
+    resamples = whole(cfg.evaluation.bootstrap, "evaluation.bootstrap", 0)
     check_dataset_folder(plain(cfg))
     check_gpu(plain(cfg))
     from modules.tasks import task_of
@@ -50,7 +52,14 @@ def main(cfg: DictConfig) -> None:
     task.check(data_module, "test" if test else "val", run.config)
     trainer = build_trainer(run, training=False)
     evaluate = trainer.test if test else trainer.validate
-    module.keep_for_report(bool(cfg.logging.report))
+    if resamples and task.recordings is None:
+        raise UserError(
+            expected="0: only figures of detectors have an interval",
+            got=str(resamples),
+            where="evaluation.bootstrap",
+            fix="leave it out",
+        )
+    module.keep_for_report(bool(cfg.logging.report) or resamples > 0)
     (results, *_) = evaluate(module, datamodule=data_module, verbose=False)
     prefix = "test/" if test else "val/"
     figures = {name.removeprefix(prefix).split("/dataloader")[0]: value for name, value in results.items()}
@@ -59,9 +68,21 @@ def main(cfg: DictConfig) -> None:
         counted = dict(module.counted)
         print(task.table(figures, list(cfg.dataset.classes), task.title(run.config, split), counted))  # noqa: T201
         result = {"checkpoint": str(cfg.checkpoint), "split": split, "labels": counted, "figures": figures}
+        measured = task.recordings(module) if resamples and task.recordings is not None else None
+        if measured is not None:
+            from utils.evaluation.intervals import interval_line, intervals
+
+            result["intervals"] = intervals(measured, resamples)
+            print(interval_line(result["intervals"], figures))  # noqa: T201
         if cfg.save_json is not None:
             write_json(cfg.save_json, result)
         from modules.reports.write import evaluation_folder, folder_beside, leave_report
+        from utils.evaluation.recordings import FILE as RECORDINGS
+
+        def keep(at: Path) -> None:
+            task.keep(at, result, module)
+            if measured is not None:
+                measured.save(at / RECORDINGS)
 
         place = run.folder.dir / f"evaluation_{split}" if own else evaluation_folder(cfg.checkpoint, split)
         leave_report(
@@ -69,7 +90,7 @@ def main(cfg: DictConfig) -> None:
             "val",
             run.config,
             time.monotonic() - began,
-            lambda at: task.keep(at, result, module),
+            keep,
         )
 
 

@@ -20,6 +20,7 @@ from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
+from utils.evaluation.recordings import Recordings
 
 Config = Mapping[str, Any]
 """The composed configuration as plain containers."""
@@ -39,6 +40,7 @@ class Task:
         title: of a split's table: the configuration, and the split.
         check: whether a split's data suit the configuration: data module, split, configuration; raises a UserError.
         keep: leave what the report of an evaluation is made of: folder, result, and the module that evaluated.
+        recordings: the evaluation that the module kept, by recordings; None where there is no AP.
     """
 
     module: Callable[[dict[str, Any]], Any]
@@ -50,6 +52,7 @@ class Task:
     title: Callable[[Config, str], str]
     check: Callable[[Any, str, Config], None]
     keep: Callable[[Path, Mapping[str, Any], Any], None]
+    recordings: Callable[[Any], Recordings] | None = None
 
 
 def _confidence(config: Config) -> float:
@@ -86,6 +89,7 @@ TASKS = {
         title=lambda config, split: f"{_title(config, split)}, detections from confidence {_confidence(config):g}",
         check=_check_detection,
         keep=_keep_detections,
+        recordings=lambda module: module.evaluation.collector.by_recording(module.evaluation.evaluator),
     ),
     "restoration": Task(
         module=restoration.RestorationModule,
