@@ -16,7 +16,7 @@ from modules.processes.gpu import check_gpu
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.errors import UserError
-from utils.settings import plain, whole
+from utils.settings import plain
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -30,10 +30,9 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             expected="a trained detector", got="none", where="checkpoint", fix="add checkpoint=FILE to the command"
         )
-    resamples = whole(cfg.evaluation.bootstrap, "evaluation.bootstrap", 0)
     check_dataset_folder(plain(cfg))
     check_gpu(plain(cfg))
-    from modules.tasks import task_of
+    from modules.tasks import resamples_of, task_of
     from modules.training.settings import run_settings
     from modules.training.trainer import build_trainer, resolve_accelerator, set_seed_and_threads
     from modules.utils.fetch import fetch_data_module, fetch_model_module
@@ -43,22 +42,15 @@ def main(cfg: DictConfig) -> None:
     cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
+    task, resamples = task_of(run.config), resamples_of(run.config)
     set_seed_and_threads(run)
     data_module = fetch_data_module(run.config)
     module = fetch_model_module(run.config)
     module.load_weight(cfg.checkpoint)
     test = bool(cfg.use_test_set)
-    task = task_of(run.config)
     task.check(data_module, "test" if test else "val", run.config)
     trainer = build_trainer(run, training=False)
     evaluate = trainer.test if test else trainer.validate
-    if resamples and task.recordings is None:
-        raise UserError(
-            expected="0: only figures of detectors have an interval",
-            got=str(resamples),
-            where="evaluation.bootstrap",
-            fix="leave it out",
-        )
     module.keep_for_report(bool(cfg.logging.report) or resamples > 0)
     (results, *_) = evaluate(module, datamodule=data_module, verbose=False)
     prefix = "test/" if test else "val/"
@@ -85,13 +77,7 @@ def main(cfg: DictConfig) -> None:
                 measured.save(at / RECORDINGS)
 
         place = run.folder.dir / f"evaluation_{split}" if own else evaluation_folder(cfg.checkpoint, split)
-        leave_report(
-            folder_beside(cfg.save_json, place),
-            "val",
-            run.config,
-            time.monotonic() - began,
-            keep,
-        )
+        leave_report(folder_beside(cfg.save_json, place), "val", run.config, time.monotonic() - began, keep)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from modules.semi.settings import KEY
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
 from utils.evaluation.recordings import Recordings
+from utils.settings import whole
 
 Config = Mapping[str, Any]
 """The composed configuration as plain containers."""
@@ -125,3 +126,17 @@ def task_of(config: Config) -> Task:
                 fix="choose another model",
             )
     return TASKS[spec.task]
+
+
+def resamples_of(config: Config) -> int:
+    """How often an evaluation draws its recordings again for the intervals of its figures; 0 is not at all.
+
+    Raises:
+        UserError: no whole number, or a task without such intervals.
+    """
+    key = "evaluation.bootstrap"
+    resamples = whole(config["evaluation"]["bootstrap"], key, 0)
+    if resamples and task_of(config).recordings is None:
+        expected = "0: figures of detectors alone have an interval"
+        raise UserError(expected=expected, got=str(resamples), where=key, fix="leave it out")
+    return resamples
