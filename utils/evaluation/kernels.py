@@ -18,12 +18,18 @@ _ALMOST = 1 - 1e-10
 
 @numba.njit(cache=True)
 def match(
-    detections: FloatArray, first: IntArray, labels: FloatArray, first_label: IntArray, thresholds: FloatArray
+    detections: FloatArray,
+    score: FloatArray,
+    first: IntArray,
+    labels: FloatArray,
+    first_label: IntArray,
+    thresholds: FloatArray,
 ) -> Any:
     """Match the detections of each window with its labels, one to one, for each least overlap on its own.
 
     Args:
-        detections: x, y, w, h, by window and then by falling score [N, 4].
+        detections: x, y, w, h, by window [N, 4].
+        score: what ranks them; of equal ones the earlier is first [N].
         first: index of the first detection of each window, and their number [W + 1].
         labels: x, y, w, h, by window [M, 4].
         first_label: index of the first label of each window, and their number [W + 1].
@@ -37,7 +43,8 @@ def match(
     overlap = np.zeros(len(labels))
     for window in range(len(first) - 1):
         start, stop = first_label[window], first_label[window + 1]
-        for at in range(first[window], first[window + 1]):
+        ranked = np.argsort(-score[first[window] : first[window + 1]], kind="mergesort")  # stable
+        for at in first[window] + ranked:
             x, y, w, h = detections[at]
             for label in range(start, stop):
                 left, top, width, height = labels[label]

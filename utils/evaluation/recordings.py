@@ -13,7 +13,7 @@ import numpy.typing as npt
 from utils.arrays import load_npz
 from utils.atomic import atomic_path
 from utils.errors import UserError
-from utils.evaluation.coco import Boxes, best_boxes, boxes_of_class
+from utils.evaluation.coco import best_boxes, boxes_of_class
 from utils.evaluation.pooled import THRESHOLDS
 from utils.evaluation.windows import Windows
 
@@ -172,10 +172,8 @@ def _ranking(windows: Windows, scores: Floats, of_window: Ints, num_classes: int
     for class_id in range(num_classes):
         labels = boxes_of_class(windows.gt, windows.gt_window, ones, class_id)
         found = best_boxes(boxes_of_class(windows.dt, windows.dt_window, scores, class_id))
-        order = np.lexsort((-found.score, found.window))
-        found = Boxes(*(column[order] for column in found))
         first, first_label = (np.searchsorted(boxes.window, edges) for boxes in (found, labels))
-        hits = match(found.xywh, first, labels.xywh, first_label, THRESHOLDS)
+        hits = match(found.xywh, found.score, first, labels.xywh, first_label, THRESHOLDS)
         # What comes after the last hit changes no precision at a recall that is reached.
         ranked = np.argsort(-found.score, kind="stable")
         ranked = ranked[: np.flatnonzero(hits[ranked]).max(initial=-1) + 1]
