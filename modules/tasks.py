@@ -20,6 +20,8 @@ from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
+from utils.evaluation.recordings import Recordings
+from utils.settings import whole
 
 Config = Mapping[str, Any]
 """The composed configuration as plain containers."""
@@ -39,6 +41,7 @@ class Task:
         title: of a split's table: the configuration, and the split.
         check: whether a split's data suit the configuration: data module, split, configuration; raises a UserError.
         keep: leave what the report of an evaluation is made of: folder, result, and the module that evaluated.
+        recordings: the evaluation that the module kept, by recordings; None where there is no AP.
     """
 
     module: Callable[[dict[str, Any]], Any]
@@ -50,6 +53,7 @@ class Task:
     title: Callable[[Config, str], str]
     check: Callable[[Any, str, Config], None]
     keep: Callable[[Path, Mapping[str, Any], Any], None]
+    recordings: Callable[[Any], Recordings] | None = None
 
 
 def _confidence(config: Config) -> float:
@@ -86,6 +90,7 @@ TASKS = {
         title=lambda config, split: f"{_title(config, split)}, detections from confidence {_confidence(config):g}",
         check=_check_detection,
         keep=_keep_detections,
+        recordings=lambda module: module.evaluation.collector.by_recording(module.evaluation.evaluator),
     ),
     "restoration": Task(
         module=restoration.RestorationModule,
@@ -121,3 +126,17 @@ def task_of(config: Config) -> Task:
                 fix="choose another model",
             )
     return TASKS[spec.task]
+
+
+def resamples_of(config: Config) -> int:
+    """How often an evaluation draws its recordings again for the intervals of its figures; 0 is not at all.
+
+    Raises:
+        UserError: no whole number, or a task without such intervals.
+    """
+    key = "evaluation.bootstrap"
+    resamples = whole(config["evaluation"]["bootstrap"], key, 0)
+    if resamples and task_of(config).recordings is None:
+        expected = "0: figures of detectors alone have an interval"
+        raise UserError(expected=expected, got=str(resamples), where=key, fix="leave it out")
+    return resamples

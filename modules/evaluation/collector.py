@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from modules.processes.gather import gather_arrays, share_figures
 from utils.boxes import BBOX_DTYPE, Detection, FloatArray
 from utils.evaluation.convert import detections_to_boxes
 from utils.evaluation.prophesee import PropheseeEvaluator
+from utils.evaluation.recordings import Recordings
 
 FrameKey = tuple[str, int]
 BoxArray = npt.NDArray[Any]
@@ -81,6 +83,15 @@ class DetectionCollector:
             self.kept = sorted(frames.items(), key=lambda item: item[0]) if self.keep else []
             evaluator.reset()
         return share_figures(figures, names)
+
+    def by_recording(self, evaluator: PropheseeEvaluator) -> Recordings:
+        """The evaluation whose frames were kept, by recordings, which are called as their folders are."""
+        boxes = [frame for _, frame in self.kept]
+        evaluator.reset()
+        evaluator.add([labels for labels, _ in boxes], [detections for _, detections in boxes])
+        found = evaluator.by_recording([Path(folder).name for (folder, _), _ in self.kept])
+        evaluator.reset()
+        return found
 
     def _arrays(self, nms_threshold: float) -> dict[str, npt.NDArray[Any]]:
         """Labels and merged detections of this process as flat arrays; ``_frames`` takes them apart."""

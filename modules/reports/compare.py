@@ -17,6 +17,9 @@ from modules.reports.rates import rates
 from modules.reports.training import is_share, read_done, read_logs
 from modules.reports.write import kind_of, used_settings
 from utils.evaluation.coco import METRICS
+from utils.evaluation.intervals import LEVEL, differences, why_no_differences
+from utils.evaluation.recordings import FILE as RECORDINGS
+from utils.evaluation.recordings import load_recordings
 from utils.pictures.plots import Plot, Series, bars, curves
 
 _EVERYWHERE = ("evaluation_val", "evaluation_test", "label_quality")
@@ -51,6 +54,7 @@ def compare(folders: Sequence[Path]) -> list[Section]:
     unknown = [name for name, own in settings.items() if not own]
     return [
         Section("Figures", [_side_by_side("figure", figures), *([] if plots else ["These runs have no curves."])]),
+        *_differences(of_kind.get("evaluation", {})),
         Section(
             "Differing settings",
             [
@@ -187,6 +191,24 @@ def _evaluations(folders: Mapping[str, Path]) -> list[Plot]:
         curves("precision over recall, all classes, IoU 0.5", by_recall, "recall", "precision", unit_square=True),
         curves("F1 over threshold, all classes, IoU 0.5", by_score, "score", "F1", unit_square=True),
     ]
+
+
+def _differences(folders: Mapping[str, Path]) -> list[Section]:
+    """By how much others are better than the first of those that kept their recordings, and how sure that is."""
+    known = {
+        name: load_recordings(folder / RECORDINGS)
+        for name, folder in folders.items()
+        if "intervals" in read_figures(folder) and (folder / RECORDINGS).is_file()
+    }
+    rows: list[Sequence[object]] = []
+    for name in list(known)[1:]:
+        first = next(iter(known))
+        pair, why = f"{name} − {first}", why_no_differences(known[first], known[name])
+        found = {} if why is not None else differences(known[first], known[name])
+        rows += [(pair, metric, *map(_percent, row)) for metric, row in found.items()]
+        rows += [] if why is None else [(pair, why, None, None, None)]
+    heads = ("evaluations", "figure", "difference, percentage points", f"{LEVEL} %: from", "to")
+    return [Section("Differences by resampling the recordings", [Table(heads, rows)])] if rows else []
 
 
 def _rounds(folders: Mapping[str, Path]) -> list[Plot]:

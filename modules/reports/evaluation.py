@@ -16,6 +16,7 @@ from modules.reports.rates import calibration, confusion, rates, size_rows
 from modules.reports.stillness import seconds_without_events, stillness_rows
 from utils.atomic import write_json
 from utils.evaluation.coco import METRICS
+from utils.evaluation.intervals import LEVEL, interval_line
 from utils.json_files import read_json
 from utils.pictures.plots import Plot, Values, bars, curves, matrix, steps
 
@@ -64,7 +65,8 @@ def read_figures(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: it is damaged.
     """
-    kind = {"figures": {...: float}, "labels": {...: int}, "classes": [str], "score": str}
+    intervals = {"recordings": int, "resamples": int, "figures": {...: [float]}}
+    kind = {"figures": {...: float}, "labels": {...: int}, "classes": [str], "score": str, "intervals?": intervals}
     return read_json(folder / FIGURES, kind, expected="figures of an evaluation", fix="evaluate again")
 
 
@@ -116,7 +118,18 @@ def _figures(figures: Mapping[str, float], classes: Sequence[str], result: Mappi
         Table(("class", "labels", *METRICS), rows),
         bars("AP by class, per cent", names, heights, "per cent"),
         Table(("figures of other rules", "AP", "AP_50"), [row for row in more if row[1] is not None]),
+        *(_intervals(result["intervals"], figures) if "intervals" in result else ()),
     ]
+
+
+def _intervals(told: Mapping[str, Any], figures: Mapping[str, float]) -> list[Block]:
+    rows = [
+        (name, *(round(100 * value, 2) for value in (figures[name], *ends)))
+        for name, ends in told["figures"].items()
+        if name in figures and len(ends) == 2
+    ]
+    table = Table(("figure", "per cent", f"{LEVEL} %: from", "to"), rows)
+    return [f"How sure? {interval_line(told, figures)}.", *([table] if rows else [])]
 
 
 def _keys(metric: str, classes: Sequence[str]) -> list[str]:

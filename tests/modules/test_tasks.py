@@ -9,7 +9,7 @@ import pytest
 from config.compose import compose
 from models.registry import spec_of
 from modules.detection import Module
-from modules.tasks import TASKS, task_of
+from modules.tasks import TASKS, resamples_of, task_of
 from modules.training.settings import run_settings
 from utils.errors import UserError
 
@@ -39,3 +39,17 @@ def test_what_nobody_carries_out_or_reads(monkeypatch: pytest.MonkeyPatch, own: 
     with pytest.raises(UserError, match=f"a model {wanted}") as mistake:
         task_of(compose(["dataset=synthetic"], "train"))
     assert mistake.value.where == "model.family"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["dataset=synthetic", "evaluation.bootstrap=-1"], "whole number from 0"),
+        (["dataset=clips", "model=vrt_spike", "evaluation.bootstrap=10"], "figures of detectors"),
+    ],
+)
+def test_resamples_that_cannot_be(given: list[str], expected: str) -> None:
+    with pytest.raises(UserError, match=expected) as mistake:
+        resamples_of(compose(given, "val"))
+    assert mistake.value.where == "evaluation.bootstrap"
+    assert resamples_of(compose(["dataset=clips", "model=vrt_spike"], "val")) == 0

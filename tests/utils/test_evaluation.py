@@ -184,7 +184,14 @@ def test_equals_pycocotools(seed, count, classes):
         return boxes
 
     gt, dt = random_boxes(3 * count), random_boxes(8 * count)
-    windows = Windows(gt, np.sort(rng.integers(0, count, len(gt))), dt, np.sort(rng.integers(0, count, len(dt))), count)
+    windows = Windows(
+        gt,
+        np.sort(rng.integers(0, count, len(gt))),
+        dt,
+        np.sort(rng.integers(0, count, len(dt))),
+        count,
+        np.arange(count),
+    )
     ours = average_precision(windows, dt["class_confidence"].astype(float), classes)[0]
     np.testing.assert_allclose(ours, oracle(windows, classes), atol=1e-9)
 
@@ -194,7 +201,7 @@ def test_a_hundred_detections_of_a_class_count_and_forked_processes_say_the_same
     dt = np.zeros(400, dtype=BBOX_DTYPE)
     dt["x"], dt["w"], dt["h"] = rng.integers(0, 60, 400), 40, 40
     dt["class_id"], dt["class_confidence"] = rng.integers(0, 2, 400), rng.integers(1, 50, 400) / 50
-    windows = Windows(dt[:6], np.arange(6) // 3, dt, np.arange(400) // 250, 2)
+    windows = Windows(dt[:6], np.arange(6) // 3, dt, np.arange(400) // 250, 2, np.arange(2))
 
     def figures():
         return average_precision(windows, dt["class_confidence"].astype(float), 2)

@@ -87,21 +87,22 @@ def average_precision(
     ones = np.ones(len(windows.gt))
     by_class = []
     for class_id in range(num_classes):
-        labels = _boxes(windows.gt, windows.gt_window, ones, class_id)
-        by_class.append(backend(labels, _best(_boxes(windows.dt, windows.dt_window, scores, class_id))))
+        labels = boxes_of_class(windows.gt, windows.gt_window, ones, class_id)
+        by_class.append(backend(labels, best_boxes(boxes_of_class(windows.dt, windows.dt_window, scores, class_id))))
     precision = np.stack(by_class, axis=2)  # [IoU, recall, class, size]
     rows = [precision, *(precision[:, :, k : k + 1] for k in range(num_classes))]
     return np.array([[_mean(row, *_CROP[name]) for name in METRICS] for row in rows])
 
 
-def _boxes(boxes: npt.NDArray[Any], window: npt.NDArray[np.int64], scores: Floats, class_id: int) -> Boxes:
+def boxes_of_class(boxes: npt.NDArray[Any], window: npt.NDArray[np.int64], scores: Floats, class_id: int) -> Boxes:
+    """Columns of the boxes of a class, in their order."""
     mine = np.flatnonzero(boxes["class_id"] == class_id)
     boxes = boxes[mine]
     sides = np.stack([boxes[name].astype(np.float64) for name in ("x", "y", "w", "h")], axis=1)
     return Boxes(window[mine].astype(np.int64), sides, scores[mine])
 
 
-def _best(boxes: Boxes) -> Boxes:
+def best_boxes(boxes: Boxes) -> Boxes:
     """Those that count, in the order in which they were."""
     if np.bincount(boxes.window).max(initial=0) <= MAX_DETECTIONS:
         return boxes

@@ -13,6 +13,7 @@ from utils.boxes import BBOX_DTYPE, to_bbox_array
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS, Backend, average_precision, by_hotcoco
 from utils.evaluation.pooled import pooled_figures
+from utils.evaluation.recordings import Recordings, by_recording
 from utils.evaluation.windows import Windows, gather_windows, protocol_mask
 
 logger = logging.getLogger(__name__)
@@ -143,11 +144,27 @@ class PropheseeEvaluator:
             figures |= _named("strict_", self._strict_figures(strict, self.score))
             if self.pooled:
                 figures |= _named("pooled_", pooled_figures(strict, _scores(strict.dt, self.score), self.classes))
-            if self._has_objectness:
-                other: Score = "product" if self.score == "class" else "class"
+            for other in self._others():
                 figures |= _named(f"{other}_", self._protocol_figures(protocol, other))
                 figures |= _named(f"strict_{other}_", self._strict_figures(strict, other))
         return figures
+
+    def by_recording(self, recordings: Sequence[str]) -> Recordings:
+        """Match what was added once, for the plain figures of any choice of recordings.
+
+        Args:
+            recordings: name of the recording of each frame that was added.
+        """
+        _check(len(recordings) == len(self), f"{len(self)} names, one per frame", str(len(recordings)), "by_recording")
+        windows = self._windows(_concatenate(self._gt), _concatenate(self._dt), strict=False)
+        scores = {"": _scores(windows.dt, self.score)}
+        scores |= {f"{other}_": _scores(windows.dt, other) for other in self._others()}
+        return by_recording(windows, recordings, scores, self.classes)
+
+    def _others(self) -> tuple[Score, ...]:
+        """Scores by which detections can be ranked as well."""
+        others: tuple[Score, ...] = ("product",) if self.score == "class" else ("class",)
+        return others if self._has_objectness else ()
 
     def _windows(self, gt: BoxArray, dt: BoxArray, *, strict: bool) -> Windows:
         gt_item = np.repeat(np.arange(len(self._gt)), [len(a) for a in self._gt])

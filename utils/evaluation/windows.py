@@ -31,6 +31,8 @@ class Windows:
 
     ``gt[gt_window == i]`` and ``dt[dt_window == i]`` are the boxes of window i; both arrays ascend by window.
     A detection appears once per window that covers its time.
+
+    ``item`` is the number of the recording (or frame) that each window is of [count].
     """
 
     gt: BoxArray
@@ -38,19 +40,21 @@ class Windows:
     dt: BoxArray
     dt_window: IntArray
     count: int
+    item: IntArray
 
     def of_class(self, class_id: int, *, only_with_labels: bool) -> Windows:
         """Keep one class; with ``only_with_labels`` also only the windows that hold a label of it."""
         gt_keep = self.gt["class_id"] == class_id
         dt_keep = self.dt["class_id"] == class_id
-        count = self.count
+        count, item = self.count, self.item
         gt_window, dt_window = self.gt_window[gt_keep], self.dt_window[dt_keep]
         dt = self.dt[dt_keep]
         if only_with_labels:
             kept, gt_window = np.unique(gt_window, return_inverse=True)
             inside = np.isin(dt_window, kept)
             dt, dt_window, count = dt[inside], np.searchsorted(kept, dt_window[inside]), len(kept)
-        return Windows(self.gt[gt_keep], gt_window, dt, dt_window, count)
+            item = item[kept]
+        return Windows(self.gt[gt_keep], gt_window, dt, dt_window, count, item)
 
 
 def gather_windows(
@@ -75,7 +79,7 @@ def gather_windows(
     rows = np.unique(gt_rows if window_times is None else window_times, axis=0)
     times = np.concatenate([rows[:, 1], gt["t"], dt["t"]])
     if not len(times):
-        return Windows(gt, gt_item, dt, dt_item, 0)
+        return Windows(gt, gt_item, dt, dt_item, 0, np.zeros(0, np.int64))
     # One integer axis for all items, far enough apart that no window reaches into the neighbouring item.
     start = int(times.min())
     stride = int(times.max()) - start + 2 * time_tol_us + 2
@@ -92,4 +96,4 @@ def gather_windows(
     dt_window = np.repeat(np.arange(len(rows)), lengths)
     within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     picked = dt_order[np.repeat(first, lengths) + within]
-    return Windows(gt[gt_order], gt_window, dt[picked], dt_window, len(rows))
+    return Windows(gt[gt_order], gt_window, dt[picked], dt_window, len(rows), rows[:, 0])

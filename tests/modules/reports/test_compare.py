@@ -9,12 +9,15 @@ import pytest
 
 from modules.checkpoints.names import CHANGES
 from modules.reports.compare import compare, differing_settings
+from modules.reports.evaluation import evaluation_sections
 from modules.reports.page import render, table_text
 from modules.reports.training import training_sections
 from scripts import compare_runs
 from tests.helpers.commands import call
 from tests.modules.reports.test_reports import QUALITY, ROUNDS, headings, stands_alone
+from tests.utils.test_intervals import one_label_each
 from utils.errors import UserError
+from utils.evaluation.intervals import intervals
 
 
 @pytest.fixture
@@ -66,6 +69,28 @@ def test_evaluations_do_not_tell_what_only_trainings_read(tmp_path):
     assert "max_steps" not in text
     assert "precision" not in table_text(compare(folders[:2]))
     assert compare(folders[:1])[0].blocks[0].heads == ("figure", "a/evaluation_val")
+
+
+def test_differences_by_recordings(tmp_path):
+    folders = []
+    for name, right in (("a", [1, 0, 0] * 4), ("b", [1, 1, 0] * 4), ("few", [1, 0, 0]), ("none", None)):
+        folders.append(tmp_path / name)
+        folders[-1].mkdir()
+        figures = {"figures": {"AP": 0.5}, "labels": {"car": 1}, "classes": ["car"], "score": "class"}
+        if right is not None:
+            recordings = one_label_each(right)
+            recordings.save(folders[-1] / "recordings.npz")
+            figures["intervals"] = intervals(recordings)
+        (folders[-1] / "evaluation.json").write_text(json.dumps(figures))
+    (section,) = [each for each in compare(folders) if each.title.startswith("Differences")]
+    (table,) = section.blocks
+    pair, name, value, low, high = table.rows[0]
+    assert (pair, name, value) == ("b − a", "AP", pytest.approx(33.3, abs=1))
+    assert 0 < low < value < high < 67
+    assert table.rows[-1] == ("few − a", "they are not of the same recordings", None, None, None)
+    page = render("one", evaluation_sections(folders[0]))
+    assert "by resampling 12 recordings (1000 times, 95 %): AP 50.0 [" in page
+    assert not [each for each in compare(folders[2:]) if each.title.startswith("Differences")]
 
 
 def test_settings_that_differ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import datetime
 
@@ -40,11 +41,15 @@ def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture
     checkpoint.parent.mkdir()
     shutil.copy(made_once.teacher(), checkpoint)
     monkeypatch.chdir(tmp_path)
-    what = (f"dataset.path={made_once.dataset()}", f"checkpoint={checkpoint}")
+    what = (f"dataset.path={made_once.dataset(val=5)}", f"checkpoint={checkpoint}", "evaluation.bootstrap=20")
     assert run("val.py", *SMALL, *what, "logging.report=true") == 0
+    told = re.findall(r"by resampling 5 recordings \(20 times, 95 %\): AP .* \[.*product_AP", capsys.readouterr().out)
+    assert len(told) == 1
+    assert json.loads((folder / "evaluation.json").read_text())["intervals"]["recordings"] == 5
     assert not (tmp_path / "checkpoint").exists(), "the folder of a run that never was"
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert stands_alone(page)
+    assert told[0] in page
     expected = ["What was run", "Average precision", "Precision and recall", "Confusion", "Scores", "Sizes"]
     assert headings(page)[:6] == expected
     assert headings(page)[6:] == ["Objects that stop", "Best and worst frames"]
@@ -55,3 +60,5 @@ def test_evaluation(tmp_path, made_once: MadeOnce, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.strip().endswith("report.html")
     assert (folder / "results.png").read_bytes() == before
     assert (folder / "report.html").read_text(encoding="utf-8") == page
+    assert run("scripts/compare_runs.py", str(folder), str(folder)) == 0
+    assert re.search(r"\| run/evaluation_val \(2\) − run/evaluation_val \| AP \| 0 ", capsys.readouterr().out)
