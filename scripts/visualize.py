@@ -179,10 +179,9 @@ def run(args: argparse.Namespace) -> None:
     if args.output is None and args.still is None and not args.viewer:
         whole = args.input.resolve()
         args.output = Path(f"{whole.name if whole.is_dir() else recording_name(whole)}.mp4")
-    args.viewers = [None] if args.viewer else []  # files, and None for a window
-    if args.output is not None and args.output.suffix.lower() == VIEWER_FILE:
-        args.viewers.append(args.output)
-        args.output = None
+    file = args.output is not None and args.output.suffix.lower() == VIEWER_FILE
+    args.viewers = [*([None] if args.viewer else []), *([args.output] if file else [])]  # None is a window
+    args.output = None if file else args.output
     check_outputs(args.output, args.still, args.viewers)
     ground = GreyFrames(args.input) if args.frames else None
     source, detector = open_source(args)
