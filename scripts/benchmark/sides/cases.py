@@ -27,7 +27,12 @@ CASES = {
         for sampling in ("random", "stream")
         for kind in ("plain", "augmented")
     },
-    **{f"frame-{size}": Case(f"frame:{size}", f"four single frames, {size}", 7) for size in ("tiny", "small")},
+    **{f"frame-{size}": Case(f"frame:{size}", f"four single frames, {size}", 7) for size in ("tiny", "small", "base")},
+    **{
+        f"{engine}-{size}": Case(f"frame:{size}:{engine}", f"four single frames, {size}, engine={engine}", 7)
+        for engine in ("onnx", "openvino")
+        for size in ("tiny", "small", "base")
+    },
     **{f"step-{size}": Case(f"step:{size}", f"training step, {size}, L5 B2", 3) for size in ("tiny", "small")},
     "labelling": Case("labelling", "labelling, mirrored and reversed too, the command"),
     **{

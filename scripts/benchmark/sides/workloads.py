@@ -82,15 +82,23 @@ def detector(size: Size, name: str) -> Any:
     return subjects.Subject(size.model(name), torch.device("cpu"))
 
 
-def frame(size: Size, name: str) -> Call:
-    """Single frames, states carried; the answer is the sum of the last predictions."""
+def frame(size: Size, name: str, engine: str = "eager") -> Call:
+    """Single frames, states carried; the answer is the sum of the last predictions.
+
+    A checkout that knows no engines computes them eagerly.
+    """
     torch, streaming = load("torch"), load("models.detection.streaming")
     subject = detector(size, name)
-    step, frames = streaming.StreamingStep(subject.detector, subject.frame_hw), subject.frames(4, 1, padded=False)
+    network, frames = streaming.StreamingStep(subject.detector, subject.frame_hw), subject.frames(4, 1, padded=False)
+    step: Any = network
+    if engine != "eager":
+        frames = frames.to(torch.uint8)
+        with contextlib.suppress(ModuleNotFoundError):
+            _, step = load("modules.live.engines").choose_engine(engine, network, torch.uint8)
 
     def call() -> float:
         found: Any = None
-        states = step.initial_states(1)
+        states = network.initial_states(1)
         with torch.no_grad():
             for one in frames:
                 found, *states = step(one, *states)
