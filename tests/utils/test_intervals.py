@@ -11,7 +11,7 @@ from utils.boxes import BBOX_DTYPE
 from utils.errors import UserError
 from utils.evaluation.intervals import differences, interval_line, intervals, why_no_differences
 from utils.evaluation.prophesee import PropheseeEvaluator
-from utils.evaluation.recordings import load_recordings
+from utils.evaluation.recordings import RECALLS, labels_needed, load_recordings
 
 
 def boxes(rng, count, t, classes, steps):
@@ -63,6 +63,13 @@ def test_equals_the_library(seed):
     figures = {name: values[0] for name, values in recordings.figures(np.ones((1, len(recordings.names)))).items()}
     assert {"AP", "AP_50", ("product_AP", "class_AP")[seed % 2]} <= set(figures)
     same(figures, evaluator.compute())
+
+
+def test_a_recall_is_reached_where_the_quotient_says_so():
+    labels = np.arange(1, 401)
+    quotients = np.arange(1, 401) / labels[:, None]
+    reached = (quotients[:, :, None] >= RECALLS).argmax(axis=1) + 1  # [labels, recalls]
+    np.testing.assert_array_equal(labels_needed(labels), reached.T)
 
 
 def test_weights_are_copies():

@@ -66,7 +66,12 @@ def match(
 
 @numba.njit(cache=True, error_model="numpy")
 def sum_precision(
-    hits: BitArray, recording: IntArray, weights: FloatArray, needed: FloatArray, count: FloatArray, right: FloatArray
+    hits: BitArray,
+    recording: npt.NDArray[np.int32],
+    weights: FloatArray,
+    needed: FloatArray,
+    count: FloatArray,
+    right: FloatArray,
 ) -> Any:
     """Sum of the best precision at each recall, for many weightings of the recordings side by side.
 

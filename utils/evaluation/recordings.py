@@ -22,7 +22,7 @@ FILE = "recordings.npz"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_RECALLS = np.linspace(0, 1, 101)
+RECALLS = np.linspace(0, 1, 101)
 _LANES = 64
 """Weightings that are computed side by side; their numbers stay in the processor's cache."""
 _HITS = (1 << len(THRESHOLDS)) - 1
@@ -105,8 +105,8 @@ class Recordings:
         for start in range(0, len(weights), _LANES):
             lanes = np.ascontiguousarray(weights[start : start + _LANES].T, dtype=np.float64)
             labels = self.labels[:, class_id] @ lanes
-            sums = sum_precision(hits, recording, lanes, _needed(labels), count @ lanes, np.stack(right) @ lanes)
-            parts.append(np.where(labels > 0, sums / len(_RECALLS), np.nan))
+            sums = sum_precision(hits, recording, lanes, labels_needed(labels), count @ lanes, np.stack(right) @ lanes)
+            parts.append(np.where(labels > 0, sums / len(RECALLS), np.nan))
         return np.concatenate(parts, axis=1)
 
     def save(self, path: Path) -> None:
@@ -184,12 +184,12 @@ def _ranking(windows: Windows, scores: Floats, of_window: Ints, num_classes: int
     return Ranking(np.concatenate(every_hits), np.concatenate(every_recording), ends)
 
 
-def _needed(labels: Floats) -> Floats:
+def labels_needed(labels: Floats) -> Floats:
     """Labels to find until each recall is reached, at least one [recalls, R]."""
     whole = np.maximum(labels, 1)
-    needed = np.ceil(_RECALLS[:, None] * whole)
-    needed -= (needed - 1) / whole >= _RECALLS[:, None]  # exactly where the quotient, as it is rounded, reaches it
-    needed += needed / whole < _RECALLS[:, None]
+    needed = np.ceil(RECALLS[:, None] * whole)
+    needed -= (needed - 1) / whole >= RECALLS[:, None]  # exactly where the quotient, as it is rounded, reaches it
+    needed += needed / whole < RECALLS[:, None]
     return np.maximum(needed, 1)
 
 
