@@ -39,6 +39,7 @@ class Task:
         title: of a split's table: the configuration, and the split.
         check: whether a split's data suit the configuration: data module, split, configuration; raises a UserError.
         keep: leave what the report of an evaluation is made of: folder, result, and the module that evaluated.
+        tries_sizes: whether ``training.dynamic_batch_size`` can try batches of it: it makes empty ones of events.
     """
 
     module: Callable[[dict[str, Any]], Any]
@@ -50,6 +51,7 @@ class Task:
     title: Callable[[Config, str], str]
     check: Callable[[Any, str, Config], None]
     keep: Callable[[Path, Mapping[str, Any], Any], None]
+    tries_sizes: bool = False
 
 
 def _confidence(config: Config) -> float:
@@ -86,6 +88,7 @@ TASKS = {
         title=lambda config, split: f"{_title(config, split)}, detections from confidence {_confidence(config):g}",
         check=_check_detection,
         keep=_keep_detections,
+        tries_sizes=True,
     ),
     "restoration": Task(
         module=restoration.RestorationModule,

@@ -39,3 +39,10 @@ def test_what_nobody_carries_out_or_reads(monkeypatch: pytest.MonkeyPatch, own: 
     with pytest.raises(UserError, match=f"a model {wanted}") as mistake:
         task_of(compose(["dataset=synthetic"], "train"))
     assert mistake.value.where == "model.family"
+
+
+def test_batch_sizes_of_clips_are_not_searched_for() -> None:
+    with pytest.raises(UserError, match="empty windows of events") as mistake:
+        run_settings(compose(["model=vrt_spike", "dataset=clips", "training.dynamic_batch_size.enabled=true"], "train"))
+    assert mistake.value.where == "training.dynamic_batch_size.enabled"
+    assert "batch_size.train=N; less memory: model.vrt.checkpoint_blocks=true" in mistake.value.fix
