@@ -38,7 +38,8 @@ def main(cfg: DictConfig) -> None:
     from modules.weights.network_of import KIND, network_of
 
     own = output_given(cfg)
-    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
+    dataset = cfg.dataset
+    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), dataset.classes, dataset.path)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
     set_seed_and_threads(run)
