@@ -71,6 +71,7 @@ def main(cfg: DictConfig) -> None:
             run.config,
             time.monotonic() - began,
             lambda at: task.keep(at, result, module),
+            task.matter,
         )
 
 

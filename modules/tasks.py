@@ -16,6 +16,7 @@ from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.evaluation.table import figures_line, figures_table
 from modules.reports.evaluation import keep_evaluation, keep_figures
+from modules.reports.write import OF_DETECTION
 from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
@@ -39,6 +40,7 @@ class Task:
         title: of a split's table: the configuration, and the split.
         check: whether a split's data suit the configuration: data module, split, configuration; raises a UserError.
         keep: leave what the report of an evaluation is made of: folder, result, and the module that evaluated.
+        matter: settings that its reports tell first, beside those of every command.
         tries_sizes: whether ``training.dynamic_batch_size`` can try batches of it: it makes empty ones of events.
     """
 
@@ -51,6 +53,7 @@ class Task:
     title: Callable[[Config, str], str]
     check: Callable[[Any, str, Config], None]
     keep: Callable[[Path, Mapping[str, Any], Any], None]
+    matter: tuple[str, ...]
     tries_sizes: bool = False
 
 
@@ -88,6 +91,7 @@ TASKS = {
         title=lambda config, split: f"{_title(config, split)}, detections from confidence {_confidence(config):g}",
         check=_check_detection,
         keep=_keep_detections,
+        matter=OF_DETECTION,
         tries_sizes=True,
     ),
     "restoration": Task(
@@ -100,6 +104,13 @@ TASKS = {
         title=_title,
         check=lambda data, split, config: check_clips(data, split, _clip_bins(config)),
         keep=lambda folder, result, module: keep_figures(folder, result),
+        matter=(
+            "model.spikes.enable",
+            "model.clips.frames",
+            "model.clips.crop",
+            "model.tiles.frames",
+            "model.tiles.side",
+        ),
     ),
 }
 """By the name that ``ModelSpec.task`` gives."""

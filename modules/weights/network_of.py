@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.registry import spec_of_section
 from modules.checkpoints.files import load_checkpoint_file
 from modules.data.kind import check_kind
 from utils.errors import UserError
@@ -47,8 +48,9 @@ def network_of(
 ) -> dict[str, Any]:
     """The ``model`` section with the network of a checkpoint's own configuration, which is read as data.
 
-    Keys of ``FREE`` stay as composed, and sections that the checkpoint does not have. A file without a configuration
-    (weights of RVT or LEOD, or none at all) changes nothing: whoever loads its weights compares them.
+    Keys of ``FREE`` stay as composed, and sections that the checkpoint does not have, unless it is for another task. A
+    file without a configuration (weights of RVT or LEOD, or none at all) changes nothing: whoever loads its weights
+    compares them.
 
     Args:
         path: of the checkpoint.
@@ -70,7 +72,8 @@ def network_of(
     _check_classes(config.get("dataset"), list(classes), path)
     for key, (value, source) in given.items():
         _compare(key, _plain(value), source, own, path)
-    result = {**model, **copy.deepcopy(dict(own))}
+    beside = model if spec_of_section(own).task == spec_of_section(model).task else {}
+    result = {**beside, **copy.deepcopy(dict(own))}
     for key in FREE:
         section, _, last = key.rpartition(".")
         ours, theirs = _lookup(model, section), _lookup(result, section)

@@ -55,3 +55,4 @@ def test_a_checkpoint_of_another_task_is_told(clips: Path, sequences: Path, tmp_
         with pytest.raises(UserError, match=f"{file} holds '{model['family']}', a model for {words}") as mistake:
             network_of(file, {}, {}, ["scene"], folder)
         assert f"dataset.path=FOLDER of a dataset for {words}" in mistake.value.fix
+    assert network_of(file, {"postprocess": {"nms_threshold": 0.45}}, {}) == RESTORER, "nothing of a detector's is left"
