@@ -73,6 +73,7 @@ def main(cfg: DictConfig) -> None:
         check_at_once(config, config["output"]["dir"], "output.dir")
     from modules.labelling.finished import check_labels
     from modules.reports.write import leave_report
+    from modules.tasks import task_of
     from modules.training.batch_size import fits_memory, settle
     from modules.training.settings import run_settings
     from modules.training.start import was_done
@@ -93,7 +94,7 @@ def main(cfg: DictConfig) -> None:
                 run, parts = settled, build_parts(settled)
                 cfg.batch_size.train = run.training.batch_size  # for the message if memory runs out
             finished = fits_memory(folder, run.training, lambda: train(run, *parts))  # noqa: B023 - called at once
-        leave_report(folder, "train", run.config, time.monotonic() - began)
+        leave_report(folder, "train", run.config, time.monotonic() - began, matter=task_of(run.config).matter)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def main(cfg: DictConfig) -> None:
     from modules.weights.network_of import KIND, network_of
 
     own = output_given(cfg)
-    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
+    dataset = cfg.dataset
+    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), dataset.classes, dataset.path)
     run = run_settings(plain(cfg))
     run = replace(run, hardware=resolve_accelerator(run.hardware))
     task, resamples = task_of(run.config), resamples_of(run.config)
@@ -77,7 +78,8 @@ def main(cfg: DictConfig) -> None:
                 measured.save(at / RECORDINGS)
 
         place = run.folder.dir / f"evaluation_{split}" if own else evaluation_folder(cfg.checkpoint, split)
-        leave_report(folder_beside(cfg.save_json, place), "val", run.config, time.monotonic() - began, keep)
+        seconds = time.monotonic() - began
+        leave_report(folder_beside(cfg.save_json, place), "val", run.config, seconds, keep, task.matter)
 
 
 if __name__ == "__main__":

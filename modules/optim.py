@@ -20,6 +20,9 @@ FULL_PRECISION = ("32", "32-true")
 _KINDS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}
 _FACTORS = ("learning_rate", "weight_decay")
 
+OTHERS = "all-others"
+"""What logs call the weights that belong to no group; no part of a network has such a name."""
+
 Weights = Iterable[torch.nn.Parameter] | Iterable[tuple[str, torch.nn.Parameter]]
 
 
@@ -174,7 +177,7 @@ def _belongs(name: str, prefix: str) -> bool:
 
 
 def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSettings) -> list[Any]:
-    """All weights alike, or groups with rates of their own; the longest beginning that fits a name counts."""
+    """All weights alike, or groups with rates and names of their own; the longest beginning that fits a name counts."""
     if not settings.groups:
         return [weight for _, weight in named]
     members: dict[str, list[torch.nn.Parameter]] = {"": [], **{prefix: [] for prefix in settings.groups}}
@@ -183,6 +186,7 @@ def _grouped(named: list[tuple[str, torch.nn.Parameter]], settings: OptimizerSet
     rates = {"": {}, **settings.groups}
     return [
         {
+            "name": prefix or OTHERS,
             "params": weights,
             "lr": settings.learning_rate * rates[prefix].get("learning_rate", 1.0),
             "weight_decay": settings.weight_decay * rates[prefix].get("weight_decay", 1.0),

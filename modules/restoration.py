@@ -41,6 +41,7 @@ class RestorationModule(NetworkModule):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config, "restoration")
         assert isinstance(self.mdl, Restorer), "families of this task build such networks"
+        self.mdl.check_alone()
         self.tiles = settings_of(TileSettings, config, "model.tiles")
         self.means = torch.nn.ModuleList(MeanMetric() for _ in (*FIGURES, *BLURRED))
         self.counted: dict[str, int] = {}

@@ -16,6 +16,7 @@ from modules.data.settings import data_module_config
 from modules.detection import Module
 from modules.evaluation.table import figures_line, figures_table
 from modules.reports.evaluation import keep_evaluation, keep_figures
+from modules.reports.write import OF_DETECTION
 from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
@@ -42,6 +43,8 @@ class Task:
         check: whether a split's data suit the configuration: data module, split, configuration; raises a UserError.
         keep: leave what the report of an evaluation is made of: folder, result, and the module that evaluated.
         recordings: the evaluation that the module kept, by recordings; None where there is no AP.
+        matter: settings that its reports tell first, beside those of every command.
+        tries_sizes: whether ``training.dynamic_batch_size`` can try batches of it: it makes empty ones of events.
     """
 
     module: Callable[[dict[str, Any]], Any]
@@ -53,6 +56,8 @@ class Task:
     title: Callable[[Config, str], str]
     check: Callable[[Any, str, Config], None]
     keep: Callable[[Path, Mapping[str, Any], Any], None]
+    matter: tuple[str, ...]
+    tries_sizes: bool = False
     recordings: Callable[[Any], Recordings] | None = None
 
 
@@ -91,6 +96,8 @@ TASKS = {
         check=_check_detection,
         keep=_keep_detections,
         recordings=lambda module: module.evaluation.collector.by_recording(module.evaluation.evaluator),
+        matter=OF_DETECTION,
+        tries_sizes=True,
     ),
     "restoration": Task(
         module=restoration.RestorationModule,
@@ -102,6 +109,13 @@ TASKS = {
         title=_title,
         check=lambda data, split, config: check_clips(data, split, _clip_bins(config)),
         keep=lambda folder, result, module: keep_figures(folder, result),
+        matter=(
+            "model.spikes.enable",
+            "model.clips.frames",
+            "model.clips.crop",
+            "model.tiles.frames",
+            "model.tiles.side",
+        ),
     ),
 }
 """By the name that ``ModelSpec.task`` gives."""

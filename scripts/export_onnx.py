@@ -1,9 +1,10 @@
 """Write a trained detector as an ONNX file: one frame and the states in, predictions and the new states out.
 
 The file is run in onnxruntime beside torch over a sequence of random frames, each with its own states, before it
-appears. Frames go in as they are made from events (integers, unpadded); predictions come out before thresholds and
-NMS: [streams, anchors, 5 + classes] = cx, cy, w, h in pixels of the frame, objectness, class probabilities. States
-start as zeros. The file's metadata says how many sensor pixels a pixel of the frame is.
+appears. Frames go in as they are made from events (integers, unpadded; pillars for a model that reads events);
+predictions come out before thresholds and NMS, of the YOLOX form [streams, anchors, 5 + classes] = cx, cy, w, h in
+pixels of the frame, objectness, class probabilities; others name theirs on their pages. States start as zeros. The
+file's metadata says how many sensor pixels a pixel of the frame is.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from config.compose import compose
 from modules.live.onnx import check_packages, export_onnx, largest_differences
+from modules.live.pillars import PillarMaker
 from modules.live.streaming_detector import StreamingDetector
 from scripts import count, make_parser
 from utils.atomic import atomic_path
@@ -78,9 +82,7 @@ def run(args: argparse.Namespace) -> None:
         config=compose(args.overrides) if args.overrides else None,
     )
     check_writable(output)
-    rng = np.random.default_rng(0)
-    shape = (args.frames, args.streams, *detector.frame_shape)
-    frames = np.minimum(rng.poisson(0.1, shape), 10).astype(detector.frame_dtype)
+    frames = random_windows(detector, args.frames, args.streams)
     dtype = torch.from_numpy(frames[:1]).dtype
     with atomic_path(output) as unchecked:
         export_onnx(detector.network, unchecked, args.streams, dtype, metadata(detector))
@@ -99,6 +101,21 @@ def run(args: argparse.Namespace) -> None:
         args.frames,
         args.tolerance,
     )
+
+
+def random_windows(detector: StreamingDetector, length: int, streams: int) -> npt.NDArray[Any]:
+    """What the network takes of so many windows of each stream, [length, streams, ...], of random events."""
+    rng, maker = np.random.default_rng(0), detector.frames
+    shape = (length, streams, *detector.frame_shape)
+    if not isinstance(maker, PillarMaker):
+        return np.minimum(rng.poisson(0.1, shape), 10).astype(detector.frame_dtype)
+    height, width = detector.sensor_hw
+    most = (width, height, int(1000 * maker.settings.dt_ms), 2)
+    windows = np.empty(shape, detector.frame_dtype)
+    for place in np.ndindex(length, streams):
+        x, y, t, p = rng.integers(most, size=(2000, len(most))).T
+        windows[place] = maker.frame((x, y, np.sort(t), p))
+    return windows
 
 
 def check_equality(worst: dict[str, tuple[float, float]], args: argparse.Namespace) -> None:

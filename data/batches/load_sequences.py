@@ -8,6 +8,7 @@ from pathlib import Path
 from data.batches.config import DataModuleConfig
 from data.payloads.frame_reader import UnreadableFrames
 from data.sequences.layout import SequencePaths, list_sequences
+from data.sequences.record import check_size
 from data.sequences.sequence import EventSequence
 from data.supervision.rules import evenly_spread, hide_by_file, hide_sequences, hide_weakly
 from utils.errors import UserError
@@ -39,7 +40,9 @@ def load_sequences(cfg: DataModuleConfig, split: str) -> list[EventSequence]:
     for path in paths:
         path.check()
         if cfg.payload is not None and cfg.on_bad_sequence != "skip":
-            len(cfg.payload.open(getattr(path, cfg.payload.file)))  # frames that lack their events are told at once
+            store = getattr(path, cfg.payload.file)
+            len(cfg.payload.open(store))  # frames that lack their events are told at once
+            check_size(store)
     sequences = [EventSequence(path, cfg.sensor_hw, payload=cfg.payload) for path in paths]
     if split == "train":
         if cfg.on_bad_sequence == "skip":

@@ -104,6 +104,27 @@ def has_all_files(root: Path, record: dict[str, Any]) -> bool:
     )
 
 
+def check_size(path: Path) -> None:
+    """Compare the size of a sequence's file, links followed, with the record; without a record nothing is known.
+
+    Raises:
+        UserError: it is another one: the file was replaced after the sequence was made, or is not whole.
+    """
+    real = path.resolve()
+    root = next((folder for folder in real.parents if (folder / RECORD_FILE).is_file()), None)
+    if root is None:
+        return
+    record = read_record(root) or {"files": {}}
+    facts = record["files"].get(real.relative_to(root).as_posix())
+    if facts is not None and real.stat().st_size != facts["bytes"]:
+        raise UserError(
+            expected=f"the file that preprocessing made, of {facts['bytes']} bytes ({root / RECORD_FILE})",
+            got=f"one of {real.stat().st_size} bytes: it was replaced since, or is not whole",
+            where=str(path),
+            fix="put the right file back, or start the same preprocessing again: it makes this sequence anew",
+        )
+
+
 def file_sum(path: Path) -> dict[str, Any]:
     """Size in bytes and SHA-256 of a file (what ``sha256sum`` prints)."""
     with open(path, "rb") as handle:

@@ -41,6 +41,13 @@ class Restorer(nn.Module, ABC):
     def losses(self, restored: Tensor, sharp: Tensor) -> dict[str, Tensor]:
         """Losses of :meth:`restore` against sharp frames, scalars by name; ``loss`` is the one to be minimised."""
 
+    def check_alone(self) -> None:
+        """Check that :meth:`restore` needs nothing but clips, which is all that commands have.
+
+        Raises:
+            UserError: the settings say that the caller gives more.
+        """
+
     @property
     def parts(self) -> dict[str, nn.Module]:
         """Parts whose gradients are watched, by the name they are told with."""

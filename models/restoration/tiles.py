@@ -38,13 +38,12 @@ class TileSettings:
     overlap: int
 
     def __post_init__(self) -> None:
-        for name, shared in (("frames", "overlap_frames"), ("side", "overlap")):
+        for name, shared, usual in (("frames", "overlap_frames", 18), ("side", "overlap", 192)):
             whole, part = getattr(self, name), getattr(self, shared)
-            require(
-                isinstance(whole, int) and whole > 1, f"model.tiles.{name}", "a whole number from 2", whole, "set N"
-            )
+            key, beside = f"model.tiles.{name}", f"model.tiles.{shared}"
+            require(isinstance(whole, int) and whole > 1, key, "a whole number from 2", whole, f"set {key}={usual}")
             right = isinstance(part, int) and 0 <= part < whole
-            require(right, f"model.tiles.{shared}", f"a whole number below {name}={whole}", part, "set a smaller one")
+            require(right, beside, f"a whole number from 0, below {key}={whole}", part, f"set {beside}=0")
 
 
 def pieces(length: int, size: int, overlap: int) -> list[slice]:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ FILE = "run.json"
 _MANIFEST = "manifest.json"
 
 
-def write_record(folder: Path, command: str, config: Mapping[str, Any], seconds: float) -> None:
+def write_record(
+    folder: Path, command: str, config: Mapping[str, Any], seconds: float, matter: Sequence[str] = ()
+) -> None:
     """Add this start of a command to ``run.json``; it holds those that came to their end.
 
     Args:
@@ -28,11 +30,13 @@ def write_record(folder: Path, command: str, config: Mapping[str, Any], seconds:
         command: e.g. ``train``.
         config: the composed configuration as plain containers.
         seconds: that the command has taken.
+        matter: settings that its report tells first.
     """
     earlier = read_record(folder).get("starts", [])
     began = (datetime.now().astimezone() - timedelta(seconds=seconds)).isoformat(" ", "seconds")
     start = {"began": began, "seconds": round(seconds, 1), **_machine()}
     record: dict[str, Any] = {"command": command, "commit": _commit(), "starts": [*earlier, start]}
+    record["matter"] = list(matter)
     data = _data(config)
     if data is not None:
         record["data"] = data
@@ -49,7 +53,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     if not (folder / FILE).is_file():
         return {}
-    kind = {"starts?": [dict], "data?": dict, "config?": dict}
+    kind = {"starts?": [dict], "data?": dict, "config?": dict, "matter?": [str]}
     return read_json(folder / FILE, kind, expected="what a command left of itself", fix="remove the file")
 
 

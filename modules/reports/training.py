@@ -114,7 +114,7 @@ def _curves(logs: Columns, classes: Sequence[str]) -> list[Section]:
     ordered = {**{name: logs[name] for name in (*ap, *ap_50, *sizes) if name in logs}, **logs}  # the log goes by names
     return [
         Section("Loss", plot("loss and its parts", "loss", _loss) + plot("targets of a batch", "count", _count)),
-        Section("Learning rate", plot("learning rate", "rate", lambda n: n if n.startswith("lr-") else None)),
+        Section("Learning rate", plot("learning rate", "rate", _rate)),
         Section(
             "Validation",
             plot("AP by class", "per cent", ap.get, 100)
@@ -150,6 +150,15 @@ def _loss(name: str) -> str | None:
     ('iou_loss', 'loss_ce', None)
     """
     return name.removeprefix("train/") if name.startswith("train/") and "loss" in name else None
+
+
+def _rate(name: str) -> str | None:
+    """What a logged learning rate is called in the legend: the group of weights, or the optimiser of all of them.
+
+    >>> _rate("lr-AdamW/backbone"), _rate("lr-AdamW"), _rate("train/loss")
+    ('backbone', 'AdamW', None)
+    """
+    return name.removeprefix("lr-").split("/")[-1] if name.startswith("lr-") else None
 
 
 def _count(name: str) -> str | None:

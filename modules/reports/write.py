@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,18 @@ log = logging.getLogger(__name__)
 PAGE, PICTURE = "report.html", "results.png"
 
 MATTER = (
-    "dataset.name", "dataset.path", "dataset.ratio", "dataset.train_ratio", "model.name", "model.size_name",
+    "dataset.name", "dataset.path", "model.name", "model.size_name",
     "training.max_steps", "training.learning_rate", "training.precision", "training.ema_decay", "batch_size.train",
     "batch_size.eval", "reproduce.seed_everything", "weight", "checkpoint", "save_dir", "source_path",
-    "evaluation.score", "model.postprocess.confidence_threshold", "tta.enable",
     "dataset_name", "dataset_path", "experiment_name", "seed", "rounds", "labels.ratio", "labels.train_ratio",
     "supervised.steps", "supervised.learning_rate", "self_training.steps", "self_training.learning_rate", "overrides",
 )  # fmt: skip
-"""Settings that are told first."""
+"""Settings that are told first ..."""
+
+OF_DETECTION = (
+    "dataset.ratio", "dataset.train_ratio", "evaluation.score", "model.postprocess.confidence_threshold", "tta.enable",
+)  # fmt: skip
+"""... and those among them of detectors; other tasks have others (``modules.tasks``)."""
 
 _OF_TRAINING = (
     "training.", "batch_size.train", "reproduce.", "checkpointing.", "validation.", "augmentation.", "resume.",
@@ -130,6 +134,7 @@ def leave_report(
     config: Mapping[str, Any],
     seconds: float,
     keep: Callable[[Path], object] | None = None,
+    matter: Sequence[str] = OF_DETECTION,
 ) -> None:
     """At the end of a command: note what ran, and write the report; what goes wrong is one warning.
 
@@ -139,6 +144,7 @@ def leave_report(
         config: as plain containers; ``logging.report`` (or ``report``) says whether there is a report.
         seconds: that the command has taken.
         keep: writes what the report is made of.
+        matter: settings that are told first, beside those of every command.
     """
     if not config.get("logging", config)["report"] or process_rank() != 0:
         return
@@ -147,7 +153,7 @@ def leave_report(
         folder.mkdir(parents=True, exist_ok=True)
         if keep is not None:
             keep(folder)
-        write_record(folder, command, config, seconds)
+        write_record(folder, command, config, seconds, matter)
         log.info("report: %s", write_report(folder))
     except Exception as error:
         log.warning("no report in %s: %s", folder, _said(error))
@@ -187,7 +193,8 @@ def _said(error: Exception) -> str:
 
 def _about(kind: str, config: Mapping[str, Any], record: Mapping[str, Any]) -> Section:
     flat = flattened(config)
-    matter = [key for key in MATTER if kind == "training" or not key.startswith(_OF_TRAINING)]
+    told_first = (*MATTER, *record.get("matter", OF_DETECTION))
+    matter = [key for key in told_first if kind == "training" or not key.startswith(_OF_TRAINING)]
     blocks: list[Block] = [
         mapping_table({key: value_text(flat[key]) for key in matter if flat.get(key) not in (None, [])})
     ]

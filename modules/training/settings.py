@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from models.registry import memory_knobs, spec_of_section
 from modules.callbacks.bad_loss import OnBadLoss, check_on_bad_loss
 from modules.callbacks.health import HealthSettings
 from modules.callbacks.pictures import PictureSettings
@@ -216,4 +217,12 @@ def _batch_sizes(config: Mapping[str, Any]) -> BatchSizeRange | None:
     names = ("enabled", "base", "max", "factor")
     if not section(config, KEY, names)["enabled"]:
         return None
+    if not task_of(config).tries_sizes:
+        knobs = memory_knobs(config["model"])
+        raise UserError(
+            expected="false for a model that reads no events: sizes are tried with empty windows of events",
+            got=f"true, with '{spec_of_section(config['model']).family}'",
+            where=f"{KEY}.enabled",
+            fix="leave it out, and set batch_size.train=N" + f"; less memory: {' '.join(knobs)}" * bool(knobs),
+        )
     return settings_of(BatchSizeRange, config, KEY, least=2 if mixed else 1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modules.data.found import check_dataset_folder
+from modules.data.kind import check_kind
 from modules.tasks import task_of
 from modules.weights.pretrained import start_from_pretrained
 from utils.settings import plain
@@ -19,10 +20,11 @@ def fetch_data_module(config: Mapping[str, Any]) -> Any:
     """Data module of a composed configuration.
 
     Raises:
-        UserError: the dataset folder is missing, or a setting is out of its range.
+        UserError: the dataset folder is missing or is for another task, or a setting is out of its range.
     """
     settings = plain(config)
     check_dataset_folder(settings)
+    check_kind(settings["model"], settings["dataset"]["path"])
     return task_of(settings).data(settings)
 
 

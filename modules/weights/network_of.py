@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.registry import spec_of_section
 from modules.checkpoints.files import load_checkpoint_file
+from modules.data.kind import check_kind
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -38,31 +40,40 @@ FREE = (
 
 
 def network_of(
-    path: Path | str, model: Mapping[str, Any], given: Mapping[str, tuple[Any, str]], classes: Sequence[str] = ()
+    path: Path | str,
+    model: Mapping[str, Any],
+    given: Mapping[str, tuple[Any, str]],
+    classes: Sequence[str] = (),
+    folder: Path | str | None = None,
 ) -> dict[str, Any]:
     """The ``model`` section with the network of a checkpoint's own configuration, which is read as data.
 
-    Keys of ``FREE`` stay as composed, and sections that the checkpoint does not have. A file without a configuration
-    (weights of RVT or LEOD, or none at all) changes nothing: whoever loads its weights compares them.
+    Keys of ``FREE`` stay as composed, and sections that the checkpoint does not have, unless it is for another task. A
+    file without a configuration (weights of RVT or LEOD, or none at all) changes nothing: whoever loads its weights
+    compares them.
 
     Args:
         path: of the checkpoint.
         model: the section as composed; interpolations may be unresolved.
         given: values that the command line asks for, each with its part that does, by their keys below ``model``.
         classes: names of the dataset's classes, if they are known; their numbers are what the network tells.
+        folder: of the dataset, if it is to be for the task of the network.
 
     Raises:
-        UserError: something was asked for that contradicts the checkpoint, or the dataset has other classes than those
-            it was trained on; the message names the key and both values.
+        UserError: something was asked for that contradicts the checkpoint, or the dataset is for another task or has
+            other classes than those it was trained on; the message names the key and both values.
     """
     config = _own_config(path)
     own = config.get("model")
     if not isinstance(own, Mapping):
         return dict(model)
+    if folder is not None:
+        check_kind(own, folder, path)
     _check_classes(config.get("dataset"), list(classes), path)
     for key, (value, source) in given.items():
         _compare(key, _plain(value), source, own, path)
-    result = {**model, **copy.deepcopy(dict(own))}
+    beside = model if spec_of_section(own).task == spec_of_section(model).task else {}
+    result = {**beside, **copy.deepcopy(dict(own))}
     for key in FREE:
         section, _, last = key.rpartition(".")
         ours, theirs = _lookup(model, section), _lookup(result, section)

@@ -162,9 +162,28 @@ def plots(found: Mapping[str, Any]) -> list[Plot]:
     exponents = [-math.log10(scale) for scale in found["scales"]]
     half, empty, grown = over(steps, losses), over(found["scores"], found["empty"]), over(exponents, found["likeness"])
     return [
-        curves("Half precision (dot: then no number)", half, "step", "loss", logarithmic=True, marks=ended),
-        curves("A frame", empty, "score of all anchors", "class loss", logarithmic=True),
-        curves("Gradient of the likeness", grown, "maps / 10^x", "norm", logarithmic=True),
+        curves(
+            "training in half precision; after the dot the loss is no number",
+            half,
+            "optimiser step",
+            "loss of the batch",
+            logarithmic=True,
+            marks=ended,
+        ),
+        curves(
+            "class loss of a window that holds a box, and of one that holds none",
+            empty,
+            "score of every anchor, from 0 to 1",
+            "class loss",
+            logarithmic=True,
+        ),
+        curves(
+            "gradient through the likeness of two maps, as the maps get emptier",
+            grown,
+            "how many times the maps were divided by ten",
+            "length of the gradient",
+            logarithmic=True,
+        ),
     ]
 
 

@@ -49,7 +49,7 @@ def load_restorer(path: Path) -> tuple[Restorer, TileSettings]:
     """The network of a checkpoint, ready to be used, and the size of its pieces.
 
     Raises:
-        UserError: the file is no checkpoint of a network that sharpens clips.
+        UserError: the file is no checkpoint of a network that sharpens clips, and clips alone.
     """
     _, state, config = read_checkpoint(path)
     network = spec_of_section(config["model"]).build(config["model"]) if config else None
@@ -60,6 +60,7 @@ def load_restorer(path: Path) -> tuple[Restorer, TileSettings]:
             where=str(path),
             fix="give last.ckpt or best.ckpt of such a run",
         )
+    network.check_alone()
     load_tensors(network, state, str(path))
     return network.eval(), settings_of(TileSettings, config, "model.tiles")
 

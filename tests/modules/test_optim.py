@@ -46,6 +46,7 @@ def test_groups_have_rates_of_their_own() -> None:
     assert isinstance(optimizer, torch.optim.SGD)
     told = [(len(group["params"]), group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
     assert told == [(2, 0.01, 0.1), (2, 0.001, 0.1), (2, 0.01, 0.0)]
+    assert [group["name"] for group in optimizer.param_groups] == ["all-others", "backbone", "backbone.stem"]
 
 
 @pytest.mark.parametrize("kind", ["onecycle", "cosine", "step", "constant"])

@@ -53,3 +53,10 @@ def test_resamples_that_cannot_be(given: list[str], expected: str) -> None:
         resamples_of(compose(given, "val"))
     assert mistake.value.where == "evaluation.bootstrap"
     assert resamples_of(compose(["dataset=clips", "model=vrt_spike"], "val")) == 0
+
+
+def test_batch_sizes_of_clips_are_not_searched_for() -> None:
+    with pytest.raises(UserError, match="empty windows of events") as mistake:
+        run_settings(compose(["model=vrt_spike", "dataset=clips", "training.dynamic_batch_size.enabled=true"], "train"))
+    assert mistake.value.where == "training.dynamic_batch_size.enabled"
+    assert "batch_size.train=N; less memory: model.vrt.checkpoint_blocks=true" in mistake.value.fix

@@ -13,6 +13,7 @@ from models.detection.streaming import StreamingStep
 from modules.live import onnx as onnx_export
 from modules.live.onnx import OnnxStream
 from modules.live.streaming_detector import StreamingDetector
+from scripts.export_onnx import random_windows
 from tests.helpers.commands import failure, run
 from tests.modules.test_streaming import checkpoint_of, configured, sequence
 
@@ -46,6 +47,19 @@ def test_the_file_equals_torch_over_a_sequence(checkpoint: Path, tmp_path: Path)
         np.testing.assert_allclose(stream.step(frame), predictions.detach(), atol=1e-4, rtol=0)
         for ours, theirs in zip(states, stream.states, strict=True):
             np.testing.assert_allclose(theirs, ours.detach(), atol=1e-4, rtol=0)
+
+
+DMANET = ("model=dmanet", "model.pillars.size=64", "model.channels=[4,4,8,8]", "model.head_channels=8")
+
+
+def test_a_model_of_events_is_compared_on_pillars(tmp_path: Path) -> None:
+    checkpoint_of(configured(*DMANET), tmp_path / "a.ckpt")
+    windows = random_windows(StreamingDetector.from_checkpoint(tmp_path / "a.ckpt"), 2, 1)
+    assert (windows.shape, windows.dtype) == ((2, 1, 2, 64 * 64, 18), np.dtype("float32"))
+    points, rows, columns = (windows[..., at] for at in (-3, -2, -1))
+    assert (points > 0).sum() > 1000
+    assert rows.max() == columns.max() == 63
+    assert not np.array_equal(windows[0], windows[1])
 
 
 def test_published_weights_with_the_overrides_of_their_dataset(

@@ -63,6 +63,7 @@ class DetrDetector(Detector):
     """DETR (Carion et al., 2020); names of weights are those of its published files."""
 
     family: ClassVar[str] = "detr"
+    weighs_frames: ClassVar[bool] = True
 
     def __init__(self, cfg: DetrConfig) -> None:
         super().__init__()

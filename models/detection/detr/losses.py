@@ -55,13 +55,14 @@ def set_losses(logits: Tensor, box: Tensor, wanted: Wanted, cfg: LossConfig) -> 
     target[layer, frame, own] = wanted.class_id[frame, slot]
     weight = torch.where(target == classes - 1, cfg.no_object, 1.0)
     weight = weight.masked_fill(near_ignored(box, wanted) & (target == classes - 1), 0.0)
+    weight = wanted.weigh(weight)
     terms = F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view_as(weight) * weight
     class_loss = terms.sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-12)
 
     number = boxes_over_processes(wanted)
     index = query.unsqueeze(-1).expand(-1, -1, -1, 4)
     found, aim = box.gather(2, index), wanted.box.expand(layers, -1, -1, -1)
-    apart = (found - aim).abs().sum(-1).masked_fill(~real, 0)
+    apart = wanted.weigh((found - aim).abs().sum(-1).masked_fill(~real, 0))
     _, overlap = generalised_iou(corners(found), corners(aim))
     with torch.no_grad():
         said = logits.argmax(-1)
@@ -72,7 +73,7 @@ def set_losses(logits: Tensor, box: Tensor, wanted: Wanted, cfg: LossConfig) -> 
         {
             "loss_ce": class_loss,
             "loss_bbox": apart.sum((1, 2)) / number,
-            "loss_giou": (1 - overlap).masked_fill(~real, 0).sum((1, 2)) / number,
+            "loss_giou": wanted.weigh((1 - overlap).masked_fill(~real, 0)).sum((1, 2)) / number,
             "class_error": error,
             "cardinality_error": counted.abs().float().mean(-1),
         },

@@ -30,6 +30,7 @@ class RtdetrDetector(RecurrentDetector):
     """
 
     family: ClassVar[str] = "rtdetr"
+    weighs_frames: ClassVar[bool] = True
 
     def __init__(self, cfg: RtdetrConfig) -> None:
         super().__init__(cfg.backbone, build_backbone(cfg.backbone), cfg.fpn.in_stages)

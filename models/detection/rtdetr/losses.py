@@ -33,7 +33,7 @@ def varifocal(logits: Tensor, target: Tensor, wanted_here: Tensor) -> Tensor:
 def set_terms(
     logits: Tensor, box: Tensor, query: Tensor, real: Tensor, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of the varifocal loss, of L1 distances and of 1 - generalised overlap, each [layers].
+    """Sums of the varifocal loss, of L1 distances and of 1 - generalised overlap, each [layers]; weighed by frame.
 
     Args:
         logits: [layers, n, Q, classes].
@@ -54,9 +54,9 @@ def set_terms(
     here[place] = True
     terms = varifocal(logits, target, here)
     left_out = near_ignored(box, wanted) & ~here.any(-1)
-    scores = terms.masked_fill(left_out.unsqueeze(-1), 0).sum((1, 2, 3))
-    apart = (found - aim).abs().sum(-1).masked_fill(~real, 0).sum((1, 2))
-    return scores, apart, (1 - generalised).masked_fill(~real, 0).sum((1, 2))
+    scores = wanted.weigh(terms.masked_fill(left_out.unsqueeze(-1), 0)).sum((1, 2, 3))
+    apart = wanted.weigh((found - aim).abs().sum(-1).masked_fill(~real, 0)).sum((1, 2))
+    return scores, apart, wanted.weigh((1 - generalised).masked_fill(~real, 0)).sum((1, 2))
 
 
 def detection_losses(found: Found, wanted: Wanted, cfg: SetHeadConfig, groups: int) -> dict[str, Tensor]:
@@ -110,7 +110,7 @@ def beside(wanted: Wanted, copies: int) -> Wanted:
         part.repeat(1, copies).gather(1, order) for part in (wanted.class_id, wanted.real, wanted.ignored)
     )
     box = wanted.box.repeat(1, copies, 1).gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
-    return Wanted(box, class_id, real, ignored, [count * copies for count in wanted.counts])
+    return Wanted(box, class_id, real, ignored, [count * copies for count in wanted.counts], wanted.weight)
 
 
 def repeated(wanted: Wanted, times: int) -> Wanted:
@@ -119,4 +119,5 @@ def repeated(wanted: Wanted, times: int) -> Wanted:
         part.repeat(times, *(1,) * (part.dim() - 1))
         for part in (wanted.box, wanted.class_id, wanted.real, wanted.ignored)
     )
-    return Wanted(box, class_id, real, ignored, wanted.counts * times)
+    weight = None if wanted.weight is None else wanted.weight.repeat(times)
+    return Wanted(box, class_id, real, ignored, wanted.counts * times, weight)

@@ -23,6 +23,7 @@ class Wanted:
         real: bool [n, M], boxes that are to be found.
         ignored: bool [n, M], boxes that are neither object nor background.
         counts: of the boxes to be found, by frame, known on the host.
+        weight: float32 [n], what a frame counts in the losses against others; None for equal.
     """
 
     box: Tensor
@@ -30,6 +31,11 @@ class Wanted:
     real: Tensor
     ignored: Tensor
     counts: list[int]
+    weight: Tensor | None = None
+
+    def weigh(self, terms: Tensor) -> Tensor:
+        """Terms of a loss [layers, n, ...], each by what its frame counts."""
+        return terms if self.weight is None else terms * self.weight.view(-1, *(1,) * (terms.dim() - 2))
 
 
 def wanted_of(boxes: FrameBoxes, num_classes: int, unit_hw: tuple[int, int], device: torch.device) -> Wanted:
@@ -58,7 +64,8 @@ def wanted_of(boxes: FrameBoxes, num_classes: int, unit_hw: tuple[int, int], dev
     class_id[frame, slot] = torch.where(real, rows[:, Label.CLASS_ID], 0).long()
     found[frame, slot], ignored[frame, slot] = real, sized & ~real
     parts = (to_device(part, device) for part in (box, class_id, found, ignored))
-    return Wanted(*parts, counts=found.sum(dim=1).tolist())
+    weight = None if boxes.weight is None else to_device(boxes.weight, device)
+    return Wanted(*parts, counts=found.sum(dim=1).tolist(), weight=weight)
 
 
 def corners(box: Tensor) -> Tensor:

@@ -44,8 +44,11 @@ def matched(wanted: Wanted, queries: int) -> Tensor:
 
 
 def boxes_over_processes(wanted: Wanted) -> Tensor:
-    """Boxes to be found per process, of all processes that train together, at least one: what losses are divided by."""
-    return mean_over_processes(wanted.real.sum().float()).clamp(min=1)
+    """Boxes to be found per process, of all processes that train together, at least one: what losses are divided by.
+
+    Each counts what its frame does.
+    """
+    return mean_over_processes(wanted.weigh(wanted.real.unsqueeze(0)).sum().float()).clamp(min=1)
 
 
 def near_ignored(box: Tensor, wanted: Wanted, least: float = 0.5) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from models.checks import require, require_positive, require_share
+from models.checks import require, require_positive, require_share, whole_numbers
 from utils.settings import number, whole
 
 Flow = Literal["zero", "given", "spynet"]
@@ -58,24 +58,9 @@ class VrtConfig:
     checkpoint_blocks: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("depths", "window", "single_frame_stages"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
         at, fix = "model.vrt.", "choose another value"
         require(self.flow in FLOWS, at + "flow", f"one of {', '.join(FLOWS)}", self.flow, "choose one of them")
-        require(
-            len(self.depths) > STAGES and min(self.depths) > 0,
-            at + "depths",
-            f"more than {STAGES} numbers of blocks, from 1 on",
-            self.depths,
-            "give one for every stage, such as [8,8,8,8,8,8,8,4,4,4,4]",
-        )
-        require(
-            len(self.window) == 3 and self.window[0] > 1 and self.window[1] == self.window[2] > 1,
-            at + "window",
-            "frames, rows and columns, as many rows as columns",
-            self.window,
-            "give three numbers such as [6,8,8]",
-        )
+        self._check_lists(at)
         whole(self.num_heads, at + "num_heads")
         number(self.mutual_share, at + "mutual_share", most=1)
         require_positive(self.mlp_ratio, at + "mlp_ratio")
@@ -87,9 +72,36 @@ class VrtConfig:
         right = self.deformable_groups > 0 and self.embed_dim % self.deformable_groups == 0
         require(right, at + "deformable_groups", groups, self.deformable_groups, fix)
         require_share(self.drop_path, at + "drop_path")
-        inside = all(stage in range(STAGES, len(self.depths)) for stage in self.single_frame_stages)
-        late = f"numbers of late stages, {STAGES} to {len(self.depths) - 1}"
-        require(inside, at + "single_frame_stages", late, self.single_frame_stages, fix)
+
+    def _check_lists(self, at: str) -> None:
+        """Lists become tuples, and agree with each other."""
+        depths = whole_numbers(
+            self.depths,
+            at + "depths",
+            f"more than {STAGES} numbers of blocks, one for every stage, from 1 on",
+            "[8,8,8,8,8,8,8,4,4,4,4]",
+            least=1,
+            right=lambda blocks: len(blocks) > STAGES,
+        )
+        window = whole_numbers(
+            self.window,
+            at + "window",
+            "frames, rows and columns, from 2 on, as many rows as columns",
+            "[6,8,8]",
+            least=2,
+            right=lambda sides: len(sides) == 3 and sides[1] == sides[2],
+        )
+        last = len(depths) - 1
+        single = whole_numbers(
+            self.single_frame_stages,
+            at + "single_frame_stages",
+            f"different numbers from {STAGES} to {last}, late ones of the {last + 1} stages of {at}depths",
+            "[]",
+            least=STAGES,
+            right=lambda chosen: len(set(chosen)) == len(chosen) and max(chosen, default=last) <= last,
+        )
+        for name, value in (("depths", depths), ("window", window), ("single_frame_stages", single)):
+            object.__setattr__(self, name, value)
 
     @property
     def smallest_side(self) -> int:

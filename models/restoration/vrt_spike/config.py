@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.checks import require, require_positive
+from models.checks import require, require_positive, whole_numbers
 from models.restoration.vrt.config import VrtConfig
 
 SCALES = 4
@@ -41,13 +41,18 @@ class SpikeConfig:
     fuse_zero_init: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "temporal_strides", tuple(self.temporal_strides))
         at = "model.spikes."
         for name in ("bins", "num_heads", "mlp_ratio", "std"):
             require_positive(getattr(self, name), at + name)
-        right = len(self.temporal_strides) == SCALES - 1 and min(self.temporal_strides) > 0
-        expected = f"{SCALES - 1} whole numbers from 1 on"
-        require(right, at + "temporal_strides", expected, self.temporal_strides, "give three, such as [1,1,1]")
+        strides = whole_numbers(
+            self.temporal_strides,
+            at + "temporal_strides",
+            f"{SCALES - 1} whole numbers from 1 on, one for every size but the largest",
+            "[1,1,1]",
+            least=1,
+            right=lambda strides: len(strides) == SCALES - 1,
+        )
+        object.__setattr__(self, "temporal_strides", strides)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,16 @@ class VrtSpike(Restorer):
                 dim, spikes.num_heads, spikes.mlp_ratio, SCALES, spikes.fuse_zero_init
             )
 
+    def check_alone(self) -> None:
+        """See :meth:`Restorer.check_alone`: flow that is given comes with no clip."""
+        if self.config.vrt.flow == "given":
+            raise UserError(
+                expected="optical flow that comes from nowhere (zero) or from the network itself (spynet)",
+                got="'given', which is for programs that call the network with flows: clips hold none",
+                where="model.vrt.flow",
+                fix="set model.vrt.flow=zero, or model.vrt.flow=spynet",
+            )
+
     def restore(self, blurred: Tensor, spikes: Tensor | None) -> Tensor:
         """See :meth:`Restorer.restore`; frames are mirrored at their edges to a size the network takes."""
         height, width = blurred.shape[-2:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -61,6 +61,20 @@ def test_pieces_cover_every_length() -> None:
                 assert set(covered) == set(range(length))
 
 
-def test_overlaps_are_smaller_than_pieces() -> None:
-    with pytest.raises(UserError, match=r"model\.tiles\.overlap"):
-        TileSettings(frames=4, side=16, overlap_frames=1, overlap=16)
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("frames", 0, "model.tiles.frames=18"),
+        ("frames", -4, "model.tiles.frames=18"),
+        ("side", 1.5, "model.tiles.side=192"),
+        ("overlap", 16, "model.tiles.overlap=0"),
+        ("overlap_frames", -1, "model.tiles.overlap_frames=0"),
+    ],
+)
+def test_what_cannot_be_names_the_key_and_a_value(key: str, value: float, fix: str) -> None:
+    sizes: dict[str, Any] = {"frames": 4, "side": 16, "overlap_frames": 1, "overlap": 5}
+    with pytest.raises(UserError) as mistake:
+        TileSettings(**{**sizes, key: value})
+    assert mistake.value.where == f"model.tiles.{key}"
+    assert mistake.value.fix == f"set {fix}"
+    TileSettings(**{**sizes, key: int(fix.split("=")[1])})

@@ -148,18 +148,24 @@ def test_published_weights_of_vrt_alone(tmp_path: Path) -> None:
     ("key", "value"),
     [
         ("vrt__depths", [2, 2, 2]),
+        ("vrt__depths", 2),
+        ("vrt__depths", [2, 2, 2, 2, 2, 2, 2, 0.5]),
         ("vrt__window", [6, 8, 4]),
+        ("vrt__window", "688"),
         ("vrt__embed_dim", 7),
         ("vrt__deformable_groups", 3),
         ("vrt__flow", "raft"),
         ("vrt__drop_path", 1.0),
         ("vrt__single_frame_stages", [3]),
+        ("vrt__single_frame_stages", [9]),
+        ("vrt__single_frame_stages", [8, 8]),
         ("vrt__num_heads", 0),
         ("vrt__mutual_share", 2.0),
         ("vrt__mlp_ratio", 0),
         ("spikes__bins", 0),
         ("spikes__num_heads", 3),
         ("spikes__temporal_strides", [1, 1]),
+        ("spikes__temporal_strides", [1, 1, True]),
         ("spikes__std", 0.0),
         ("loss__delta", 0),
     ],
@@ -179,5 +185,10 @@ def test_clips_that_do_not_fit() -> None:
         model.restore(blurred, None)
     with pytest.raises(UserError, match="1 frames of 16x16"):
         model.restore(blurred[:, :1], spikes[:, :1])
+    given = network(vrt__flow="given")
     with pytest.raises(UserError, match=r"got: +none"):
-        network(vrt__flow="given").restore(blurred, spikes)
+        given.restore(blurred, spikes)
+    with pytest.raises(UserError, match="clips hold none") as mistake:
+        given.check_alone()
+    assert mistake.value.fix == "set model.vrt.flow=zero, or model.vrt.flow=spynet"
+    model.check_alone()

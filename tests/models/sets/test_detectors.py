@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from config.compose import compose
 from models.detection.detr.backbone import LearnedPosition
-from models.detection.interface import Detector
+from models.detection.interface import Detector, FrameBoxes
 from models.detection.rtdetr.attention import PointAttention
 from models.detection.rtdetr.config import SetHeadConfig
 from models.detection.rtdetr.denoising import noisy_queries
@@ -76,6 +77,27 @@ def test_ignored_boxes_are_neither_object_nor_background(overrides: tuple[str, .
         for boxes in ([], [(*there, float(IGNORE_LABEL))], [(*there, 1.0)])
     )
     assert ignored < nothing < real
+
+
+@pytest.mark.parametrize("overrides", [DETR, RTDETR])
+def test_frames_count_what_they_weigh(overrides: tuple[str, ...]) -> None:
+    detector = detector_of(*overrides).eval()  # frames do not see each other, nothing is drawn for them together
+    features, _ = detector.features(detector.prepare(frames_of(2)), None)
+    boxes, alone = frame_boxes(BOXES, BOXES[:1]), frame_boxes(BOXES)
+
+    def losses(frames: int, given: FrameBoxes, *weight: float) -> dict[str, float]:
+        torch.manual_seed(0)
+        chosen = detector.select(features, torch.arange(frames))
+        found = detector.losses(chosen, replace(given, weight=torch.tensor(weight) if weight else None))
+        return {name: float(value) for name, value in found.items() if "error" not in name and "denois" not in name}
+
+    equal = losses(2, boxes)
+    assert losses(2, boxes, 1.0, 1.0) == equal
+    assert losses(2, boxes, 3.0, 3.0)["loss"] == pytest.approx(equal["loss"], rel=1e-4)
+    first = losses(1, alone)
+    named = [name for name in first if name != "loss"]
+    assert [losses(2, boxes, 1.0, 1e-9)[name] for name in named] == pytest.approx([first[n] for n in named], rel=1e-3)
+    assert losses(2, boxes, 1.0, 0.5)["loss"] != pytest.approx(equal["loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("overrides", [DETR, (*DETR, "model.recurrence=convgru"), RTDETR])

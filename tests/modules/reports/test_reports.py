@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modules.reports.evaluation import keep_figures
 from modules.reports.log_columns import read_columns
 from modules.reports.page import Section, mapping_table, render
 from modules.reports.training import read_logs
@@ -105,6 +106,15 @@ def test_labelling_and_quality(tmp_path):
 def test_evaluation_without_a_labelled_frame(tmp_path):
     result = {"figures": {"AP": 0.0}, "labels": {"car": 0}, "classes": ["car"], "score": "class"}
     assert "there are no curves" in made(tmp_path, evaluation=result)
+
+
+def test_a_task_says_which_settings_are_told_first(tmp_path):
+    config = {"logging": {"report": True}, "tta": {"enable": False}, "model": {"tiles": {"side": 96}}}
+    result = {"figures": {"PSNR": 30.0}, "labels": {}}
+    leave_report(tmp_path, "val", config, 1.0, lambda at: keep_figures(at, result), ("model.tiles.side",))
+    first, *_ = (tmp_path / "report.html").read_text(encoding="utf-8").split("</table>")
+    assert "model.tiles.side" in first
+    assert "tta.enable" not in first
 
 
 def test_logs_of_a_run_that_went_on(tmp_path):

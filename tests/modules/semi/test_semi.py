@@ -20,6 +20,7 @@ from modules.semi.labels import last_frames, merge_mirrored, teacher_labels, tog
 from modules.semi.module import SemiModule
 from modules.semi.settings import StrongSettings, checked_semi, semi_settings
 from modules.semi.strong import StrongAugmentation
+from tests.models.sets.test_detectors import DETR, RTDETR
 from utils.boxes import IGNORE_LABEL, Label
 from utils.errors import UserError
 
@@ -122,11 +123,13 @@ def test_what_harder_frames_lack() -> None:
     assert 1.4 < float(scaled.mean()) < 6.1
 
 
-def test_a_lesson_leaves_labelled_lanes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = compose([*SEMI, "semi.start_step=0", "semi.warmup_steps=2", "semi.threshold=0", "semi.unsure=0"])
-    module, counts = SemiModule(config), torch.Generator().manual_seed(0)
+def lessons(monkeypatch: pytest.MonkeyPatch, *model: str) -> tuple[SemiModule, dict[str, Any]]:
+    """A model that is its own teacher, and a batch of which the last two of three lanes have no labels."""
+    taught = ("semi.start_step=0", "semi.warmup_steps=2", "semi.threshold=0", "semi.unsure=0")
+    module, counts = SemiModule(compose([*SEMI, *taught, *model])), torch.Generator().manual_seed(0)
     module.learn_from(deepcopy(module))
-    monkeypatch.setattr(module, "log_dict", lambda *arguments, **more: None)
+    for name in ("log", "log_dict"):
+        monkeypatch.setattr(module, name, lambda *arguments, **more: None)
     frames = torch.randint(0, 4, (5, 3, 20, 64, 64), generator=counts, dtype=torch.uint8)
     label = ObjectLabels(torch.tensor([[1.0, 4, 4, 16, 16, 0, 1, 1]]), (64, 64))
     labels = [[label if t == 4 else None, None, None] for t in range(5)]
@@ -135,6 +138,12 @@ def test_a_lesson_leaves_labelled_lanes_alone(monkeypatch: pytest.MonkeyPatch) -
         "is_first": torch.ones(3, dtype=torch.bool), "is_padded": torch.zeros(5, 3, dtype=torch.bool),
         "worker_id": 0, "position": (0, 0),
     }  # fmt: skip
+    return module, batch
+
+
+def test_a_lesson_leaves_labelled_lanes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, batch = lessons(monkeypatch)
+    frames = batch["inputs"].data.clone()
     shown, indices, boxes = module.lesson(batch)
     again, _, _ = module.lesson(batch)
     other, _, _ = module.lesson({**batch, "position": (0, 1)})
@@ -147,6 +156,13 @@ def test_a_lesson_leaves_labelled_lanes_alone(monkeypatch: pytest.MonkeyPatch) -
     assert boxes.weight.tolist() == [1, 0.5, 0.5, 0.5, 0.5]
     assert (boxes.frame == 0).sum() == 1
     assert {name.split(".")[0] for name in module.state_dict()} == {"mdl"}, "the teacher is none of its parts"
+
+
+@pytest.mark.parametrize("model", [DETR, RTDETR])
+def test_sets_of_boxes_are_taught_too(monkeypatch: pytest.MonkeyPatch, model: tuple[str, ...]) -> None:
+    module, batch = lessons(monkeypatch, *model)
+    module.training_step(batch, 0).backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in module.parameters())
 
 
 def test_weight_grows_after_the_start() -> None:

@@ -75,7 +75,10 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     found = json.loads(figures.read_text())
     assert found["labels"] == {"frames": 5}
     assert found["figures"]["PSNR"] == pytest.approx(done["val/PSNR"], abs=1e-4)
-    assert "SSIM" in (tmp_path / "val" / "report.html").read_text()
+    page = (tmp_path / "val" / "report.html").read_text()
+    assert "SSIM" in page
+    assert "model.tiles.side" in page.split("</table>")[0]
+    assert "tta.enable" not in page.split("</table>")[0]
 
     assert run("scripts/compare_runs.py", str(whole), str(parts)) == 0
     assert f"| PSNR | {done['val/PSNR']:.4f}".rstrip("0") in capsys.readouterr().out
@@ -91,6 +94,9 @@ def test_from_clips_to_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "got:      4" in message
     message = failure(capsys, "predict.py", *quiet, f"checkpoint={checkpoint}", f"save_dir={tmp_path / 'p' / 'train'}")
     assert "'vrt_spike', which is one for restoration" in message
+    (tmp_path / "events" / "val" / "a").mkdir(parents=True)
+    others = ("dataset=synthetic", f"dataset.path={tmp_path / 'events'}", *quiet[2:], f"checkpoint={checkpoint}")
+    assert "last.ckpt holds 'vrt_spike', a model for restoration" in failure(capsys, "val.py", *others)
     with pytest.raises(UserError, match="which is one for restoration"):
         StreamingDetector.from_checkpoint(checkpoint, confidence_threshold=0.5)
     message = failure(capsys, "train.py", *start, "training.on_bad_sequence=skip", f"output.dir={tmp_path / 'other'}")
