@@ -2,97 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
-from modules.labelling.selection import Selection
+from modules.labelling.selection import ScoreThresholds, Selection
+from modules.labelling.teachers import teacher_files
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.settings import tracking_config, without_effect
 from utils.boxes import ScoreLimits
 from utils.errors import UserError
 from utils.settings import choice, number
-from utils.thresholds import Thresholds, kinds_of, per_class
-
-FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class ScoreThresholds:
-    """Scores above which a detection becomes a pseudo label, per class.
-
-    Attributes:
-        objectness: one number per class.
-        class_confidence: one number per class.
-
-    Raises:
-        UserError: the two differ in length, or a number lies outside [0, 1].
-    """
-
-    objectness: tuple[float, ...]
-    class_confidence: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        for name, values in (("obj_thresh", self.objectness), ("cls_thresh", self.class_confidence)):
-            if len(values) != len(self.objectness) or not all(0 <= value <= 1 for value in values):
-                raise UserError(
-                    expected=f"{len(self.objectness)} numbers in [0, 1], one per class",
-                    got=str(list(values)),
-                    where=f"model.pseudo_label.{name}",
-                    fix="give one number for all classes, or a list with one per class",
-                )
-
-    @classmethod
-    def of(
-        cls,
-        objectness: Thresholds,
-        class_confidence: Thresholds,
-        class_to_number: Sequence[int],
-        classes: Sequence[str] = (),
-    ) -> ScoreThresholds:
-        """Build thresholds from one number for all classes, one per class or kind of class, or numbers by name.
-
-        Args:
-            objectness: number or numbers.
-            class_confidence: number or numbers.
-            class_to_number: which of the numbers belongs to each class, for lists shorter than the classes.
-            classes: their names.
-
-        Raises:
-            UserError: a list of another length, or other names.
-
-        >>> ScoreThresholds.of(0.5, [0.6, 0.3], [1, 1, 0])
-        ScoreThresholds(objectness=(0.5, 0.5, 0.5), class_confidence=(0.3, 0.3, 0.6))
-        """
-        index, key = list(class_to_number), "model.pseudo_label."
-        return cls(
-            per_class(objectness, index, f"{key}obj_thresh", classes),
-            per_class(class_confidence, index, f"{key}cls_thresh", classes),
-        )
-
-    def everywhere(self, least: float) -> ScoreThresholds:
-        """One number for both scores of all these classes."""
-        return ScoreThresholds(*((least,) * len(self.objectness),) * 2)
-
-    def or_less(self, other: ScoreThresholds) -> ScoreThresholds:
-        """The smaller of both thresholds for each class and score."""
-        return ScoreThresholds(
-            tuple(map(min, self.objectness, other.objectness)),
-            tuple(map(min, self.class_confidence, other.class_confidence)),
-        )
-
-    def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
-        """Mark boxes above both thresholds of their class; a class without thresholds (ignored boxes) never passes."""
-        known = class_id < len(self.objectness)
-        index = np.where(known, class_id, 0).astype(np.int64)
-        limits = np.array([self.objectness, self.class_confidence], dtype=np.float32)[:, index]
-        return known & (objectness > limits[0]) & (confidence > limits[1])
+from utils.thresholds import kinds_of, per_class
 
 
 @dataclass(frozen=True)
@@ -115,6 +39,7 @@ class PseudoLabelerConfig:
         agreement: how views are merged by agreement; None for NMS.
         frequency: thresholds follow from the frequency of classes; None: they are ``thresholds``.
         unsure: scores above which a detection that is no label is to be ignored in training; None: it is dropped.
+        teachers: detectors that label together, each of which sees every view; None: one.
     """
 
     ev_repr_name: str
@@ -132,6 +57,7 @@ class PseudoLabelerConfig:
     agreement: Agreement | None = None
     frequency: Frequency | None = None
     unsure: ScoreThresholds | None = None
+    teachers: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """All of it for a manifest; parts that are not used are left out."""
@@ -173,6 +99,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     labels = model["pseudo_label"]
     height, width = dataset["sensor_hw"]
     classes, kinds = dataset["classes"], kinds_of(dataset)
+    teachers = len(teacher_files(config))
     unsure, key = labels["unsure_thresh"], "model.pseudo_label.unsure_thresh"
     return PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
@@ -190,6 +117,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         agreement=agreement_from_config(config),
         frequency=_frequency(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
+        teachers=teachers if teachers > 1 else None,
     )
 
 

@@ -63,7 +63,7 @@ class EventSeqData:
         self.ground_truth: dict[int, npt.NDArray[Any]] = {}
         self._frames: list[int] = []  # one entry per frame and view
         self._rows: list[FloatArray] = []
-        self._views: list[int] = []  # 1 for mirrored, 2 for reversed, 3 for both
+        self._views: list[int] = []  # 1 mirrored + 2 reversed + 8 times the teacher's number
 
     def update(
         self,
@@ -73,6 +73,7 @@ class EventSeqData:
         is_hflip: bool = False,
         is_tflip: bool = False,
         tflip_offset: int = 0,
+        teacher: int = 0,
     ) -> None:
         """Add one view of a chunk.
 
@@ -83,6 +84,7 @@ class EventSeqData:
             is_hflip: boxes lie in mirrored frames.
             is_tflip: the sequence runs backwards; boxes belong to frame ``ev_idx + tflip_offset``.
             tflip_offset: see ``is_tflip``.
+            teacher: number of the detector, where several label.
         """
         width = round(self.frame_hw[1] / self.scale_ratio)
         padded = np.zeros(len(labels), dtype=bool) if is_padded_mask is None else is_padded_mask
@@ -96,7 +98,7 @@ class EventSeqData:
             rows[:, Label.XYWH] *= np.float32(self.scale_ratio)
             self._frames.append(frame)
             self._rows.append(rows)
-            self._views.append(is_hflip + 2 * is_tflip)
+            self._views.append(is_hflip + 2 * is_tflip + 8 * teacher)
 
     def set_ground_truth(self, frame: int, records: npt.NDArray[Any]) -> None:
         """Give a frame its ground truth (``BBOX_DTYPE``, full resolution); no other box of the frame will count."""
@@ -127,7 +129,7 @@ class EventSeqData:
             self.ground_truth |= dict(zip(state["gt_frames"].tolist(), records, strict=True))
 
     def boxes_of_views(self, *, all_views: bool) -> dict[int, FloatArray]:
-        """Boxes by frame number before any merging: of the plain view, or of all views together."""
+        """Boxes by frame number before any merging: of the first teacher's plain view, or of all views together."""
         parts: dict[int, list[FloatArray]] = {}
         for frame, rows, view in zip(self._frames, self._rows, self._views, strict=True):
             if all_views or view == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from utils.commands.path_overrides import path_override
 from utils.jobs.steps import Step
 
 log = logging.getLogger(__name__)
+
+SEEDS_APART = 1000
+"""How far the seeds of first teachers lie apart."""
 
 SOFT = "+model/head=soft"
 """Override of a training on pseudo labels: uncertain ones are neither object nor background."""
@@ -65,25 +68,49 @@ class _Builder:
             self.student = [f"model={own}", *(text for text in model if not text.startswith("model="))]
         self.root = Path(cfg.root)
         self.plan = RoundsPlan(self.root, tuple(cfg.evaluation.splits))
-        common = common_overrides(cfg.dataset_name, str(cfg.experiment_name), cfg.seed, cfg.overrides)
-        self.commands = Commands(repository, (*search, *common))
+        self.repository, self.search = repository, tuple(search)
+        self.commands = self.commands_of(cfg.seed)
         self.data = path_override("dataset.path", cfg.dataset_path)
         self.few_labels = cfg.few_labels
         self.measured = bool(self.few_labels)
         self.average = [] if cfg.ema_decay is None else [f"training.ema_decay={cfg.ema_decay}"]
         self.stops: tuple[Path, ...] = ()
 
+    def commands_of(self, seed: int) -> Commands:
+        """Commands of another seed."""
+        cfg = self.cfg
+        common = common_overrides(cfg.dataset_name, str(cfg.experiment_name), seed, cfg.overrides)
+        return Commands(self.repository, (*self.search, *common))
+
     def add(self, step: Step, needs: Sequence[str] = ()) -> None:
         """Append a step of the round under way, which the rounds before may have made unnecessary."""
         self.plan.steps.append(replace(step, needs=(*step.needs, *needs), unless=self.stops))
 
     def train(
-        self, name: str, overrides: list[str], settings: TeacherSettings, teacher: Path | None, needs: Sequence[str]
+        self,
+        name: str,
+        overrides: list[str],
+        settings: TeacherSettings,
+        teacher: Path | None,
+        needs: Sequence[str],
+        commands: Commands | None = None,
     ) -> Path:
+        commands = commands or self.commands
         folder = self.root / name
         schedule = [f"training.max_steps={settings.steps}", f"training.learning_rate={settings.learning_rate}"]
-        self.add(self.commands.train(name, folder, [*overrides, *schedule, *self.average], teacher, needs))
+        self.add(commands.train(name, folder, [*overrides, *schedule, *self.average], teacher, needs))
         return folder / LAST
+
+    def first_teachers(self, overrides: list[str]) -> dict[str, Path]:
+        """Detectors trained on the few labels with a seed each, by their steps."""
+        found: dict[str, Path] = {}
+        for number in range(int(self.cfg.teachers)):
+            name = f"baseline_{chr(ord('a') + number)}" if number else "baseline"
+            commands = self.commands_of(self.cfg.seed + SEEDS_APART * number)
+            found[name] = self.train(name, overrides, self.cfg.supervised, None, (), commands)
+            meaning = "few labels, another seed" if number else "few labels"
+            self.evaluate(Arm(name, meaning, found[name], int(self.cfg.supervised.steps), name))
+        return found
 
     def evaluate(self, arm: Arm, model: list[str] | None = None) -> None:
         self.plan.arms.append(arm)
@@ -93,7 +120,7 @@ class _Builder:
             name = f"{split}_{arm.name}"
             self.add(self.commands.evaluate(name, arm.checkpoint, split, figures, more, [arm.after]))
 
-    def label(self, index: int, teacher: Path, after: str, source: list[str]) -> Path:
+    def label(self, index: int, teachers: Mapping[str, Path], source: list[str]) -> Path:
         dataset = self.root / f"round{index}_labels"
         name, views = f"label{index}", self.measured and bool(self.cfg.labelling.keep_views)
         overrides = [
@@ -103,7 +130,7 @@ class _Builder:
             *self.cfg.labelling.options,
             *self.cfg.labelling.overrides,
         ]
-        self.add(self.commands.label(name, teacher, dataset, overrides, [after]))
+        self.add(self.commands.label(name, list(teachers.values()), dataset, overrides, list(teachers)))
         self.plan.labels[f"round{index}"] = dataset / "summary.json"
         if self.measured:
             figures = self.root / "evaluation" / f"labels_round{index}.json"
@@ -148,14 +175,14 @@ def build_plan(
     supervised = [*build.model, *cfg.supervised.overrides]
     few, all_labels = [build.data, *build.few_labels, *supervised], [build.data, *supervised]
 
-    baseline = build.train("baseline", few, cfg.supervised, None, ())
-    build.evaluate(Arm("baseline", "few labels", baseline, first, "baseline"))
+    teachers = build.first_teachers(few)
     oracle = build.train("oracle0", all_labels, cfg.supervised, None, ()) if cfg.oracle else None
-    teacher, teacher_step, control = baseline, "baseline", baseline
+    teacher_step, teacher = next(iter(teachers.items()))
+    control = teacher
     source, network = [*build.model, build.data, *build.few_labels], build.student
     for index in range(1, rounds + 1):
         total, name = first + index * later, f"round{index}"
-        dataset = build.label(index, teacher, teacher_step, source)
+        dataset = build.label(index, teachers, source)
         decision = build.decide(index)
         start = teacher if cfg.self_training.from_teacher else None
         overrides = [*network, path_override("dataset.path", dataset), *cfg.self_training.overrides]
@@ -171,7 +198,7 @@ def build_plan(
             if index == rounds or cfg.stop_when_precision_falls:  # which round is the last one is not known yet
                 arm = "oracle" if index == rounds else f"oracle{index}"
                 build.evaluate(Arm(arm, "all labels", oracle, total, f"oracle{index}"))
-        teacher, teacher_step = trained, name
+        teacher, teacher_step, teachers = trained, name, {name: trained}
         # The next round labels its own labels again: only ground truth (t > 0) is kept from them.
         source = [*network, path_override("dataset.path", dataset)]
     return build.plan

@@ -19,6 +19,9 @@ from utils.thresholds import check_thresholds
 
 SETTINGS = "settings.json"
 
+MOST_TEACHERS = 26
+"""First teachers have a letter each."""
+
 
 @dataclass(frozen=True)
 class TeacherSettings:
@@ -72,7 +75,7 @@ class ExperimentSettings:
     """``config/self_train.yaml``, where each key is explained; without what concerns the machine.
 
     Raises:
-        UserError: no rounds, or neither weak nor semi supervision with an oracle.
+        UserError: no rounds, no teachers, or neither weak nor semi supervision with an oracle.
     """
 
     root: str
@@ -84,6 +87,7 @@ class ExperimentSettings:
     rounds: int
     stop_when_precision_falls: bool
     ema_decay: float | None
+    teachers: int
     oracle: bool
     control: bool
     labels: Mapping[str, float | None]
@@ -95,6 +99,13 @@ class ExperimentSettings:
     def __post_init__(self) -> None:
         if int(self.rounds) < 1:
             raise UserError(expected="at least one round", got=str(self.rounds), where="rounds", fix="set rounds=1")
+        if not 1 <= int(self.teachers) <= MOST_TEACHERS:
+            raise UserError(
+                expected=f"1 to {MOST_TEACHERS} first teachers",
+                got=str(self.teachers),
+                where="teachers",
+                fix="set teachers=1, or 2 for two that label together",
+            )
         if self.oracle and not self.few_labels:
             raise UserError(
                 expected="a share of labels for the first teacher",
@@ -151,6 +162,10 @@ _AS_LEOD = {"labelling": {"options": []}, "self_training": {"soft_anchors": True
 """What config/pipeline/leod.yaml says, and what held before these keys were."""
 
 
+_BEFORE = {"teachers": 1}
+"""What held before these keys were."""
+
+
 def _read(path: Path) -> dict[str, Any]:
     return read_json(
         path,
@@ -177,6 +192,7 @@ def check_settings(root: Path, settings: Mapping[str, object]) -> None:
             if part in before:
                 before[part] = {**keys, **before[part]}
         now = json.loads(json.dumps(settings))
+        before = {**{key: value for key, value in _BEFORE.items() if key in now}, **before}
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if differing:
             raise UserError(
