@@ -21,7 +21,7 @@ from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
 from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
-from modules.evaluation.views import hflip_lanes
+from modules.evaluation.views import hflip_lanes, thin_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.labelling.detections import detections_to_labels
@@ -164,16 +164,21 @@ class PseudoLabeler:
     def _label_batch(
         self, module: SequenceDetector, batch: Batch, states: dict[int, Any], needed: BoolArray, *, reverse: bool
     ) -> None:
-        config, is_first = self.config, batch["is_first"]
-        inputs = batch["inputs"].to(module.device, non_blocking=True)
+        config, inputs, is_first = self.config, batch["inputs"], batch["is_first"]
+        thins = (False, True) if config.drop_events and not reverse else (False,)
+        if config.drop_events and len(thins) > 1:
+            paths = [path if wanted else "" for path, wanted in zip(batch["path"], needed, strict=True)]
+            inputs = thin_lanes(inputs, paths, batch["ev_idx"].cpu().numpy(), config.drop_events)
+            is_first = torch.cat([is_first, is_first])
+        inputs = inputs.to(module.device, non_blocking=True)
         if config.hflip:
             inputs, is_first = hflip_lanes(inputs), torch.cat([is_first, is_first])
         worker = int(batch["worker_id"])
         detections, states[worker] = module.detect_sequence(inputs.data, states.get(worker), is_first)
         labelled = _ground_truth_frames(batch["labels"]) & config.use_gt  # [L, B]
         wanted = needed & ~batch["is_padded"].cpu().numpy() & ~labelled
-        lanes, views = len(needed), product(range(config.teachers or 1), self._flips)
-        for view, (teacher, is_hflip) in enumerate(views):
+        lanes, views = len(needed), product(range(config.teachers or 1), self._flips, thins)
+        for view, (teacher, is_hflip, is_thinned) in enumerate(views):
             cells = [(int(t), int(b)) for t, b in np.argwhere(wanted)]
             found = [detections[t][b + view * lanes] for t, b in cells]
             labels = dict(zip(cells, self._to_labels(found, inputs.size_hw), strict=True))
@@ -184,6 +189,7 @@ class PseudoLabeler:
                     is_hflip=is_hflip,
                     is_tflip=reverse,
                     tflip_offset=config.tflip_offset,
+                    is_thinned=is_thinned,
                     teacher=teacher,
                 )
         if not reverse:

@@ -86,7 +86,7 @@ def evaluate_steps(
         return None
     settings = read_settings(pseudo_split.parent, {"hflip": bool, "tflip": bool, "nms_threshold": float})
     agreement = settings_of(Agreement, settings, "agreement") if "agreement" in settings else None
-    flips, more = settings["hflip"] or settings["tflip"], "teachers" in settings
+    flips, more = settings["hflip"] or settings["tflip"], bool({"teachers", "drop_events"} & settings.keys())
     labels: list[Records] = []
     boxes: dict[str, list[Records]] = {}
     for root in track(list_sequences(pseudo_split), desc="compare steps", unit="sequence"):

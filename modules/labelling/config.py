@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from data.representations.names import known_kind
+from models.registry import spec_of_section
 from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
@@ -40,6 +42,7 @@ class PseudoLabelerConfig:
         frequency: thresholds follow from the frequency of classes; None: they are ``thresholds``.
         unsure: scores above which a detection that is no label is to be ignored in training; None: it is dropped.
         teachers: detectors that label together, each of which sees every view; None: one.
+        drop_events: share of the events that a further view of the forward pass lacks; None: there is none.
     """
 
     ev_repr_name: str
@@ -58,6 +61,7 @@ class PseudoLabelerConfig:
     frequency: Frequency | None = None
     unsure: ScoreThresholds | None = None
     teachers: int | None = None
+    drop_events: float | None = None
 
     def settings(self) -> dict[str, Any]:
         """All of it for a manifest; parts that are not used are left out."""
@@ -118,12 +122,29 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         frequency=_frequency(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
         teachers=teachers if teachers > 1 else None,
+        drop_events=_drop_events(config),
     )
 
 
 def _used(values: Mapping[str, Any]) -> dict[str, Any]:
     parts = {key: _used(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     return {key: value for key, value in parts.items() if value is not None}
+
+
+def _drop_events(config: Mapping[str, Any]) -> float | None:
+    tta, key = config["tta"], "tta.drop_events"
+    if not tta["enable"] or tta["drop_events"] is None:
+        return None
+    kind = config["dataset"]["representation"]["kind"]
+    raw = spec_of_section(config["model"]).payload != "frames"
+    if raw or not known_kind(kind).counts:
+        raise UserError(
+            expected="frames that count events, of which some can be left out",
+            got="a model that reads raw events" if raw else f"dataset.representation.kind={kind}",
+            where=key,
+            fix=f"set {key}=null, or label frames of dataset.representation.kind=stacked_histogram",
+        )
+    return number(tta["drop_events"], key, least=0.01, most=0.99)
 
 
 def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency | None:

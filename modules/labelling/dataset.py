@@ -23,6 +23,7 @@ CHECKSUM = "provenance.checkpoint_sha256"
 """The setting by which a teacher is known."""
 _KEYS = {
     "agreement.": "tta.merge_",
+    "drop_events": "tta.drop_events",
     "frequency.floor": "tta.merge_floor",
     "frequency.": "model.pseudo_label.frequency_",
     "frequency.unsure_factor": "model.pseudo_label.unsure_factor",

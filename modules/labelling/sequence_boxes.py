@@ -63,7 +63,7 @@ class EventSeqData:
         self.ground_truth: dict[int, npt.NDArray[Any]] = {}
         self._frames: list[int] = []  # one entry per frame and view
         self._rows: list[FloatArray] = []
-        self._views: list[int] = []  # 1 mirrored + 2 reversed + 8 times the teacher's number
+        self._views: list[int] = []  # 1 mirrored + 2 reversed + 4 thinned + 8 times the teacher's number
 
     def update(
         self,
@@ -73,6 +73,7 @@ class EventSeqData:
         is_hflip: bool = False,
         is_tflip: bool = False,
         tflip_offset: int = 0,
+        is_thinned: bool = False,
         teacher: int = 0,
     ) -> None:
         """Add one view of a chunk.
@@ -84,6 +85,7 @@ class EventSeqData:
             is_hflip: boxes lie in mirrored frames.
             is_tflip: the sequence runs backwards; boxes belong to frame ``ev_idx + tflip_offset``.
             tflip_offset: see ``is_tflip``.
+            is_thinned: the frames lack a share of their events.
             teacher: number of the detector, where several label.
         """
         width = round(self.frame_hw[1] / self.scale_ratio)
@@ -98,7 +100,7 @@ class EventSeqData:
             rows[:, Label.XYWH] *= np.float32(self.scale_ratio)
             self._frames.append(frame)
             self._rows.append(rows)
-            self._views.append(is_hflip + 2 * is_tflip + 8 * teacher)
+            self._views.append(is_hflip + 2 * is_tflip + 4 * is_thinned + 8 * teacher)
 
     def set_ground_truth(self, frame: int, records: npt.NDArray[Any]) -> None:
         """Give a frame its ground truth (``BBOX_DTYPE``, full resolution); no other box of the frame will count."""
