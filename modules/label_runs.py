@@ -78,8 +78,9 @@ def label(
     """
     settings = pseudo_labeler_config(config)
     seen = settings.use_gt and any(sequence.visible.any() for sequence in data_module.sequences("train"))
-    if settings.frequency is not None and not seen:
-        raise no_labelled_frames()  # before the detector runs for hours, and before anything is written
+    if settings.rule is not None and not seen:
+        # before the detector runs for hours, and before anything is written
+        raise no_labelled_frames(config["model"]["pseudo_label"]["thresholds"])
     detectors = [module.to(process.device).eval() for module in modules]
     labeler = PseudoLabeler(
         settings,

@@ -110,7 +110,7 @@ class PseudoLabeler:
         if not self.is_main:
             return {}
         config = self.config
-        if config.frequency is not None:
+        if config.rule is not None:
             write_late(config, self.source_split, self.save_dir, self._kept)
         self._tidy(everything)
         return complete_dataset(
@@ -129,7 +129,7 @@ class PseudoLabeler:
 
     def _finished(self) -> frozenset[str]:
         """Sequences that are written, or lack nothing but thresholds."""
-        late = [] if self.config.frequency is None else self._kept.glob("[!.]*.npz")
+        late = [] if self.config.rule is None else self._kept.glob("[!.]*.npz")
         return frozenset([root.name for root in list_sequences(self.save_dir)] + [path.stem for path in late])
 
     def _waiting(self) -> frozenset[str]:
@@ -176,7 +176,7 @@ class PseudoLabeler:
         worker = int(batch["worker_id"])
         detections, states[worker] = module.detect_sequence(inputs.data, states.get(worker), is_first)
         labelled = _ground_truth_frames(batch["labels"]) & config.use_gt  # [L, B]
-        wanted = needed & ~batch["is_padded"].cpu().numpy() & ~labelled
+        wanted = needed & ~batch["is_padded"].cpu().numpy() & ~(labelled & (config.precision is None))
         lanes, views = len(needed), product(range(config.teachers or 1), self._flips, thins)
         for view, (teacher, is_hflip, is_thinned) in enumerate(views):
             cells = [(int(t), int(b)) for t, b in np.argwhere(wanted)]
@@ -238,9 +238,9 @@ class PseudoLabeler:
             return
         if reverse:
             sequence.add_state(read_views(waiting))
-        if self.config.keep_views or self.config.frequency is not None:
+        if self.config.keep_views or self.config.rule is not None:
             write_views(self._kept / waiting.name, sequence.state())
-        if self.config.frequency is None:
+        if self.config.rule is None:
             sequence.save(self.save_dir, self._paths(path))
         waiting.unlink(missing_ok=True)
 

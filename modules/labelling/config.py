@@ -11,6 +11,7 @@ from models.registry import spec_of_section
 from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
+from modules.labelling.precision import Precision
 from modules.labelling.selection import ScoreThresholds, Selection
 from modules.labelling.teachers import teacher_files
 from modules.tracking.filter import TrackFilterConfig
@@ -39,7 +40,8 @@ class PseudoLabelerConfig:
         tracking: which boxes are kept.
         keep_views: keep the boxes of all views before merging and tracking, to measure what each step brings.
         agreement: how views are merged by agreement; None for NMS.
-        frequency: thresholds follow from the frequency of classes; None: they are ``thresholds``.
+        frequency: thresholds follow from the frequency of classes; None: they do not.
+        precision: ... from the precision on labelled frames; with neither they are ``thresholds``.
         unsure: scores above which a detection that is no label is to be ignored in training; None: it is dropped.
         teachers: detectors that label together, each of which sees every view; None: one.
         drop_events: share of the events that a further view of the forward pass lacks; None: there is none.
@@ -59,6 +61,7 @@ class PseudoLabelerConfig:
     keep_views: bool = False
     agreement: Agreement | None = None
     frequency: Frequency | None = None
+    precision: Precision | None = None
     unsure: ScoreThresholds | None = None
     teachers: int | None = None
     drop_events: float | None = None
@@ -68,13 +71,18 @@ class PseudoLabelerConfig:
         return _used(asdict(self))
 
     @property
+    def rule(self) -> Frequency | Precision | None:
+        """By which thresholds follow from the boxes of all sequences; None: they are given."""
+        return self.frequency or self.precision
+
+    @property
     def chooses_late(self) -> bool:
         """Labels are chosen from merged or tracked boxes, whose scores are not those of any view."""
-        return self.agreement is not None or self.frequency is not None or self.tracking.repairs
+        return self.agreement is not None or self.rule is not None or self.tracking.repairs
 
     def before_merging(self) -> ScoreThresholds:
         """Scores above which a box of a single view is kept."""
-        late = self.agreement or self.frequency
+        late = self.agreement or self.rule
         if late is not None:
             return self.thresholds.everywhere(late.floor)
         least = self.thresholds if self.unsure is None else self.thresholds.or_less(self.unsure)
@@ -120,6 +128,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         keep_views=bool(labels["keep_views"]),
         agreement=agreement_from_config(config),
         frequency=_frequency(labels, tta),
+        precision=_precision(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
         teachers=teachers if teachers > 1 else None,
         drop_events=_drop_events(config),
@@ -149,17 +158,18 @@ def _drop_events(config: Mapping[str, Any]) -> float | None:
 
 def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency | None:
     key = "model.pseudo_label."
-    by_frequency = choice(labels["thresholds"], ("fixed", "frequency"), f"{key}thresholds") == "frequency"
+    kind = choice(labels["thresholds"], ("fixed", "frequency", "precision"), f"{key}thresholds")
     factor = number(labels["frequency_factor"], f"{key}frequency_factor")
     unsure = labels["unsure_factor"]
     unsure = None if unsure is None else number(unsure, f"{key}unsure_factor")
     for given, name, needed in (
-        (unsure is not None and not by_frequency, "unsure_factor", "frequency"),
-        (labels["unsure_thresh"] is not None and by_frequency, "unsure_thresh", "fixed"),
+        (unsure, "unsure_factor", "frequency"),
+        (labels["unsure_precision"], "unsure_precision", "precision"),
+        (labels["unsure_thresh"], "unsure_thresh", "fixed"),
     ):
-        if given:
+        if given is not None and kind != needed:
             raise without_effect(name, f"{key}thresholds={needed}", labels)
-    if not by_frequency:
+    if kind != "frequency":
         return None
     if factor == 0:
         raise UserError(
@@ -176,3 +186,13 @@ def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency |
             fix=f"set {key}unsure_factor={1.5 * factor:g}, or null to ignore no box for its score",
         )
     return Frequency(factor, unsure, number(tta["merge_floor"], "tta.merge_floor", most=1))
+
+
+def _precision(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Precision | None:
+    if labels["thresholds"] != "precision":
+        return None
+    key, unsure = "model.pseudo_label.", labels["unsure_precision"]
+    target = number(labels["precision_target"], f"{key}precision_target", most=1)
+    if unsure is not None:
+        unsure = number(unsure, f"{key}unsure_precision", most=target)
+    return Precision(target, unsure, number(tta["merge_floor"], "tta.merge_floor", most=1))

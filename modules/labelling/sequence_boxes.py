@@ -143,18 +143,28 @@ class EventSeqData:
 
         A frame with several views gets class-aware NMS, or boxes by agreement; ground truth is taken as it came first.
         """
-        views: dict[int, list[FloatArray]] = {}
-        for frame, rows in zip(self._frames, self._rows, strict=True):
-            views.setdefault(frame, []).append(rows)
         merged = {frame: records_to_rows(records) for frame, records in self.ground_truth.items()}
-        for frame, parts in views.items():
+        for frame, parts in self._parts().items():
             if frame not in merged:
-                labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
-                single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
-                if single is None:
-                    single = merge_views(parts, Label, self.nms_threshold, self.agreement)
-                merged[frame] = single
+                merged[frame] = self._merged(parts)
         return {frame: rows for frame, rows in sorted(merged.items()) if len(rows)}
+
+    def _parts(self) -> dict[int, list[FloatArray]]:
+        """Boxes of each view by frame number."""
+        parts: dict[int, list[FloatArray]] = {}
+        for frame, rows in zip(self._frames, self._rows, strict=True):
+            parts.setdefault(frame, []).append(rows)
+        return parts
+
+    def _merged(self, parts: list[FloatArray]) -> FloatArray:
+        labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
+        single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
+        return merge_views(parts, Label, self.nms_threshold, self.agreement) if single is None else single
+
+    def judged(self) -> list[tuple[npt.NDArray[Any], FloatArray]]:
+        """Ground truth and merged boxes of the frames that have it and were looked at all the same."""
+        truth = self.ground_truth
+        return [(truth[frame], self._merged(parts)) for frame, parts in self._parts().items() if frame in truth]
 
     def candidates(self) -> tuple[int, FloatArray]:
         """Number of frames that were looked at and have no ground truth, and their merged boxes [n, 8]."""

@@ -4,7 +4,7 @@ For every supervision and seed: a baseline on the few labels; the same trained o
 labels above thresholds (vanilla), then with mirrored and reversed views, tracking, soft anchors and soft labels added
 one by one, and a second round: LEOD's way; views merged by agreement (what scripts/self_train.py does), with tracks
 that repair labels, and a second round; a teacher in every step; and all labels (oracle). Only where --arms names
-them: a second teacher (teachers2), a view that lacks events (thinned). Every arm
+them: a second teacher (teachers2), a view that lacks events (thinned), thresholds by precision (precise). Every arm
 takes as many optimiser steps as its control. Started again, the command goes on where it was; more seeds, supervisions
 or arms may be added then. Settings are to be chosen on val; --test evaluates on test as well, once.
 

@@ -19,12 +19,14 @@ _WITH_UNSURE = (_UNSURE, "round 2")
 """Label sets that hold boxes below the thresholds of soft anchors too, which training then ignores."""
 
 _AGREED, _AGREED2, _REPAIRED = "agreed", "agreed twice", "repaired"
-_TWO, _THINNED = "agreed, two teachers", "agreed, thinned"
+_TWO, _THINNED, _PRECISE = "agreed, two teachers", "agreed, thinned", "agreed, precise"
 
 _AGREEMENT = tuple(OmegaConf.select(OmegaConf.load(CONFIG_DIR / "self_train.yaml"), "labelling.options"))
 _REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
 _PIPELINE: dict[str, tuple[str, ...]] = dict.fromkeys((_AGREED, _AGREED2, _TWO), _AGREEMENT)
 _PIPELINE[_THINNED] = (*_AGREEMENT, "tta.drop_events=0.3")
+_PRECISION = ("thresholds=precision", "precision_target=0.7", "unsure_precision=0.5")
+_PIPELINE[_PRECISE] = (*_AGREEMENT[:2], *(f"model.pseudo_label.{key}" for key in _PRECISION))
 _PIPELINE[_REPAIRED] = (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR))
 """Settings of the label sets that ``scripts/self_train.py`` makes by default, and with one thing more each."""
 _TEACHER = ("+semi=mean_teacher", "semi.start_step=0", "semi.decay=0.99", "training.ema_decay=null")
@@ -64,6 +66,7 @@ _RECIPES = {
     "agreement2": Recipe("second round of agreement", "agreement", _AGREED2),
     "teachers2": Recipe("agreement with a second teacher", labels=_TWO),
     "thinned": Recipe("agreement with a view that lacks events", labels=_THINNED),
+    "precise": Recipe("agreement, scores that are right on labelled frames", labels=_PRECISE),
     "teacher": Recipe("few labels, a teacher in every step", more=_TEACHER),
     "oracle0": Recipe("", None),  # where the oracle starts, which shall take as many steps as the others
     "oracle": Recipe("all labels", "oracle0"),
@@ -74,7 +77,7 @@ ARMS = {name: recipe.meaning for name, recipe in _RECIPES.items() if recipe.mean
 """Arms in the order of the table, with their meanings."""
 
 
-ON_REQUEST = ("teachers2", "thinned")
+ON_REQUEST = ("teachers2", "thinned", "precise")
 """Arms that are trained only when they are named."""
 
 
