@@ -14,7 +14,7 @@ from utils.atomic import write_json
 from utils.errors import UserError
 from utils.jobs.steps import Step
 from utils.json_files import read_json
-from utils.settings import settings_of
+from utils.settings import choice, settings_of
 from utils.thresholds import check_thresholds
 
 SETTINGS = "settings.json"
@@ -85,6 +85,7 @@ class ExperimentSettings:
     overrides: Sequence[str]
     seed: int
     rounds: int
+    stop_when: str
     stop_when_precision_falls: bool
     ema_decay: float | None
     teachers: int
@@ -106,6 +107,14 @@ class ExperimentSettings:
                 where="teachers",
                 fix="set teachers=1, or 2 for two that label together",
             )
+        choice(self.stop_when, ("precision", "val", "never"), "stop_when")
+        if self.stop_when == "val" and "val" not in self.evaluation.splits:
+            raise UserError(
+                expected="val among the splits that are evaluated",
+                got=str(list(self.evaluation.splits)),
+                where="evaluation.splits",
+                fix="add val, or set stop_when=never",
+            )
         if self.oracle and not self.few_labels:
             raise UserError(
                 expected="a share of labels for the first teacher",
@@ -114,6 +123,12 @@ class ExperimentSettings:
                 fix="set labels.train_ratio=0.1 (semi) or labels.ratio=0.1 (weak); if the dataset itself has labels on "
                 "few frames only, and all of them are to be used: oracle=false",
             )
+
+    @property
+    def stops_when(self) -> str:
+        """The rule that ends the rounds: precision, val or never."""
+        switched_off = self.stop_when == "precision" and not self.stop_when_precision_falls
+        return "never" if switched_off else self.stop_when
 
     @property
     def few_labels(self) -> list[str]:
@@ -162,7 +177,7 @@ _AS_LEOD = {"labelling": {"options": []}, "self_training": {"soft_anchors": True
 """What config/pipeline/leod.yaml says, and what held before these keys were."""
 
 
-_BEFORE = {"teachers": 1}
+_BEFORE = {"teachers": 1, "stop_when": "precision"}
 """What held before these keys were."""
 
 
