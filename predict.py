@@ -14,6 +14,7 @@ from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.found import check_at_once
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, check_target
+from modules.labelling.teachers import teacher_files
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
@@ -52,11 +53,13 @@ def main(cfg: DictConfig) -> None:
                 print(summary_text(retrack(plain(cfg))))  # noqa: T201
                 leave_report(Path(cfg.save_dir).parent, "predict", plain(cfg), time.monotonic() - began)
         return
-    if cfg.checkpoint is None or not Path(cfg.checkpoint).is_file():
+    teachers = teacher_files(plain(cfg))
+    missing = [file for file in teachers if not Path(file).is_file()]
+    if missing or not teachers:
         raise UserError(
             expected="the teacher's checkpoint",
-            got="none" if cfg.checkpoint is None else "no such file",
-            where=f"checkpoint={cfg.checkpoint}",
+            got="no such file" if missing else "none",
+            where=f"checkpoint={missing[0] if missing else cfg.checkpoint}",
             fix="add checkpoint=FILE to the command",
         )
     check_at_once(plain(cfg), Path(cfg.save_dir).parent, "save_dir")
@@ -68,22 +71,23 @@ def main(cfg: DictConfig) -> None:
     from modules.training.settings import run_settings
     from modules.training.trainer import build_trainer, set_seed_and_threads
     from modules.utils.fetch import fetch_data_module, fetch_model_module
-    from modules.weights.network_of import KIND, network_of
+    from modules.weights.network_of import KIND, shared_network
 
-    cfg.model = network_of(cfg.checkpoint, *with_given(cfg, "model", KIND), cfg.dataset.classes)
+    cfg.model = shared_network(teachers, *with_given(cfg, "model", KIND), cfg.dataset.classes)
     config = plain(cfg)
     spec_for("detection", config["model"])
     run = run_settings(config)
     trainer = build_trainer(run, training=False)
     set_seed_and_threads(run)
     data_module = fetch_data_module(config)
-    module = fetch_model_module(config)
-    module.load_weight(config["checkpoint"])
+    modules = [fetch_model_module(config) for _ in teachers]
+    for module, file in zip(modules, teachers, strict=True):
+        module.load_weight(file)
     check_class_ids(data_module, "train", config["dataset"]["classes"])
     check_frame_size(data_module, "train")
     with reserve(config):
         precision = str(trainer.precision)
-        summary = run_in_processes(trainer, lambda process: label(config, data_module, module, process, precision))
+        summary = run_in_processes(trainer, lambda process: label(config, data_module, modules, process, precision))
         if trainer.is_global_zero:
             write_json(Path(config["save_dir"]).parent / SUMMARY, summary)
             if not summary["pseudo"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from modules.labelling.config import pseudo_labeler_config
 from modules.labelling.finished import check_finished
 from modules.labelling.frequency import no_labelled_frames
 from modules.labelling.retrack import retrack_dataset
+from modules.labelling.teachers import Teachers, teacher_files
 from modules.processes.shared_work import Process
 from modules.pseudo_labeler import PseudoLabeler
 from utils.atomic import write_json
@@ -44,10 +45,9 @@ def provenance(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
     """
     dataset = config["dataset"]
     kept = ("name", "ratio", "ratio_offset", "train_ratio", "split_file", "sequence_length")
-    with open(config["checkpoint"], "rb") as handle:
-        checksum = hashlib.file_digest(handle, "sha256").hexdigest()
+    checksums = [_checksum(file) for file in teacher_files(config)]
     return {
-        "checkpoint_sha256": checksum,
+        "checkpoint_sha256": checksums[0] if len(checksums) == 1 else checksums,
         "precision": precision,
         "confidence_threshold": float(config["model"]["postprocess"]["confidence_threshold"]),
         **{key: dataset[key] for key in kept},
@@ -56,19 +56,32 @@ def provenance(config: Mapping[str, Any], precision: str) -> dict[str, Any]:
     }
 
 
+def _checksum(file: str) -> str:
+    with open(file, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
 def label(
-    config: Mapping[str, Any], data_module: DataModule, module: Module, process: Process, precision: str
+    config: Mapping[str, Any], data_module: DataModule, modules: Sequence[Module], process: Process, precision: str
 ) -> dict[str, Any]:
     """Label the share of one process; the summary of the whole dataset comes back on the first one.
+
+    Args:
+        config: the composed configuration as plain containers.
+        data_module: of the dataset.
+        modules: the teachers.
+        process: this one.
+        precision: of the detectors.
 
     Raises:
         UserError: thresholds are to follow from labelled frames, and there are none.
     """
     settings = pseudo_labeler_config(config)
     seen = settings.use_gt and any(sequence.visible.any() for sequence in data_module.sequences("train"))
-    if settings.frequency is not None and not seen:
-        raise no_labelled_frames()  # before the detector runs for hours, and before anything is written
-    module.to(process.device).eval()
+    if settings.rule is not None and not seen:
+        # before the detector runs for hours, and before anything is written
+        raise no_labelled_frames(config["model"]["pseudo_label"]["thresholds"])
+    detectors = [module.to(process.device).eval() for module in modules]
     labeler = PseudoLabeler(
         settings,
         Path(config["dataset"]["path"]) / "train",
@@ -76,13 +89,13 @@ def label(
         provenance(config, precision),
         is_main=process.rank == 0,
         barrier=process.barrier,
-        teacher=str(Path(config["checkpoint"]).absolute()),
+        teacher=", ".join(str(Path(file).absolute()) for file in teacher_files(config)),
     )
 
     def loader(reverse: bool, finished: frozenset[str]) -> Iterable[Mapping[str, Any]]:
         return data_module.labelling_dataloader(reverse, finished, process.rank, process.world_size)
 
-    return labeler.run(module, loader)
+    return labeler.run(detectors[0] if len(detectors) == 1 else Teachers(detectors), loader)
 
 
 def retrack(config: Mapping[str, Any]) -> dict[str, Any]:

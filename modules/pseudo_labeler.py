@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from data.labels.batched_labels import BatchedLabels
 from data.sequences.layout import SequencePaths, StoredLabels, list_sequences, read_labels
-from modules.evaluation.views import hflip_lanes
+from modules.evaluation.views import hflip_lanes, thin_lanes
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, complete_dataset, prepare_dataset
 from modules.labelling.detections import detections_to_labels
@@ -28,6 +29,7 @@ from modules.labelling.finished import check_source
 from modules.labelling.late import write_late
 from modules.labelling.saving import Saver
 from modules.labelling.sequence_boxes import EventSeqData, sequence_of
+from modules.labelling.teachers import SequenceDetector
 from modules.labelling.views import read_views, write_views
 from utils.atomic import remove_temporaries
 from utils.boxes import FloatArray, Label
@@ -40,19 +42,6 @@ logger = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
 BoolArray = npt.NDArray[np.bool_]
 LoaderFactory = Callable[[bool, frozenset[str]], Iterable[Batch]]
-
-
-class SequenceDetector(Protocol):
-    """What the labeller needs of a detector (``modules.detection.Module`` is one), in evaluation mode."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where frames are to be sent."""
-        ...
-
-    def detect_sequence(self, frames: Tensor, states: Any, is_first: Tensor) -> tuple[list[list[Tensor]], Any]:
-        """Detect on frames uint8 [L, B, C, H, W]; detections[t][b] is [n, 7]; returns the new states too."""
-        ...
 
 
 class PseudoLabeler:
@@ -90,6 +79,7 @@ class PseudoLabeler:
         self._views_dir = self.save_dir / VIEWS_DIR
         self._kept = self.save_dir.parent / KEPT_VIEWS_DIR
         self._scale = 2 if config.downsampled else 1
+        self._flips = (False, True) if config.hflip else (False,)
         self._limits, self._selection = config.before_merging(), config.selection()
         settings = {**config.settings(), "provenance": dict(provenance or {})}
         prepare_dataset(self.save_dir, self.source_split, settings, write=is_main, teacher=teacher)
@@ -120,7 +110,7 @@ class PseudoLabeler:
         if not self.is_main:
             return {}
         config = self.config
-        if config.frequency is not None:
+        if config.rule is not None:
             write_late(config, self.source_split, self.save_dir, self._kept)
         self._tidy(everything)
         return complete_dataset(
@@ -139,7 +129,7 @@ class PseudoLabeler:
 
     def _finished(self) -> frozenset[str]:
         """Sequences that are written, or lack nothing but thresholds."""
-        late = [] if self.config.frequency is None else self._kept.glob("[!.]*.npz")
+        late = [] if self.config.rule is None else self._kept.glob("[!.]*.npz")
         return frozenset([root.name for root in list_sequences(self.save_dir)] + [path.stem for path in late])
 
     def _waiting(self) -> frozenset[str]:
@@ -174,17 +164,21 @@ class PseudoLabeler:
     def _label_batch(
         self, module: SequenceDetector, batch: Batch, states: dict[int, Any], needed: BoolArray, *, reverse: bool
     ) -> None:
-        inputs = batch["inputs"].to(module.device, non_blocking=True)
-        is_first = batch["is_first"]
-        views = (False, True) if self.config.hflip else (False,)
-        if self.config.hflip:
+        config, inputs, is_first = self.config, batch["inputs"], batch["is_first"]
+        thins = (False, True) if config.drop_events and not reverse else (False,)
+        if config.drop_events and len(thins) > 1:
+            paths = [path if wanted else "" for path, wanted in zip(batch["path"], needed, strict=True)]
+            inputs = thin_lanes(inputs, paths, batch["ev_idx"].cpu().numpy(), config.drop_events)
+            is_first = torch.cat([is_first, is_first])
+        inputs = inputs.to(module.device, non_blocking=True)
+        if config.hflip:
             inputs, is_first = hflip_lanes(inputs), torch.cat([is_first, is_first])
         worker = int(batch["worker_id"])
         detections, states[worker] = module.detect_sequence(inputs.data, states.get(worker), is_first)
-        labelled = _ground_truth_frames(batch["labels"]) & self.config.use_gt  # [L, B]
-        wanted = needed & ~batch["is_padded"].cpu().numpy() & ~labelled
-        lanes = len(needed)
-        for view in views:
+        labelled = _ground_truth_frames(batch["labels"]) & config.use_gt  # [L, B]
+        wanted = needed & ~batch["is_padded"].cpu().numpy() & ~(labelled & (config.precision is None))
+        lanes, views = len(needed), product(range(config.teachers or 1), self._flips, thins)
+        for view, (teacher, is_hflip, is_thinned) in enumerate(views):
             cells = [(int(t), int(b)) for t, b in np.argwhere(wanted)]
             found = [detections[t][b + view * lanes] for t, b in cells]
             labels = dict(zip(cells, self._to_labels(found, inputs.size_hw), strict=True))
@@ -192,9 +186,11 @@ class PseudoLabeler:
                 self._sequence(batch["path"][lane]).update(
                     [labels.get((t, lane)) for t in range(len(wanted))],
                     batch["ev_idx"][:, lane].tolist(),
-                    is_hflip=view,
+                    is_hflip=is_hflip,
                     is_tflip=reverse,
-                    tflip_offset=self.config.tflip_offset,
+                    tflip_offset=config.tflip_offset,
+                    is_thinned=is_thinned,
+                    teacher=teacher,
                 )
         if not reverse:
             self._keep_ground_truth(batch, labelled & needed)
@@ -242,9 +238,9 @@ class PseudoLabeler:
             return
         if reverse:
             sequence.add_state(read_views(waiting))
-        if self.config.keep_views or self.config.frequency is not None:
+        if self.config.keep_views or self.config.rule is not None:
             write_views(self._kept / waiting.name, sequence.state())
-        if self.config.frequency is None:
+        if self.config.rule is None:
             sequence.save(self.save_dir, self._paths(path))
         waiting.unlink(missing_ok=True)
 

@@ -20,6 +20,7 @@ class Kind:
         prefix: how folder names begin (RVT).
         channels_per_bin: 2 where polarities have channels of their own, else 1.
         usual_cutoff: ``count_cutoff`` of the published datasets; None: not clipped.
+        counts: whole numbers of events, so that fewer events are smaller numbers.
         cutoff_in_name: folder names end with ``_cutoff=N`` where there is a cutoff (RVT).
     """
 
@@ -27,10 +28,11 @@ class Kind:
     channels_per_bin: int
     usual_cutoff: int | None
     cutoff_in_name: bool
+    counts: bool = False
 
 
 KINDS: dict[str, Kind] = {
-    "stacked_histogram": Kind("stacked_histogram", 2, 10, cutoff_in_name=False),
+    "stacked_histogram": Kind("stacked_histogram", 2, 10, cutoff_in_name=False, counts=True),
     "mixed_density": Kind("mixeddensity_stack", 1, 32, cutoff_in_name=True),
     "voxel_grid": Kind("voxel_grid", 1, None, cutoff_in_name=True),
 }

@@ -86,13 +86,13 @@ def evaluate_steps(
         return None
     settings = read_settings(pseudo_split.parent, {"hflip": bool, "tflip": bool, "nms_threshold": float})
     agreement = settings_of(Agreement, settings, "agreement") if "agreement" in settings else None
-    several = settings["hflip"] or settings["tflip"]
+    flips, more = settings["hflip"] or settings["tflip"], bool({"teachers", "drop_events"} & settings.keys())
     labels: list[Records] = []
     boxes: dict[str, list[Records]] = {}
     for root in track(list_sequences(pseudo_split), desc="compare steps", unit="sequence"):
         sequence = EventSeqData(root, frame_hw, nms_threshold=float(settings["nms_threshold"]), agreement=agreement)
         sequence.add_state(read_views(folder / f"{root.name}.npz"))
-        steps = _merged_steps(sequence, several)
+        steps = _merged_steps(sequence, flips=flips, more=more)
         pseudo, source = (
             read_labels(SequencePaths(path, ev_repr_name, downsampled)) for path in (root, source_split / root.name)
         )
@@ -109,11 +109,11 @@ def evaluate_steps(
     )
 
 
-def _merged_steps(sequence: EventSeqData, several: bool) -> Mapping[str, dict[int, FloatArray]]:
+def _merged_steps(sequence: EventSeqData, *, flips: bool, more: bool) -> Mapping[str, dict[int, FloatArray]]:
     """Boxes by frame after each step before tracking; without further views there is nothing to merge."""
     steps = {"detections": sequence.boxes_of_views(all_views=False)}
-    if several:
-        steps["+ mirrored, reversed views"] = sequence.boxes_of_views(all_views=True)
+    if flips or more:
+        steps["+ further views" if more else "+ mirrored, reversed views"] = sequence.boxes_of_views(all_views=True)
         merging = "NMS over" if sequence.agreement is None else "agreement of"
         steps[f"+ {merging} the views"] = sequence.aggregate()
     return steps

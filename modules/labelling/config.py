@@ -2,97 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from data.representations.names import known_kind
+from models.registry import spec_of_section
 from modules.evaluation.agreement import Agreement, agreement_from_config
 from modules.evaluation.views import NMS_THRESHOLD
 from modules.labelling.frequency import Frequency
-from modules.labelling.selection import Selection
+from modules.labelling.precision import Precision
+from modules.labelling.selection import ScoreThresholds, Selection
+from modules.labelling.teachers import teacher_files
 from modules.tracking.filter import TrackFilterConfig
 from modules.tracking.settings import tracking_config, without_effect
 from utils.boxes import ScoreLimits
 from utils.errors import UserError
 from utils.settings import choice, number
-from utils.thresholds import Thresholds, kinds_of, per_class
-
-FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class ScoreThresholds:
-    """Scores above which a detection becomes a pseudo label, per class.
-
-    Attributes:
-        objectness: one number per class.
-        class_confidence: one number per class.
-
-    Raises:
-        UserError: the two differ in length, or a number lies outside [0, 1].
-    """
-
-    objectness: tuple[float, ...]
-    class_confidence: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        for name, values in (("obj_thresh", self.objectness), ("cls_thresh", self.class_confidence)):
-            if len(values) != len(self.objectness) or not all(0 <= value <= 1 for value in values):
-                raise UserError(
-                    expected=f"{len(self.objectness)} numbers in [0, 1], one per class",
-                    got=str(list(values)),
-                    where=f"model.pseudo_label.{name}",
-                    fix="give one number for all classes, or a list with one per class",
-                )
-
-    @classmethod
-    def of(
-        cls,
-        objectness: Thresholds,
-        class_confidence: Thresholds,
-        class_to_number: Sequence[int],
-        classes: Sequence[str] = (),
-    ) -> ScoreThresholds:
-        """Build thresholds from one number for all classes, one per class or kind of class, or numbers by name.
-
-        Args:
-            objectness: number or numbers.
-            class_confidence: number or numbers.
-            class_to_number: which of the numbers belongs to each class, for lists shorter than the classes.
-            classes: their names.
-
-        Raises:
-            UserError: a list of another length, or other names.
-
-        >>> ScoreThresholds.of(0.5, [0.6, 0.3], [1, 1, 0])
-        ScoreThresholds(objectness=(0.5, 0.5, 0.5), class_confidence=(0.3, 0.3, 0.6))
-        """
-        index, key = list(class_to_number), "model.pseudo_label."
-        return cls(
-            per_class(objectness, index, f"{key}obj_thresh", classes),
-            per_class(class_confidence, index, f"{key}cls_thresh", classes),
-        )
-
-    def everywhere(self, least: float) -> ScoreThresholds:
-        """One number for both scores of all these classes."""
-        return ScoreThresholds(*((least,) * len(self.objectness),) * 2)
-
-    def or_less(self, other: ScoreThresholds) -> ScoreThresholds:
-        """The smaller of both thresholds for each class and score."""
-        return ScoreThresholds(
-            tuple(map(min, self.objectness, other.objectness)),
-            tuple(map(min, self.class_confidence, other.class_confidence)),
-        )
-
-    def mask(self, class_id: npt.NDArray[Any], objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.bool_]:
-        """Mark boxes above both thresholds of their class; a class without thresholds (ignored boxes) never passes."""
-        known = class_id < len(self.objectness)
-        index = np.where(known, class_id, 0).astype(np.int64)
-        limits = np.array([self.objectness, self.class_confidence], dtype=np.float32)[:, index]
-        return known & (objectness > limits[0]) & (confidence > limits[1])
+from utils.thresholds import kinds_of, per_class
 
 
 @dataclass(frozen=True)
@@ -113,8 +40,11 @@ class PseudoLabelerConfig:
         tracking: which boxes are kept.
         keep_views: keep the boxes of all views before merging and tracking, to measure what each step brings.
         agreement: how views are merged by agreement; None for NMS.
-        frequency: thresholds follow from the frequency of classes; None: they are ``thresholds``.
+        frequency: thresholds follow from the frequency of classes; None: they do not.
+        precision: ... from the precision on labelled frames; with neither they are ``thresholds``.
         unsure: scores above which a detection that is no label is to be ignored in training; None: it is dropped.
+        teachers: detectors that label together, each of which sees every view; None: one.
+        drop_events: share of the events that a further view of the forward pass lacks; None: there is none.
     """
 
     ev_repr_name: str
@@ -131,20 +61,28 @@ class PseudoLabelerConfig:
     keep_views: bool = False
     agreement: Agreement | None = None
     frequency: Frequency | None = None
+    precision: Precision | None = None
     unsure: ScoreThresholds | None = None
+    teachers: int | None = None
+    drop_events: float | None = None
 
     def settings(self) -> dict[str, Any]:
         """All of it for a manifest; parts that are not used are left out."""
         return _used(asdict(self))
 
     @property
+    def rule(self) -> Frequency | Precision | None:
+        """By which thresholds follow from the boxes of all sequences; None: they are given."""
+        return self.frequency or self.precision
+
+    @property
     def chooses_late(self) -> bool:
         """Labels are chosen from merged or tracked boxes, whose scores are not those of any view."""
-        return self.agreement is not None or self.frequency is not None or self.tracking.repairs
+        return self.agreement is not None or self.rule is not None or self.tracking.repairs
 
     def before_merging(self) -> ScoreThresholds:
         """Scores above which a box of a single view is kept."""
-        late = self.agreement or self.frequency
+        late = self.agreement or self.rule
         if late is not None:
             return self.thresholds.everywhere(late.floor)
         least = self.thresholds if self.unsure is None else self.thresholds.or_less(self.unsure)
@@ -173,6 +111,7 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
     labels = model["pseudo_label"]
     height, width = dataset["sensor_hw"]
     classes, kinds = dataset["classes"], kinds_of(dataset)
+    teachers = len(teacher_files(config))
     unsure, key = labels["unsure_thresh"], "model.pseudo_label.unsure_thresh"
     return PseudoLabelerConfig(
         ev_repr_name=dataset["representation"]["name"],
@@ -189,7 +128,10 @@ def pseudo_labeler_config(config: Mapping[str, Any]) -> PseudoLabelerConfig:
         keep_views=bool(labels["keep_views"]),
         agreement=agreement_from_config(config),
         frequency=_frequency(labels, tta),
+        precision=_precision(labels, tta),
         unsure=None if unsure is None else ScoreThresholds(*[per_class(unsure, kinds, key, classes)] * 2),
+        teachers=teachers if teachers > 1 else None,
+        drop_events=_drop_events(config),
     )
 
 
@@ -198,19 +140,36 @@ def _used(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in parts.items() if value is not None}
 
 
+def _drop_events(config: Mapping[str, Any]) -> float | None:
+    tta, key = config["tta"], "tta.drop_events"
+    if not tta["enable"] or tta["drop_events"] is None:
+        return None
+    kind = config["dataset"]["representation"]["kind"]
+    raw = spec_of_section(config["model"]).payload != "frames"
+    if raw or not known_kind(kind).counts:
+        raise UserError(
+            expected="frames that count events, of which some can be left out",
+            got="a model that reads raw events" if raw else f"dataset.representation.kind={kind}",
+            where=key,
+            fix=f"set {key}=null, or label frames of dataset.representation.kind=stacked_histogram",
+        )
+    return number(tta["drop_events"], key, least=0.01, most=0.99)
+
+
 def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency | None:
     key = "model.pseudo_label."
-    by_frequency = choice(labels["thresholds"], ("fixed", "frequency"), f"{key}thresholds") == "frequency"
+    kind = choice(labels["thresholds"], ("fixed", "frequency", "precision"), f"{key}thresholds")
     factor = number(labels["frequency_factor"], f"{key}frequency_factor")
     unsure = labels["unsure_factor"]
     unsure = None if unsure is None else number(unsure, f"{key}unsure_factor")
     for given, name, needed in (
-        (unsure is not None and not by_frequency, "unsure_factor", "frequency"),
-        (labels["unsure_thresh"] is not None and by_frequency, "unsure_thresh", "fixed"),
+        (unsure, "unsure_factor", "frequency"),
+        (labels["unsure_precision"], "unsure_precision", "precision"),
+        (labels["unsure_thresh"], "unsure_thresh", "fixed"),
     ):
-        if given:
+        if given is not None and kind != needed:
             raise without_effect(name, f"{key}thresholds={needed}", labels)
-    if not by_frequency:
+    if kind != "frequency":
         return None
     if factor == 0:
         raise UserError(
@@ -227,3 +186,13 @@ def _frequency(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Frequency |
             fix=f"set {key}unsure_factor={1.5 * factor:g}, or null to ignore no box for its score",
         )
     return Frequency(factor, unsure, number(tta["merge_floor"], "tta.merge_floor", most=1))
+
+
+def _precision(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Precision | None:
+    if labels["thresholds"] != "precision":
+        return None
+    key, unsure = "model.pseudo_label.", labels["unsure_precision"]
+    target = number(labels["precision_target"], f"{key}precision_target", most=1)
+    if unsure is not None:
+        unsure = number(unsure, f"{key}unsure_precision", most=target)
+    return Precision(target, unsure, number(tta["merge_floor"], "tta.merge_floor", most=1))

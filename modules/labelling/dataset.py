@@ -23,9 +23,13 @@ CHECKSUM = "provenance.checkpoint_sha256"
 """The setting by which a teacher is known."""
 _KEYS = {
     "agreement.": "tta.merge_",
+    "drop_events": "tta.drop_events",
     "frequency.floor": "tta.merge_floor",
     "frequency.": "model.pseudo_label.frequency_",
     "frequency.unsure_factor": "model.pseudo_label.unsure_factor",
+    "precision.": "model.pseudo_label.precision_",
+    "precision.floor": "tta.merge_floor",
+    "precision.unsure": "model.pseudo_label.unsure_precision",
     "nms_threshold": "model.postprocess.nms_threshold",
     "thresholds.class_confidence": "model.pseudo_label.cls_thresh",
     "thresholds.objectness": "model.pseudo_label.obj_thresh",

@@ -34,6 +34,11 @@ class Frequency:
     unsure_factor: float | None = None
     floor: float = 0.05
 
+    @property
+    def aims(self) -> dict[str, float]:
+        """What is aimed at by purpose."""
+        return {"sure": self.factor, **({} if self.unsure_factor is None else {"unsure": self.unsure_factor})}
+
 
 @dataclass(frozen=True)
 class ProductThresholds:
@@ -49,7 +54,7 @@ class ProductThresholds:
         """Mark boxes that reach the threshold of their class; a class without one (ignored boxes) never does."""
         known = class_id < len(self.least)
         limits = np.round(np.array(self.least) * STEPS)[np.where(known, class_id, 0).astype(np.int64)]
-        return known & (_steps(objectness, confidence) >= limits)
+        return known & (product_steps(objectness, confidence) >= limits)
 
 
 class BoxCounts:
@@ -79,7 +84,7 @@ class BoxCounts:
             known = records["class_id"][records["class_id"] < len(self.boxes)]
             self.boxes += np.bincount(known, minlength=len(self.boxes))
         classes = candidates[:, Label.CLASS_ID].astype(np.int64)
-        steps = _steps(candidates[:, Label.OBJECTNESS], candidates[:, Label.CLASS_CONFIDENCE])
+        steps = product_steps(candidates[:, Label.OBJECTNESS], candidates[:, Label.CLASS_CONFIDENCE])
         np.add.at(self.candidates, (classes, steps), 1)
 
     def thresholds(self, factor: float) -> tuple[float, ...]:
@@ -89,23 +94,24 @@ class BoxCounts:
             UserError: no frame with ground truth was counted.
         """
         if not self.labelled_frames:
-            raise no_labelled_frames()
+            raise no_labelled_frames("frequency")
         wanted = factor * self.boxes * self.other_frames / self.labelled_frames
         at_least = np.cumsum(self.candidates[:, ::-1], axis=1)[:, ::-1]
         least = np.where(self.boxes > 0, (at_least > wanted[:, None]).sum(axis=1), STEPS + 1)
         return tuple((least / STEPS).tolist())
 
 
-def no_labelled_frames() -> UserError:
-    """What is wrong where nothing tells how often a class occurs."""
+def no_labelled_frames(thresholds: str) -> UserError:
+    """What is wrong where nothing tells how often a class occurs, or how often a teacher is right."""
+    tells = "how often a class occurs" if thresholds == "frequency" else "how often the teacher is right"
     return UserError(
-        expected="frames with ground truth, whose boxes tell how often a class occurs",
+        expected=f"frames with ground truth, whose boxes tell {tells}",
         got="none",
-        where="model.pseudo_label.thresholds=frequency",
+        where=f"model.pseudo_label.thresholds={thresholds}",
         fix="keep ground truth (model.use_gt=true) of some labels, or set model.pseudo_label.thresholds=fixed",
     )
 
 
-def _steps(objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.int64]:
+def product_steps(objectness: FloatArray, confidence: FloatArray) -> npt.NDArray[np.int64]:
     """Objectness · class confidence in whole steps, rounded down [n]."""
     return np.floor(objectness.astype(np.float64) * confidence * STEPS).astype(np.int64)

@@ -10,6 +10,7 @@ from data.sequences.layout import SequencePaths, list_sequences
 from modules.labelling.config import PseudoLabelerConfig
 from modules.labelling.dataset import note_thresholds, noted_thresholds
 from modules.labelling.frequency import BoxCounts, ProductThresholds
+from modules.labelling.precision import Precision, RightBoxes
 from modules.labelling.selection import Selection
 from modules.labelling.sequence_boxes import EventSeqData, sequence_of
 from modules.labelling.views import boxes_above, read_views
@@ -49,25 +50,30 @@ def late_selection(
         views: folder with the boxes of all views.
 
     Raises:
-        UserError: no frame with ground truth tells how often a class occurs.
+        UserError: no frame with ground truth tells how often a class occurs, or a teacher is right.
     """
-    frequency = config.frequency
-    if frequency is None:
+    rule = config.rule
+    if rule is None:
         return config.selection()
     noted = noted_thresholds(dataset)
     if noted is None:
-        counts = BoxCounts(len(config.classes))
+        counts = (RightBoxes if isinstance(rule, Precision) else BoxCounts)(len(config.classes))
         for path in track(list(sequences), desc="count boxes", unit="sequence"):
             sequence = sequence_of_views(config, path, views)
-            counts.add(list(sequence.ground_truth.values()), *sequence.candidates())
-        factors = {"sure": frequency.factor, "unsure": frequency.unsure_factor}
-        noted = {key: counts.thresholds(factor) for key, factor in factors.items() if factor is not None}
+            if isinstance(counts, RightBoxes):
+                counts.add(sequence.judged())
+            else:
+                counts.add(list(sequence.ground_truth.values()), *sequence.candidates())
+        noted = {key: counts.thresholds(aim) for key, aim in rule.aims.items()}
         note_thresholds(dataset, noted)
         for key, least in noted.items():
             by_class = zip(config.classes, least, strict=True)
             logger.info("thresholds, %s: %s", key, ", ".join(f"{name} {value:.4f}" for name, value in by_class))
         if 0 in noted["sure"]:
             logger.warning("a class has fewer candidates than labels are wanted: all of them become labels")
+        never = [name for name, least in zip(config.classes, noted["sure"], strict=True) if least > 1]
+        if never and isinstance(rule, Precision):
+            logger.warning("no labels of %s: no score is right often enough on labelled frames", ", ".join(never))
     unsure = ProductThresholds(noted["unsure"]) if "unsure" in noted else config.unsure
     return config.selection(ProductThresholds(noted["sure"]), unsure)
 

@@ -62,9 +62,16 @@ def _kept_views(dataset: Path, config: PseudoLabelerConfig) -> Path | None:
     """Folder with the boxes of all views; None where there is none and the labels will do as they were merged."""
     views = dataset / KEPT_VIEWS_DIR
     if views.is_dir():
+        if config.precision is not None and "precision" not in read_settings(dataset):
+            raise UserError(
+                expected="boxes of views on frames with ground truth too, which tell how often the teacher is right",
+                got="labels that were made without model.pseudo_label.thresholds=precision",
+                where=str(views),
+                fix="label anew with it, or track the labels with other thresholds",
+            )
         return views
     as_merged = config.agreement is None or config.settings()["agreement"] == read_settings(dataset).get("agreement")
-    if config.frequency is None and as_merged:
+    if config.rule is None and as_merged:
         return None
     raise UserError(
         expected="boxes of all views, as the labels were merged or chosen in another way",

@@ -63,7 +63,7 @@ class EventSeqData:
         self.ground_truth: dict[int, npt.NDArray[Any]] = {}
         self._frames: list[int] = []  # one entry per frame and view
         self._rows: list[FloatArray] = []
-        self._views: list[int] = []  # 1 for mirrored, 2 for reversed, 3 for both
+        self._views: list[int] = []  # 1 mirrored + 2 reversed + 4 thinned + 8 times the teacher's number
 
     def update(
         self,
@@ -73,6 +73,8 @@ class EventSeqData:
         is_hflip: bool = False,
         is_tflip: bool = False,
         tflip_offset: int = 0,
+        is_thinned: bool = False,
+        teacher: int = 0,
     ) -> None:
         """Add one view of a chunk.
 
@@ -83,6 +85,8 @@ class EventSeqData:
             is_hflip: boxes lie in mirrored frames.
             is_tflip: the sequence runs backwards; boxes belong to frame ``ev_idx + tflip_offset``.
             tflip_offset: see ``is_tflip``.
+            is_thinned: the frames lack a share of their events.
+            teacher: number of the detector, where several label.
         """
         width = round(self.frame_hw[1] / self.scale_ratio)
         padded = np.zeros(len(labels), dtype=bool) if is_padded_mask is None else is_padded_mask
@@ -96,7 +100,7 @@ class EventSeqData:
             rows[:, Label.XYWH] *= np.float32(self.scale_ratio)
             self._frames.append(frame)
             self._rows.append(rows)
-            self._views.append(is_hflip + 2 * is_tflip)
+            self._views.append(is_hflip + 2 * is_tflip + 4 * is_thinned + 8 * teacher)
 
     def set_ground_truth(self, frame: int, records: npt.NDArray[Any]) -> None:
         """Give a frame its ground truth (``BBOX_DTYPE``, full resolution); no other box of the frame will count."""
@@ -127,7 +131,7 @@ class EventSeqData:
             self.ground_truth |= dict(zip(state["gt_frames"].tolist(), records, strict=True))
 
     def boxes_of_views(self, *, all_views: bool) -> dict[int, FloatArray]:
-        """Boxes by frame number before any merging: of the plain view, or of all views together."""
+        """Boxes by frame number before any merging: of the first teacher's plain view, or of all views together."""
         parts: dict[int, list[FloatArray]] = {}
         for frame, rows, view in zip(self._frames, self._rows, self._views, strict=True):
             if all_views or view == 0:
@@ -139,18 +143,28 @@ class EventSeqData:
 
         A frame with several views gets class-aware NMS, or boxes by agreement; ground truth is taken as it came first.
         """
-        views: dict[int, list[FloatArray]] = {}
-        for frame, rows in zip(self._frames, self._rows, strict=True):
-            views.setdefault(frame, []).append(rows)
         merged = {frame: records_to_rows(records) for frame, records in self.ground_truth.items()}
-        for frame, parts in views.items():
+        for frame, parts in self._parts().items():
             if frame not in merged:
-                labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
-                single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
-                if single is None:
-                    single = merge_views(parts, Label, self.nms_threshold, self.agreement)
-                merged[frame] = single
+                merged[frame] = self._merged(parts)
         return {frame: rows for frame, rows in sorted(merged.items()) if len(rows)}
+
+    def _parts(self) -> dict[int, list[FloatArray]]:
+        """Boxes of each view by frame number."""
+        parts: dict[int, list[FloatArray]] = {}
+        for frame, rows in zip(self._frames, self._rows, strict=True):
+            parts.setdefault(frame, []).append(rows)
+        return parts
+
+    def _merged(self, parts: list[FloatArray]) -> FloatArray:
+        labelled = [rows for rows in parts if (rows[:, Label.T] > 0).any()]
+        single = labelled[0] if labelled else parts[0] if len(parts) == 1 else None
+        return merge_views(parts, Label, self.nms_threshold, self.agreement) if single is None else single
+
+    def judged(self) -> list[tuple[npt.NDArray[Any], FloatArray]]:
+        """Ground truth and merged boxes of the frames that have it and were looked at all the same."""
+        truth = self.ground_truth
+        return [(truth[frame], self._merged(parts)) for frame, parts in self._parts().items() if frame in truth]
 
     def candidates(self) -> tuple[int, FloatArray]:
         """Number of frames that were looked at and have no ground truth, and their merged boxes [n, 8]."""

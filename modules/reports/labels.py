@@ -148,9 +148,13 @@ def rounds_sections(folder: Path) -> list[Section]:
         sections.append(Section("Each round, before and after", [Table(before, gains)]))
     for name, quality in summary["pseudo_labels"].items():
         sections += [Section(f"{name}: {section.title}", section.blocks) for section in _quality(quality)]
-    decided = [(name, str(value["stop"]), _percent(value["precision_before"]), _percent(value["precision"]))
-               for name, value in summary.get("decisions", {}).items()]  # fmt: skip
-    if decided:
+    decisions: dict[str, Any] = summary.get("decisions", {})
+    heads = ("precision_before", "precision")
+    if decisions and all("why" in value for value in decisions.values()):
+        table = Table(("round", "stopped", "why"), [(n, str(v["stop"]), v["why"]) for n, v in decisions.items()])
+        sections.append(Section("Decisions", [table]))
+    elif decisions:
+        decided = [(n, str(v["stop"]), *(_percent(v.get(head)) for head in heads)) for n, v in decisions.items()]
         sections.append(Section("Decisions", [Table(("round", "stopped", "precision before", "precision"), decided)]))
     if summary.get("seconds"):
         sections.append(Section("Time", [mapping_table(summary["seconds"], ("step", "seconds"))]))

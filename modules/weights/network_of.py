@@ -11,6 +11,7 @@ from typing import Any
 from models.registry import spec_of_section
 from modules.checkpoints.files import load_checkpoint_file
 from modules.data.kind import check_kind
+from utils.differences import differences
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,36 @@ def network_of(
     return result
 
 
+def shared_network(
+    paths: Sequence[Path | str],
+    model: Mapping[str, Any],
+    given: Mapping[str, tuple[Any, str]],
+    classes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The network of several checkpoints, as that of the first one, see ``network_of``.
+
+    Raises:
+        UserError: as there; or another one holds another network, the message names the keys that differ.
+    """
+    first, *others = (network_of(path, model, given, classes) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        differing = [text for text in differences(first, other, "model.") if not _is_free(text.partition(":")[0])]
+        if differing:
+            raise UserError(
+                expected=f"the same network as in {paths[0]}",
+                got="; ".join(differing),
+                where=f"checkpoint={path}",
+                fix="give checkpoints of one network, that differ in their training",
+            )
+    return first
+
+
+def _is_free(key: str) -> bool:
+    """Whether a key, with or without its section, says nothing about the network."""
+    name = key.removeprefix("model.")
+    return name in NAMES or any(_below(name, free) for free in FREE)
+
+
 def _check_classes(dataset: Any, classes: list[str], path: Path | str) -> None:
     """Compare names, as far as both are known: in another order, or of other things, they are other classes."""
     trained = list(dataset["classes"]) if isinstance(dataset, Mapping) and "classes" in dataset else []
@@ -116,8 +147,7 @@ def _compare(key: str, value: Any, source: str, own: Mapping[str, Any], path: Pa
         UserError: it does.
     """
     theirs = _lookup(own, key)
-    free = key in NAMES or any(_below(key, name) for name in FREE)
-    if free or theirs == value or (theirs is _ABSENT and key in KIND):
+    if _is_free(key) or theirs == value or (theirs is _ABSENT and key in KIND):
         return
     raise UserError(
         expected=f"no model.{key}, as in the checkpoint"

@@ -3,9 +3,10 @@ r"""What each ingredient of self-training is worth with few labels, against trai
 For every supervision and seed: a baseline on the few labels; the same trained on (control); self-training on its pseudo
 labels above thresholds (vanilla), then with mirrored and reversed views, tracking, soft anchors and soft labels added
 one by one, and a second round: LEOD's way; views merged by agreement (what scripts/self_train.py does), with tracks
-that repair labels, and a second round; a teacher in every step; and all labels (oracle). Every arm takes as many
-optimiser steps as its control. Started again, the command goes on where it was; more seeds, supervisions or arms
-may be added then. Settings are to be chosen on val; --test evaluates on test as well, once.
+that repair labels, and a second round; a teacher in every step; and all labels (oracle). Only where --arms names
+them: a second teacher (teachers2), a view that lacks events (thinned), thresholds by precision (precise). Every arm
+takes as many optimiser steps as its control. Started again, the command goes on where it was; more seeds, supervisions
+or arms may be added then. Settings are to be chosen on val; --test evaluates on test as well, once.
 
 For example:
   python scripts/ablation/__main__.py --dataset-path DATA --root RUNS
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import check_least, make_parser
 from scripts.ablation.report import collect, markdown, save_picture
 from scripts.ablation.settings import AblationSettings, Supervision
-from scripts.ablation.steps import ARMS, AblationBuilder, build_part
+from scripts.ablation.steps import ARMS, ON_REQUEST, AblationBuilder, build_part
 from scripts.rounds.settings import check_settings
 from scripts.rounds.summary import all_seconds
 from utils.atomic import write_json, write_text
@@ -53,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="semi:0.1, weak:0.02, file:SPLIT.json ... (default: semi:0.2)",
     )  # fmt: skip
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="of the trainings (default: 0 1 2)")
-    add("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="ARM", help=f"of {', '.join(ARMS)}")
+    usual, asked = [name for name in ARMS if name not in ON_REQUEST], ", ".join(ON_REQUEST)
+    arms = f"of {', '.join(ARMS)} (default: all but {asked})"
+    add("--arms", nargs="+", choices=list(ARMS), default=usual, metavar="ARM", help=arms)
     add("--steps", type=int, default=1200, metavar="N", help="of the baseline (default: 1200)")
     add("--more-steps", type=int, default=800, metavar="N", help="of every other arm, after it (default: 800)")
     add("--learning-rate", type=float, default=0.002, metavar="X", help="of the baseline (default: 0.002)")

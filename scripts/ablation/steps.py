@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from scripts.ablation.settings import AblationSettings, Supervision
 from scripts.rounds.commands import ALL_BOXES, LAST, Commands, common_overrides
-from scripts.rounds.plan import Arm
+from scripts.rounds.plan import SEEDS_APART, Arm
 from utils.commands.config_errors import CONFIG_DIR
 from utils.jobs.steps import Step
 
@@ -19,12 +19,16 @@ _WITH_UNSURE = (_UNSURE, "round 2")
 """Label sets that hold boxes below the thresholds of soft anchors too, which training then ignores."""
 
 _AGREED, _AGREED2, _REPAIRED = "agreed", "agreed twice", "repaired"
+_TWO, _THINNED, _PRECISE = "agreed, two teachers", "agreed, thinned", "agreed, precise"
 
 _AGREEMENT = tuple(OmegaConf.select(OmegaConf.load(CONFIG_DIR / "self_train.yaml"), "labelling.options"))
 _REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
-_PIPELINE: dict[str, tuple[str, ...]] = {_AGREED: _AGREEMENT, _AGREED2: _AGREEMENT}
+_PIPELINE: dict[str, tuple[str, ...]] = dict.fromkeys((_AGREED, _AGREED2, _TWO), _AGREEMENT)
+_PIPELINE[_THINNED] = (*_AGREEMENT, "tta.drop_events=0.3")
+_PRECISION = ("thresholds=precision", "precision_target=0.7", "unsure_precision=0.5")
+_PIPELINE[_PRECISE] = (*_AGREEMENT[:2], *(f"model.pseudo_label.{key}" for key in _PRECISION))
 _PIPELINE[_REPAIRED] = (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR))
-"""Settings of the label sets that ``scripts/self_train.py`` makes by default, and with tracks that repair labels."""
+"""Settings of the label sets that ``scripts/self_train.py`` makes by default, and with one thing more each."""
 _TEACHER = ("+semi=mean_teacher", "semi.start_step=0", "semi.decay=0.99", "training.ema_decay=null")
 
 
@@ -60,6 +64,9 @@ _RECIPES = {
     "agreement": Recipe("views by agreement, as many boxes as in labelled frames", labels=_AGREED),
     "repair": Recipe("+ tracks that repair", labels=_REPAIRED),
     "agreement2": Recipe("second round of agreement", "agreement", _AGREED2),
+    "teachers2": Recipe("agreement with a second teacher", labels=_TWO),
+    "thinned": Recipe("agreement with a view that lacks events", labels=_THINNED),
+    "precise": Recipe("agreement, scores that are right on labelled frames", labels=_PRECISE),
     "teacher": Recipe("few labels, a teacher in every step", more=_TEACHER),
     "oracle0": Recipe("", None),  # where the oracle starts, which shall take as many steps as the others
     "oracle": Recipe("all labels", "oracle0"),
@@ -68,6 +75,10 @@ _RECIPES = {
 
 ARMS = {name: recipe.meaning for name, recipe in _RECIPES.items() if recipe.meaning}
 """Arms in the order of the table, with their meanings."""
+
+
+ON_REQUEST = ("teachers2", "thinned", "precise")
+"""Arms that are trained only when they are named."""
 
 
 class AblationBuilder:
@@ -194,14 +205,17 @@ class Part:
             step = self.commands.track(name, views, dataset, (), [needed])
         else:
             overrides, needs = self._labels_of(teacher)
-            trained = self.training(teacher)
+            trained = [self.training(teacher)]
+            if labels == _TWO:
+                trained.append(Part(build, self.supervision, self.seed + SEEDS_APART).training(teacher))
             kept = ["model.pseudo_label.min_track_len=0", "model.pseudo_label.inpaint=false"]
             if labels in _WITH_UNSURE:
                 kept = _least_scores(own.unsure_thresholds)
             if labels in _PIPELINE:
                 kept = list(_PIPELINE[labels])
             chosen = [*overrides, f"tta.enable={str(labels != 'one view').lower()}", *kept]
-            step = self.commands.label(name, build.weights(trained), dataset, chosen, [trained, *needs])
+            weights = [build.weights(each) for each in trained]
+            step = self.commands.label(name, weights, dataset, chosen, [*trained, *needs])
         build.add(step)
         figures = build.root / "evaluation" / f"{name}.json"
         sure = _least_scores(own.ignore_thresholds) if labels in _WITH_UNSURE else []

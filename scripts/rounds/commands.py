@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.commands.path_overrides import path_override
+from utils.commands.path_overrides import path_override, paths_override
 from utils.jobs.steps import Step
 
 LAST = "last.ckpt"
@@ -62,9 +62,11 @@ class Commands:
         own = (*what, path_override("save_json", figures))
         return self._step(name, "val.py", figures, needs, *own, *overrides)
 
-    def label(self, name: str, teacher: Path, dataset: Path, overrides: Sequence[str], needs: Sequence[str]) -> Step:
-        """Write pseudo labels of a teacher as ``dataset/train``."""
-        return self._predict(name, dataset, needs, [path_override("checkpoint", teacher)], overrides)
+    def label(
+        self, name: str, teachers: Sequence[Path], dataset: Path, overrides: Sequence[str], needs: Sequence[str]
+    ) -> Step:
+        """Write pseudo labels of one teacher, or of several together, as ``dataset/train``."""
+        return self._predict(name, dataset, needs, [paths_override("checkpoint", teachers)], overrides)
 
     def track(self, name: str, source: Path, dataset: Path, overrides: Sequence[str], needs: Sequence[str]) -> Step:
         """Track the labels of the pseudo dataset ``source``, written without tracking; no detector runs."""

@@ -14,10 +14,13 @@ from utils.atomic import write_json
 from utils.errors import UserError
 from utils.jobs.steps import Step
 from utils.json_files import read_json
-from utils.settings import settings_of
+from utils.settings import choice, settings_of
 from utils.thresholds import check_thresholds
 
 SETTINGS = "settings.json"
+
+MOST_TEACHERS = 26
+"""First teachers have a letter each."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class ExperimentSettings:
     """``config/self_train.yaml``, where each key is explained; without what concerns the machine.
 
     Raises:
-        UserError: no rounds, or neither weak nor semi supervision with an oracle.
+        UserError: no rounds, no teachers, or neither weak nor semi supervision with an oracle.
     """
 
     root: str
@@ -82,8 +85,10 @@ class ExperimentSettings:
     overrides: Sequence[str]
     seed: int
     rounds: int
+    stop_when: str
     stop_when_precision_falls: bool
     ema_decay: float | None
+    teachers: int
     oracle: bool
     control: bool
     labels: Mapping[str, float | None]
@@ -95,6 +100,21 @@ class ExperimentSettings:
     def __post_init__(self) -> None:
         if int(self.rounds) < 1:
             raise UserError(expected="at least one round", got=str(self.rounds), where="rounds", fix="set rounds=1")
+        if not 1 <= int(self.teachers) <= MOST_TEACHERS:
+            raise UserError(
+                expected=f"1 to {MOST_TEACHERS} first teachers",
+                got=str(self.teachers),
+                where="teachers",
+                fix="set teachers=1, or 2 for two that label together",
+            )
+        choice(self.stop_when, ("precision", "val", "never"), "stop_when")
+        if self.stop_when == "val" and "val" not in self.evaluation.splits:
+            raise UserError(
+                expected="val among the splits that are evaluated",
+                got=str(list(self.evaluation.splits)),
+                where="evaluation.splits",
+                fix="add val, or set stop_when=never",
+            )
         if self.oracle and not self.few_labels:
             raise UserError(
                 expected="a share of labels for the first teacher",
@@ -103,6 +123,12 @@ class ExperimentSettings:
                 fix="set labels.train_ratio=0.1 (semi) or labels.ratio=0.1 (weak); if the dataset itself has labels on "
                 "few frames only, and all of them are to be used: oracle=false",
             )
+
+    @property
+    def stops_when(self) -> str:
+        """The rule that ends the rounds: precision, val or never."""
+        switched_off = self.stop_when == "precision" and not self.stop_when_precision_falls
+        return "never" if switched_off else self.stop_when
 
     @property
     def few_labels(self) -> list[str]:
@@ -151,6 +177,10 @@ _AS_LEOD = {"labelling": {"options": []}, "self_training": {"soft_anchors": True
 """What config/pipeline/leod.yaml says, and what held before these keys were."""
 
 
+_BEFORE = {"teachers": 1, "stop_when": "precision"}
+"""What held before these keys were."""
+
+
 def _read(path: Path) -> dict[str, Any]:
     return read_json(
         path,
@@ -177,6 +207,7 @@ def check_settings(root: Path, settings: Mapping[str, object]) -> None:
             if part in before:
                 before[part] = {**keys, **before[part]}
         now = json.loads(json.dumps(settings))
+        before = {**{key: value for key, value in _BEFORE.items() if key in now}, **before}
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if differing:
             raise UserError(

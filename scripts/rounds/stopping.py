@@ -1,8 +1,9 @@
-"""The rule that ends self-training: no further round once the precision of the pseudo labels falls."""
+"""The rules that end self-training: the precision of the pseudo labels falls, or a student is worse on val."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,28 @@ def decide(name: str, before: Path, now: Path, decision: Path, marker: Path) -> 
     """
     places = [str(path) for path in (before, now, decision, marker)]
     return Step(name, (sys.executable, str(FOLDER / "decide.py"), *places), decision)
+
+
+def decide_on_val(name: str, others: Sequence[Path], student: Path, decision: Path, marker: Path) -> Step:
+    """Step that compares a student with others on val and leaves what ``decide`` leaves.
+
+    Args:
+        name: of the step.
+        others: figures of val.py of its teacher, and of its control if there is one, ``NAME_val.json``.
+        student: ... of itself.
+        decision: JSON: whether to stop, and why.
+        marker: exists when to stop.
+    """
+    places = [str(path) for path in (*others, student, decision, marker)]
+    return Step(name, (sys.executable, str(FOLDER / "decide.py"), "--val", *places), decision)
+
+
+def worse_than(student: Path, others: Sequence[Path]) -> list[Path]:
+    """Those of other detectors that are better on val, by every ranking of the scores (class, product)."""
+    kind = {"figures": {"AP": float, "product_AP?": float, "class_AP?": float}}
+    own, *rest = (load(path, kind)["figures"] for path in (student, *others))
+    ranked = [key for key in ("AP", "product_AP", "class_AP") if key in own]
+    return [path for path, found in zip(others, rest, strict=True) if all(own[key] < found[key] for key in ranked)]
 
 
 def precision(figures: Path) -> float:

@@ -13,7 +13,7 @@ RATES = ("precision_50", "recall_50", "f1_50")
 
 
 _RATES = dict.fromkeys(RATES, float)
-_DECISION = {"stop": bool, "precision": float, "precision_before": float}
+_DECISION = {"stop": bool, "precision?": float, "precision_before?": float, "why?": str}
 _FIGURES = {"figures": {"AP": float, "AP_50": float}}
 _LABELS = {"pseudo": int, "frames": int}
 _QUALITY = {"one_to_one": {...: _RATES}, "steps?": {...: {"one_to_one": {"all": _RATES}}}}
@@ -87,6 +87,9 @@ def table(summary: Mapping[str, Any]) -> str:
         for label, row in quality_rows(quality):
             lines.append(f"  {label:<28}" + "".join(f"{100 * value:>10.1f}" for value in row))
     for name, decision in summary["decisions"].items():
+        if "why" in decision:
+            lines += ["", f"{name} was {'not ' if decision['stop'] else ''}trained: {decision['why']}"]
+            continue
         now, before = 100 * decision["precision"], 100 * decision["precision_before"]
         verdict = "not trained, as the precision of its labels has fallen" if decision["stop"] else "trained"
         lines += ["", f"{name} was {verdict}: {now:.1f} after {before:.1f}"]

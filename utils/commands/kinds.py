@@ -32,6 +32,9 @@ _NULL_TOO = re.compile(
 
 _FOLDER = "dataset.representation.name"
 
+_SEVERAL_CHECKPOINTS = ("predict",)
+"""Commands that take a list of them, too."""
+
 _UNSET: dict[str, Any] = {
     "dataset.preprocessing.num_raw_classes": 2,
     "dataset.preprocessing.windows_per_label_step": 5,
@@ -64,6 +67,9 @@ def check_kinds(cfg: DictConfig) -> None:
     for key in PATH_KEYS:
         if _at(given, key) == "":
             raise UserError(expected="a path", got="''", where=key, fix=f"set {key}=PATH (. is the folder you are in)")
+    if isinstance(given.get("checkpoint"), list) and command_name() not in _SEVERAL_CHECKPOINTS:
+        fix = f"give one; several label together: {', '.join(_SEVERAL_CHECKPOINTS)}.py"
+        raise UserError(expected="one path", got=str(given["checkpoint"]), where="checkpoint", fix=fix)
     name = _at(given, _FOLDER)
     if name is not None and not (isinstance(name, str) and name.strip(".") and PurePath(name).name == name):
         raise UserError(expected="the name of a folder", got=repr(name), where=_FOLDER, fix=f"set {_FOLDER}=NAME")

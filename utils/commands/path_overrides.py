@@ -6,7 +6,8 @@ number. So the values of the keys below are quoted before Hydra sees them. The r
 - what stands behind ``=`` is the path, spaces included; ``~`` and ``~/`` at its beginning are the home folder;
 - ``null`` is none, and ``${...}`` is an interpolation (``\${`` is not);
 - a value that is quoted already (``'a=b'`` or ``"a=b"``, the quotes reaching us) is one path and stays as it is;
-- with ``--multirun`` a comma parts two paths, and ``choice(...)``, ``glob(...)`` and the like are Hydra's.
+- with ``--multirun`` a comma parts two paths, and ``choice(...)``, ``glob(...)`` and the like are Hydra's;
+- ``checkpoint=[...]`` is a list, whose commas part paths; one with a comma or bracket in it needs quotes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _STRINGS = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 _QUOTED = re.compile(rf"\s*(?:{_STRINGS})\s*", re.DOTALL)
 _CHOICES = re.compile(rf"(?:{_STRINGS}|\$\{{[^}}]*\}}|[^,])+", re.DOTALL)
 _ELEMENTS = re.compile(rf"(?:{_STRINGS}|\[[^\]]*\]|\{{[^}}]*\}}|[^,])+", re.DOTALL)
+_LIST = re.compile(rf"\[((?:{_STRINGS}|[^\[\]])*+)\]", re.DOTALL)
+_LIST_KEYS = frozenset({"checkpoint"})
+"""Keys of which a command may take several paths."""
 _SWEEP = re.compile(r"(?:choice|glob|range|interval|sort|shuffle|tag)\(.*\)", re.DOTALL)
 _MULTIRUN = frozenset({"-m", "--multirun", "hydra.mode=MULTIRUN"})
 
@@ -47,9 +51,21 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     ["dataset.path='2024_01_02'", "output.dir='run(1)'", 'checkpoint=a/last.ckpt', '--cfg', 'job']
     >>> quote_paths(["--multirun", "weight=a=1,b=2"]), quote_paths(["weight=a,b"])
     (['--multirun', "weight='a=1','b=2'"], ["weight='a,b'"])
+    >>> quote_paths(["checkpoint=[a/last.ckpt,b=1.ckpt]"])
+    ["checkpoint=[a/last.ckpt,'b=1.ckpt']"]
     """
     sweeps = not _MULTIRUN.isdisjoint(arguments)
     return [_with_quotes(text, sweeps=sweeps) for text in arguments]
+
+
+def paths_override(key: str, paths: Sequence[object]) -> str:
+    """``key=[path,path]`` likewise, ``key=path`` for a single one.
+
+    >>> paths_override("checkpoint", ["a,b", "c"]), paths_override("checkpoint", ["a"])
+    ("checkpoint=['a,b',c]", 'checkpoint=a')
+    """
+    values = ",".join(quoted(str(path)) for path in paths)
+    return f"{key}={values}" if len(paths) == 1 else f"{key}=[{values}]"
 
 
 def path_override(key: str, path: object) -> str:
@@ -100,6 +116,9 @@ def _with_quotes(argument: str, *, sweeps: bool) -> str:
     override = _OVERRIDE.fullmatch(argument)
     if override is None or (sweeps and _SWEEP.fullmatch(override[2])):
         return argument
+    listed = _LIST.fullmatch(override[2]) if override[1].lstrip("+") in _LIST_KEYS else None
+    if listed is not None:
+        return f"{override[1]}=[{','.join(_value(part.strip()) for part in _CHOICES.findall(listed[1]))}]"
     parts = _CHOICES.findall(override[2]) if sweeps else [override[2]]
     return f"{override[1]}={','.join(_value(part) for part in parts)}"
 

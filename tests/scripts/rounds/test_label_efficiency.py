@@ -11,7 +11,7 @@ from PIL import Image
 
 from scripts.ablation.report import differences, markdown, shares
 from scripts.ablation.settings import AblationSettings, Supervision
-from scripts.ablation.steps import ARMS, AblationBuilder, build_part
+from scripts.ablation.steps import _PIPELINE, ARMS, AblationBuilder, build_part
 from tests.helpers.commands import run
 from tests.helpers.forked_steps import forked_steps  # noqa: F401 # a fixture
 from tests.helpers.made_once import MadeOnce
@@ -40,7 +40,7 @@ def test_every_arm_takes_the_steps_of_its_control_and_work_is_shared() -> None:
         }
         assert set(steps.values()) == {140, 180}
         leod = {"one view", "views", "tracked", "tracked, unsure ones too", "round 2"}
-        assert set(part.qualities) == leod | {"agreed", "agreed twice", "repaired"}
+        assert set(part.qualities) == leod | set(_PIPELINE)
     names = [step.name for step in build.steps]
     assert len(names) == len(set(names))
     assert names.count("all-s0-oracle") == 1, "the oracle knows no supervision"
