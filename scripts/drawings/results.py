@@ -89,9 +89,11 @@ def draw_dots(axis: Any, rows: Sequence[Row], name: str, columns: Sequence[str])
 
 def gap(text: str, path: Path) -> None:
     """What self-training closes of the gap between few labels and all of them."""
-    rows = tables_below(text, "What self-training closes of the gap")[0]
-    with chart(path, (8.6, 4.2), kind="svg") as axes:
-        draw_dots(axes[0, 0], rows, "trained on", ("AP test", "product_AP test"))
+    kinds = ("Four labelled recordings", "One labelled frame of each recording", "Another world")
+    with chart(path, (15, 4.2), columns=3, kind="svg") as axes:
+        for axis, kind in zip(axes[0], kinds, strict=True):
+            draw_dots(axis, tables_below(text, kind)[0], "trained on", ("AP test", "product_AP test"))
+            axis.set(title=kind)
 
 
 def shares(text: str, path: Path) -> None:
@@ -125,7 +127,7 @@ def labels(text: str, path: Path) -> None:
     found = {
         "4 recordings labelled": tables_below(text, "Few labelled recordings (semi, 0.03), val")[1],
         "1 frame of each": tables_below(text, "Few labelled frames (weak, 0.01: one frame of each recording), val")[1],
-        "4 other recordings": tables_below(text, "What self-training closes of the gap")[1],
+        "4 other recordings": tables_below(text, "Four labelled recordings")[1],
     }
     with chart(path, (7.5, 5), kind="svg") as axes:
         axis = axes[0, 0]
