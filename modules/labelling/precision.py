@@ -30,7 +30,7 @@ class Precision:
         floor: least objectness and class confidence of a candidate, before views are merged.
     """
 
-    target: float = 0.7
+    target: float = 0.95
     unsure: float | None = None
     floor: float = 0.05
 

@@ -25,7 +25,7 @@ _AGREEMENT = tuple(OmegaConf.select(OmegaConf.load(CONFIG_DIR / "self_train.yaml
 _REPAIR = ("tracker=joint", "smooth=true", "keep_stopped=40")
 _PIPELINE: dict[str, tuple[str, ...]] = dict.fromkeys((_AGREED, _AGREED2, _TWO), _AGREEMENT)
 _PIPELINE[_THINNED] = (*_AGREEMENT, "tta.drop_events=0.3")
-_PRECISION = ("thresholds=precision", "precision_target=0.7", "unsure_precision=0.5")
+_PRECISION = ("thresholds=precision", "precision_target=0.95", "unsure_precision=0.9")
 _PIPELINE[_PRECISE] = (*_AGREEMENT[:2], *(f"model.pseudo_label.{key}" for key in _PRECISION))
 _PIPELINE[_REPAIRED] = (*_AGREEMENT, *(f"model.pseudo_label.{key}" for key in _REPAIR))
 """Settings of the label sets that ``scripts/self_train.py`` makes by default, and with one thing more each."""

@@ -131,7 +131,7 @@ def test_of_two_factors_the_unsure_one_is_no_smaller() -> None:
         (("unsure_factor=2",), "thresholds=frequency"),
         (("unsure_thresh=0.1", "thresholds=frequency"), "thresholds=fixed"),
         (("unsure_precision=0.5", "thresholds=frequency"), "thresholds=precision"),
-        (("unsure_precision=0.8", "thresholds=precision"), "0 to 0.7"),
+        (("unsure_precision=0.99", "thresholds=precision"), "0 to 0.95"),
         (("smooth=true",), "tracker=joint"),
         (("keep_stopped=40",), "tracker=joint"),
         (("frequency_factor=0", "thresholds=frequency"), "above 0"),
