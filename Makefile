@@ -40,7 +40,7 @@ demo: $(STAMP) ## events in, a better detector out: synthetic data, few labels, 
 	$(RUN) scripts/preprocess_dataset.py dataset=synthetic dataset.sensor_hw=[128,128] raw_path=$(DEMO)/raw \
 		dataset.path=$(DEMO)/data hardware.num_workers=2
 	$(RUN) scripts/self_train.py experiment_name=synthetic/ablation dataset_path=$(DEMO)/data root=$(DEMO)/run \
-		labels.train_ratio=0.03 supervised.steps=1000 self_training.steps=1000 ema_decay=0.99 $(DEMO_TRAINING)
+		labels.train_ratio=0.03 supervised.steps=1400 self_training.steps=600 ema_decay=0.99 $(DEMO_TRAINING)
 	@test -f $(DEMO)/detections.mp4 || $(RUN) scripts/visualize.py "$$(ls -d $(DEMO)/data/test/*/ | head -n 1)" \
 		--checkpoint $(DEMO)/run/round1/last.ckpt --output $(DEMO)/detections.mp4 --scale 4
 	@echo "table and figures: $(DEMO)/run/summary.json   video: $(DEMO)/detections.mp4"
