@@ -14,12 +14,11 @@ from config.given import with_given
 from config.resolvers import register_resolvers
 from modules.data.found import check_at_once
 from modules.labelling.dataset import KEPT_VIEWS_DIR, VIEWS_DIR, check_target
-from modules.labelling.teachers import teacher_files
+from modules.labelling.teachers import check_teacher_files
 from utils.atomic import write_json
 from utils.commands.cli import hydra_entry
 from utils.commands.processes import process_rank
 from utils.commands.run_lock import RunLock
-from utils.errors import UserError
 from utils.settings import plain
 from utils.thresholds import check_thresholds
 
@@ -53,15 +52,7 @@ def main(cfg: DictConfig) -> None:
                 print(summary_text(retrack(plain(cfg))))  # noqa: T201
                 leave_report(Path(cfg.save_dir).parent, "predict", plain(cfg), time.monotonic() - began)
         return
-    teachers = teacher_files(plain(cfg))
-    missing = [file for file in teachers if not Path(file).is_file()]
-    if missing or not teachers:
-        raise UserError(
-            expected="the teacher's checkpoint",
-            got="no such file" if missing else "none",
-            where=f"checkpoint={missing[0] if missing else cfg.checkpoint}",
-            fix="add checkpoint=FILE to the command",
-        )
+    teachers = check_teacher_files(plain(cfg))
     check_at_once(plain(cfg), Path(cfg.save_dir).parent, "save_dir")
     from models.registry import spec_for
     from modules.data.checks import check_class_ids, check_frame_size

@@ -21,6 +21,7 @@ from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
+from utils.evaluation.intervals import MOST_RESAMPLES, RESAMPLES
 from utils.evaluation.recordings import Recordings
 from utils.settings import whole
 
@@ -146,10 +147,13 @@ def resamples_of(config: Config) -> int:
     """How often an evaluation draws its recordings again for the intervals of its figures; 0 is not at all.
 
     Raises:
-        UserError: no whole number, or a task without such intervals.
+        UserError: no whole number, one that no memory holds, or a task without such intervals.
     """
     key = "evaluation.bootstrap"
     resamples = whole(config["evaluation"]["bootstrap"], key, 0)
+    if resamples > MOST_RESAMPLES:  # before the detector runs, not after it
+        fix = f"set {key}={RESAMPLES}: more hardly change an interval"
+        raise UserError(expected=f"at most {MOST_RESAMPLES} resamples", got=str(resamples), where=key, fix=fix)
     if resamples and task_of(config).recordings is None:
         expected = "0: figures of detectors alone have an interval"
         raise UserError(expected=expected, got=str(resamples), where=key, fix="leave it out")

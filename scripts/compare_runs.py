@@ -56,10 +56,19 @@ def load(roots: Sequence[Path]) -> list[Summary]:
 
 
 def differing_keys(summaries: Sequence[Summary]) -> list[str]:
-    """Settings of experiments that differ, beside their seed and what changes no result."""
+    """Settings of experiments that differ, beside their seed and what changes no result.
+
+    >>> old, new = {"settings": {"rounds": 1}}, {"settings": {"rounds": 1, "teachers": 1}}
+    >>> two = {"settings": {"rounds": 1, "teachers": 2}}
+    >>> differing_keys([old, new]), differing_keys([old, two]), differing_keys([two, old])
+    ([], ['teachers'], ['teachers'])
+    """
+    from scripts.rounds.settings import BEFORE
+
     free = {"seed", "root", "parallel", "threads", "dataset_path", "cluster", "slurm", "report"}
-    settings = [{key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
-    return sorted({key for other in settings for key in other if other[key] != settings[0].get(key)})
+    settings = [BEFORE | {key: value for key, value in s["settings"].items() if key not in free} for s in summaries]
+    keys = {key for own in settings for key in own}
+    return sorted(key for key in keys if any(own.get(key) != settings[0].get(key) for own in settings))
 
 
 def _of_all(summaries: Sequence[Summary], key: str) -> dict[str, list[Any]]:

@@ -192,7 +192,7 @@ def _precision(labels: Mapping[str, Any], tta: Mapping[str, Any]) -> Precision |
     if labels["thresholds"] != "precision":
         return None
     key, unsure = "model.pseudo_label.", labels["unsure_precision"]
-    target = number(labels["precision_target"], f"{key}precision_target", most=1)
+    target = number(labels["precision_target"], f"{key}precision_target", least=0.01, most=1)
     if unsure is not None:
         unsure = number(unsure, f"{key}unsure_precision", most=target)
     return Precision(target, unsure, number(tta["merge_floor"], "tta.merge_floor", most=1))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from utils.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +22,36 @@ def teacher_files(config: Mapping[str, Any]) -> list[str]:
     """
     given = config["checkpoint"]
     return [str(file) for file in (given if isinstance(given, list) else [given]) if file is not None]
+
+
+def check_teacher_files(config: Mapping[str, Any]) -> list[str]:
+    """As ``teacher_files``, each of which is there, and a teacher of its own.
+
+    Raises:
+        UserError: there is none, one is missing, or one is given twice.
+    """
+    files, given = teacher_files(config), config["checkpoint"]
+    listed = isinstance(given, list)
+    missing = [file for file in files if not Path(file).is_file()]
+    if missing or not files or (listed and len(given) > len(files)):
+        raise UserError(
+            expected="the teacher's checkpoint",
+            got="no such file" if missing else "none among them" if files else "none",
+            where=f"checkpoint={missing[0] if missing else given}",
+            fix="give checkpoint=[FILE,FILE]; a path with a comma or bracket needs quotes: \"checkpoint=['a,b',c]\""
+            if listed
+            else "add checkpoint=FILE to the command",
+        )
+    whole = [Path(file).resolve() for file in files]
+    twice = [file for at, file in enumerate(files) if whole[at] in whole[:at]]
+    if twice:
+        raise UserError(
+            expected="teachers that differ: what one finds twice is no agreement",
+            got="the same file twice",
+            where=f"checkpoint={twice[0]}",
+            fix="give each checkpoint once",
+        )
+    return files
 
 
 class SequenceDetector(Protocol):

@@ -91,18 +91,20 @@ def shared_network(
     given: Mapping[str, tuple[Any, str]],
     classes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The network of several checkpoints, as that of the first one, see ``network_of``.
+    """The network of several checkpoints, as that of the first one that tells its own, see ``network_of``.
 
     Raises:
         UserError: as there; or another one holds another network, the message names the keys that differ.
     """
-    first, *others = (network_of(path, model, given, classes) for path in paths)
-    for path, other in zip(paths[1:], others, strict=True):
+    telling = [path for path in paths if isinstance(_own_config(path).get("model"), Mapping)] or paths[:1]
+    first, *others = (network_of(path, model, given, classes) for path in telling)
+    for path, other in zip(telling[1:], others, strict=True):
         differing = [text for text in differences(first, other, "model.") if not _is_free(text.partition(":")[0])]
+        of_kind = [text for text in differing if text.partition(":")[0].removeprefix("model.") in KIND]
         if differing:
             raise UserError(
-                expected=f"the same network as in {paths[0]}",
-                got="; ".join(differing),
+                expected=f"the same network as in {telling[0]}",
+                got="; ".join(of_kind or differing),  # networks of two kinds differ in every key
                 where=f"checkpoint={path}",
                 fix="give checkpoints of one network, that differ in their training",
             )

@@ -14,7 +14,7 @@ from utils.atomic import write_json
 from utils.errors import UserError
 from utils.jobs.steps import Step
 from utils.json_files import read_json
-from utils.settings import choice, settings_of
+from utils.settings import choice, settings_of, whole
 from utils.thresholds import check_thresholds
 
 SETTINGS = "settings.json"
@@ -98,9 +98,8 @@ class ExperimentSettings:
     evaluation: EvaluationSettings
 
     def __post_init__(self) -> None:
-        if int(self.rounds) < 1:
-            raise UserError(expected="at least one round", got=str(self.rounds), where="rounds", fix="set rounds=1")
-        if not 1 <= int(self.teachers) <= MOST_TEACHERS:
+        whole(self.rounds, "rounds")
+        if whole(self.teachers, "teachers") > MOST_TEACHERS:
             raise UserError(
                 expected=f"1 to {MOST_TEACHERS} first teachers",
                 got=str(self.teachers),
@@ -177,7 +176,7 @@ _AS_LEOD = {"labelling": {"options": []}, "self_training": {"soft_anchors": True
 """What config/pipeline/leod.yaml says, and what held before these keys were."""
 
 
-_BEFORE = {"teachers": 1, "stop_when": "precision"}
+BEFORE = {"teachers": 1, "stop_when": "precision"}
 """What held before these keys were."""
 
 
@@ -207,7 +206,7 @@ def check_settings(root: Path, settings: Mapping[str, object]) -> None:
             if part in before:
                 before[part] = {**keys, **before[part]}
         now = json.loads(json.dumps(settings))
-        before = {**{key: value for key, value in _BEFORE.items() if key in now}, **before}
+        before = {**{key: value for key, value in BEFORE.items() if key in now}, **before}
         differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if differing:
             raise UserError(

@@ -46,7 +46,7 @@ def worse_than(student: Path, others: Sequence[Path]) -> list[Path]:
     """Those of other detectors that are better on val, by every ranking of the scores (class, product)."""
     kind = {"figures": {"AP": float, "product_AP?": float, "class_AP?": float}}
     own, *rest = (load(path, kind)["figures"] for path in (student, *others))
-    ranked = [key for key in ("AP", "product_AP", "class_AP") if key in own]
+    ranked = [key for key in ("AP", "product_AP", "class_AP") if all(key in found for found in (own, *rest))]
     return [path for path, found in zip(others, rest, strict=True) if all(own[key] < found[key] for key in ranked)]
 
 

@@ -45,6 +45,7 @@ def test_what_nobody_carries_out_or_reads(monkeypatch: pytest.MonkeyPatch, own: 
     ("given", "expected"),
     [
         (["dataset=synthetic", "evaluation.bootstrap=-1"], "whole number from 0"),
+        (["dataset=synthetic", "evaluation.bootstrap=1000000000"], "at most 100000"),
         (["dataset=clips", "model=vrt_spike", "evaluation.bootstrap=10"], "figures of detectors"),
     ],
 )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from utils.evaluation.recordings import Recordings
 
 RESAMPLES = 1000
+MOST_RESAMPLES = 100_000
 LEAST = 5
 """Recordings from which on an interval is given: of fewer there are too few different resamples."""
 LEVEL = 95

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from modules.evaluation.agreement import Agreement
-from modules.labelling.teachers import Teachers
+from modules.labelling.teachers import Teachers, check_teacher_files
 from modules.pseudo_labeler import PseudoLabeler
+from modules.weights.network_of import shared_network
 from tests.modules.labelling.test_pseudo_labeler import (
     LENGTH,
     SEQUENCES,
@@ -26,6 +27,7 @@ from tests.modules.labelling.test_pseudo_labeler import (
     settings,
     source,  # noqa: F401 # a fixture
 )
+from utils.errors import UserError
 
 TOGETHER = settings(teachers=2, agreement=Agreement(), hflip=True, keep_views=True)
 
@@ -71,3 +73,37 @@ def test_a_stopped_run_of_several_goes_on_with_the_same_bytes(source: Path, tmp_
     again = Teachers([BoxReader(), BoxReader()])
     PseudoLabeler(config, source / "train", stopped, {"checkpoint": "teacher"}).run(again, loaders(source))
     assert file_bytes(tmp_path / "stopped") == file_bytes(tmp_path / "whole")
+
+
+def test_teachers_are_there_and_given_once(tmp_path: Path) -> None:
+    file, other = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
+    file.touch()
+    other.touch()
+    (tmp_path / "link.ckpt").symlink_to(file)
+    assert check_teacher_files({"checkpoint": [str(file), str(other)]}) == [str(file), str(other)]
+    for given, got in (
+        ([str(file), str(tmp_path / "link.ckpt")], "the same file twice"),
+        ([str(file), str(tmp_path)], "no such file"),
+        ([str(file), None], "none among them"),
+        ([], "none"),
+        (None, "none"),
+    ):
+        with pytest.raises(UserError) as mistake:
+            check_teacher_files({"checkpoint": given})
+        assert mistake.value.got == got
+
+
+def test_the_network_is_that_of_the_first_that_tells(tmp_path: Path) -> None:
+    def file(name: str, model: dict[str, Any] | None) -> Path:
+        told = {} if model is None else {"hyper_parameters": {"config": {"model": model}}}
+        torch.save({"state_dict": {}, **told}, tmp_path / name)
+        return tmp_path / name
+
+    model = {"family": "rnndet", "depth": 1}
+    bare, own, deep = file("bare", None), file("own", model), file("deep", {**model, "depth": 2})
+    assert shared_network([bare, own], {"family": "rnndet", "depth": "${unresolved}"}, {}) == model
+    other = file("other", {"family": "detr", "width": 1})
+    for second, got in ((deep, "model.depth: 2 instead of 1"), (other, "model.family: detr instead of rnndet")):
+        with pytest.raises(UserError) as mistake:
+            shared_network([own, second], {"family": "rnndet"}, {})
+        assert mistake.value.got == got

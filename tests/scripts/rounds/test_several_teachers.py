@@ -43,8 +43,9 @@ def test_first_teachers_have_a_seed_each_and_label_the_first_round(tmp_path: Pat
     assert compose(steps["label2"].command[2:], "predict")["checkpoint"] == str(root / "round1" / "last.ckpt")
     assert f"weight='{root / 'baseline' / 'last.ckpt'}'" in steps["round1"].command
     assert [arm.name for arm in plan.arms][:2] == ["baseline", "baseline_b"]
-    with pytest.raises(UserError, match="teachers"):
-        experiment_settings(experiment(tmp_path, "teachers=0"))
+    for wrong in ("teachers=0", "teachers=1.5", "teachers=27", "rounds=0", "rounds=1.5"):
+        with pytest.raises(UserError, match=wrong.partition("=")[0]):
+            experiment_settings(experiment(tmp_path, wrong))
 
 
 def test_a_folder_of_before_goes_on(tmp_path: Path) -> None:
@@ -88,6 +89,10 @@ def test_two_label_together(made_once: MadeOnce, tmp_path: Path, capsys: pytest.
     assert "model.backbone.attention.mlp_ratio: 2 instead of 4" in message
     assert "no such file" in failure(capsys, "predict.py", *arguments(teacher, tmp_path / "none.ckpt"))
     assert "one path" in failure(capsys, "val.py", *SMALL, f"checkpoint=[{teacher},{teacher}]")
+    (tmp_path / "notes.ckpt").write_text("no weights")
+    assert f"where:    {tmp_path / 'notes.ckpt'}" in failure(
+        capsys, "predict.py", *arguments(teacher, tmp_path / "notes.ckpt")
+    )
     assert not (tmp_path / "labels").exists()
     assert run("predict.py", *arguments(teacher, tmp_path / "b=1.ckpt")) == 0
     manifest = json.loads((tmp_path / "labels" / "manifest.json").read_text())

@@ -28,6 +28,8 @@ def test_worse_is_what_both_rankings_say(tmp_path: Path) -> None:
     found = write(tmp_path, round1=(0.2, 0.3), lower=(0.1, 0.2), mixed=(0.3, 0.3), higher=(0.3, 0.4))
     student = found.pop("round1")
     assert worse_than(student, list(found.values())) == [found["higher"]]
+    found["mixed"].write_text(json.dumps({"figures": {"AP": 0.3}}))  # evaluated before there was another ranking
+    assert worse_than(student, [found["mixed"]]) == [found["mixed"]]
 
 
 @pytest.mark.parametrize(("control", "stops"), [((0.3, 0.4), True), ((0.1, 0.4), False)])
