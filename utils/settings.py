@@ -102,7 +102,7 @@ def number(value: Any, key: str, least: float = 0.0, most: float = math.inf) -> 
             expected=f"a number from {least:g}" + (f" to {most:g}" if most < math.inf else ""),
             got=repr(value),
             where=key,
-            fix=f"set {key}=X",
+            fix=f"give {key} such a number",
         )
     return float(value)
 

@@ -22,7 +22,7 @@ from utils.evaluation.recordings import FILE as RECORDINGS
 from utils.evaluation.recordings import load_recordings
 from utils.pictures.plots import Plot, Series, bars, curves
 
-_EVERYWHERE = ("evaluation_val", "evaluation_test", "label_quality")
+_EVERYWHERE = ("evaluation_val", "evaluation_test", "evaluation_val_best", "evaluation_test_best", "label_quality")
 _PLACES = ("output.", "root", "save_dir", "save_json", "save_picture")
 
 Figures = Mapping[str, Any]
@@ -208,7 +208,10 @@ def _differences(folders: Mapping[str, Path]) -> list[Section]:
         rows += [(pair, metric, *map(_percent, row)) for metric, row in found.items()]
         rows += [] if why is None else [(pair, why, None, None, None)]
     heads = ("evaluations", "figure", "difference, percentage points", f"{LEVEL} %: from", "to")
-    return [Section("Differences by resampling the recordings", [Table(heads, rows)])] if rows else []
+    if not rows:
+        return []
+    count = len(next(iter(known.values())).names)
+    return [Section(f"Differences by resampling {count} recordings", [Table(heads, rows)])]
 
 
 def _rounds(folders: Mapping[str, Path]) -> list[Plot]:

@@ -52,5 +52,6 @@ def without_effect(name: str, needed: str, labels: Mapping[str, Any]) -> UserErr
         expected=f"{needed}: without it this key has no effect",
         got=f"{name}={labels[name]}",
         where=_KEY + name,
-        fix=f"add {needed}, or take the default of {name} (config/model/_labeller.yaml)",
+        fix=f"add {needed}, or take the default of {name} (config/model/_labeller.yaml); "
+        "labelling.options of scripts/self_train.py may have set it",
     )

@@ -87,6 +87,7 @@ def test_differences_by_recordings(tmp_path):
     pair, name, value, low, high = table.rows[0]
     assert (pair, name, value) == ("b − a", "AP", pytest.approx(33.3, abs=1))
     assert 0 < low < value < high < 67
+    assert section.title == "Differences by resampling 12 recordings"
     assert table.rows[-1] == ("few − a", "they are not of the same recordings", None, None, None)
     page = render("one", evaluation_sections(folders[0]))
     assert "by resampling 12 recordings (1000 times, 95 %): AP 50.0 [" in page
