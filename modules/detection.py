@@ -13,6 +13,7 @@ from data.labels.batched_labels import BatchedLabels
 from models.detection.interface import Detector, Features, FrameBoxes
 from models.rnn_states import RNNStates, States, first_dimensions
 from models.transfer import to_device
+from modules.evaluation.pieces import detect_in_pieces
 from modules.evaluation.streams import StreamingEvaluation
 from modules.evaluation.table import figures_line
 from modules.weights.module import NetworkModule
@@ -156,8 +157,7 @@ class Module(NetworkModule):
         if states is not None:
             store.save_states_and_detach(0, states)
             store.reset(0, is_first)
-        features, states = self.features(frames, store.get_states(0))
-        flat = self.detect(features, torch.arange(length * lanes, device=frames.device))
+        flat, states = detect_in_pieces(self, frames, store.get_states(0))
         return [flat[t * lanes : (t + 1) * lanes] for t in range(length)], states
 
 

@@ -7,34 +7,21 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from models.rnn_states import LstmStates, RNNStates
+from models.rnn_states import RNNStates
 from modules.evaluation.agreement import agreement_from_config
 from modules.evaluation.collector import DetectionCollector, FrameKey
 from modules.evaluation.evaluator import evaluator_from_config
+from modules.evaluation.pieces import ChunkDetector, detect_in_pieces
 from modules.evaluation.views import hflip_lanes, plain_frame
 from utils.settings import number
 
 
-class StreamDetector(Protocol):
+class StreamDetector(ChunkDetector, Protocol):
     """What evaluation needs of a detector; ``modules.detection.Module`` is one."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where indices are to be sent."""
-        ...
 
     def fresh_states(self) -> RNNStates:
         """A store of states before any window."""
-        ...
-
-    def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
-        """Features of frames uint8 [L, B, C, H, W], and the new states."""
-        ...
-
-    def detect(self, features: dict[int, Tensor], indices: Tensor) -> list[Tensor]:
-        """Detections [n, 7] of the frames with index t·B + b."""
         ...
 
 
@@ -90,15 +77,11 @@ class StreamingEvaluation:
         if self.hflip:
             inputs, is_first = hflip_lanes(inputs), torch.cat([is_first, is_first])
         store.reset(worker_id, is_first)
-        features, states = detector.features(inputs.data, store.get_states(worker_id))
-        store.save_states_and_detach(worker_id, states)
-
         wanted = self._wanted(batch, further_view=dataloader_idx > 0)
         rows = [(t, lane, view) for t, lane in wanted for view in ((False, True) if self.hflip else (False,))]
-        if not rows:
-            return
         picks = [t * inputs.lanes + lane + view * lanes for t, lane, view in rows]
-        detections = detector.detect(features, torch.tensor(picks, device=detector.device))
+        detections, states = detect_in_pieces(detector, inputs.data, store.get_states(worker_id), picks)
+        store.save_states_and_detach(worker_id, states)
         for (t, lane, view), found in zip(rows, detections, strict=True):
             key = self.key(batch, t, lane)
             self.collector.add_detections(key, found, inputs.size_hw[1] if view else None)

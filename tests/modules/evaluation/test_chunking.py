@@ -19,6 +19,7 @@ from models.rnn_states import LstmStates
 from modules.data.genx import DataModule
 from modules.data.settings import data_module_config
 from modules.detection import Module
+from modules.evaluation import pieces
 from modules.evaluation.streams import StreamingEvaluation
 from tests.helpers.commands import SMALL
 from tests.helpers.tiny_dataset import write_tiny_dataset
@@ -95,6 +96,36 @@ def test_loader_processes_change_nothing(stream: Any, whole: Any) -> None:
     cut = {"sequence_length": 7, "batch_size_eval": 2, "num_stream_groups_eval": 2}
     alone, loaded = boxes(*stream, **cut), boxes(*stream, **cut, num_workers_eval=2)
     assert all(np.array_equal(alone[key], loaded[key]) for key in whole)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_pieces_of_a_chunk_change_nothing(monkeypatch: pytest.MonkeyPatch, stream: Any, whole: Any, steps: int) -> None:
+    detector, config = stream
+    taken: list[int] = []
+
+    class Counting(RawBoxes):
+        def features(self, frames: Tensor, states: LstmStates | None) -> tuple[dict[int, Tensor], LstmStates]:
+            taken.append(len(frames))
+            return super().features(frames, states)
+
+    frame = next(iter(DataModule(data_module_config(config)).val_dataloader()[0]))["inputs"].data[0, 0]
+    monkeypatch.setattr(pieces, "AT_ONCE", steps * frame.numel())
+    same(boxes(Counting(detector.module), config, sequence_length=24, batch_size_eval=1), whole)
+    assert max(taken) <= steps
+
+
+def test_all_frames_of_a_chunk_are_detected_piece_by_piece(monkeypatch: pytest.MonkeyPatch, stream: Any) -> None:
+    module, begins = stream[0].module, torch.tensor([True, True])
+    frames = torch.randint(0, 5, (7, 2, 20, 64, 96), dtype=torch.uint8)
+    monkeypatch.setitem(module.config["model"]["postprocess"], "confidence_threshold", 1e-5)
+    at_once, states = module.detect_sequence(frames, None, begins)
+    monkeypatch.setattr(pieces, "AT_ONCE", 3 * frames[0].numel())
+    assert [len(piece) for piece in pieces.pieces(frames)] == [3, 2, 2]
+    found, ended = module.detect_sequence(frames, None, begins)
+    assert [[len(lane) for lane in step] for step in found] == [[len(lane) for lane in step] for step in at_once]
+    assert sum(len(lane) for step in found for lane in step) > 0
+    torch.testing.assert_close(found, at_once, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(ended, states, rtol=1e-4, atol=1e-5)
 
 
 def test_the_state_matters(stream: Any, whole: Any) -> None:
