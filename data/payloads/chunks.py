@@ -6,10 +6,11 @@ import ctypes
 import functools
 import os
 import struct
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import hdf5plugin
@@ -19,6 +20,8 @@ import numpy.typing as npt
 from utils.arrays import scratch
 
 Frame = npt.NDArray[Any]
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 _BLOSC = 32001
 _HEADER = struct.Struct("<4x3I")  # bytes unpacked, of a block, packed with this header
@@ -103,3 +106,17 @@ def in_stripes(work: Callable[[int], None], count: int, threads: int) -> None:
         wait(others)
     for other in others:
         other.result()
+
+
+def one_ahead(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """``work`` of each item in order; a thread is at the next one while the caller uses what it got, never at two."""
+    threads, waiting = threads_of(os.getpid()), deque[Future[Made]]()
+    try:
+        for item in items:
+            found = [future.result() for future in waiting]
+            waiting.clear()
+            waiting.append(threads.submit(work, item))
+            yield from found
+        yield from [future.result() for future in waiting]
+    finally:
+        wait(waiting)

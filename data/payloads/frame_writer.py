@@ -45,19 +45,21 @@ class FrameWriter:
             dtype=np.dtype(dtype),
             **hdf5plugin.Blosc(cname="zstd", clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE),
         )
+        self._form = tuple(frame_shape), np.dtype(dtype)
         self._count = 0
         self._waiting: deque[tuple[Frames, Future[bytes | None]]] = deque()
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, part: Frames) -> None:
-        """Append frames [n, C, H, W] (or one frame [C, H, W]); they may change afterwards."""
-        frames, data = part[None] if part.ndim == 3 else part, self._data
-        if frames.shape[1:] != data.shape[1:] or frames.dtype != data.dtype:
-            raise ValueError(f"frames are {frames.dtype} {frames.shape[1:]}, not {data.dtype} {data.shape[1:]}")
+    def append(self, part: Frames, given: bool = False) -> None:
+        """Append frames [n, C, H, W] (or one frame [C, H, W]); unless they are ``given`` they may change afterwards."""
+        frames = part[None] if part.ndim == 3 else part
+        if (frames.shape[1:], frames.dtype) != self._form:
+            (shape, dtype), got = self._form, f"{frames.dtype} {frames.shape[1:]}"
+            raise ValueError(f"frames are {got}, not {dtype} {shape}")
         for frame in frames:
-            mine = frame.copy()
+            mine = frame if given else frame.copy()
             self._waiting.append((mine, threads_of(os.getpid()).submit(pack, mine, _BLOCK_BYTES)))
             self._count += 1
             self._write(_AHEAD)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from data.events.clocks import check_clocks
 from data.events.recording import Recording
+from data.payloads.chunks import one_ahead
 from data.preprocessing.config import PreprocessConfig
 from data.preprocessing.filters import filter_and_count
 from data.preprocessing.timing import WindowPlan, group_times, infer_base_step_us, plan_windows, select_label_times
@@ -224,9 +225,11 @@ def write_sequence(
         replace=replace,
         events_of=(cfg.sensor_hw, cfg.dt_us) if cfg.keep_events else None,
     ) as writer:
-        for end in plan.ends_us.tolist():
-            events = recording.read(clock_us + end - cfg.dt_us, clock_us + end)
-            writer.append_events(events, clock_us + end - cfg.dt_us)
-            writer.append_frames(representation.build(events, height, width, cfg.downsample_by_factor_2))
+        ends = (clock_us + plan.ends_us).tolist()
+        windows = one_ahead(lambda end: recording.read(end - cfg.dt_us, end), ends)
+        for end, events in zip(ends, windows, strict=True):
+            writer.append_events(events, end - cfg.dt_us)
+            frame = representation.build(events, height, width, cfg.downsample_by_factor_2)
+            writer.append_frames(frame, given=True)
         writer.write_frame_timestamps(plan.ends_us)
         writer.write_labels(labels)

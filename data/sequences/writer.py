@@ -111,9 +111,9 @@ class SequenceWriter:
             self._stack = stack.pop_all()
         return self
 
-    def append_frames(self, frames: npt.NDArray[Any]) -> None:
-        """Append frames [n, C, H, W] (or one frame [C, H, W])."""
-        self._frames.append(frames)
+    def append_frames(self, frames: npt.NDArray[Any], given: bool = False) -> None:
+        """Append frames [n, C, H, W] (or one frame [C, H, W]); ``given`` ones are not copied and must not change."""
+        self._frames.append(frames, given)
         self.num_frames = len(self._frames)
 
     def append_events(self, events: Events, start_us: int) -> None:

@@ -13,7 +13,7 @@ import torch
 from data.augmentation.frames import apply_to_frames, reverse_time
 from data.augmentation.state import AugmentationState, Crop
 from data.payloads.buffers import batch_memory
-from data.payloads.chunks import in_stripes, is_direct
+from data.payloads.chunks import in_stripes, is_direct, one_ahead
 from data.payloads.frame_reader import DATASET_NAME, FrameReader, UnreadableFrames
 from data.payloads.frame_writer import FrameWriter
 from data.payloads.frames import FramesPayload
@@ -130,3 +130,24 @@ def test_the_first_error_of_a_thread_is_raised() -> None:
 
     with pytest.raises(ValueError, match="five"):
         in_stripes(work, 8, 3)
+
+
+def test_one_is_made_ahead_and_errors_come_in_their_turn() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 3:
+            raise ValueError("three")
+        return 10 * number
+
+    made = one_ahead(work, range(6))
+    assert next(made) == 0
+    assert next(made) == 10
+    assert begun in ([0, 1], [0, 1, 2])  # two was asked for, three is not before two is taken
+    assert next(made) == 20
+    with pytest.raises(ValueError, match="three"):
+        next(made)
+    assert begun == [0, 1, 2, 3]
+    assert list(one_ahead(work, [])) == []
+    assert list(one_ahead(work, [4, 5])) == [40, 50]

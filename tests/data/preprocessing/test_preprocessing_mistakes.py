@@ -132,11 +132,11 @@ def writing_fails(code: int, at_call: int) -> Change:
     def act(folder: Path) -> None:
         real, calls = SequenceWriter.append_frames, []
 
-        def failing(writer: SequenceWriter, frames: np.ndarray) -> None:
+        def failing(writer: SequenceWriter, frames: np.ndarray, given: bool) -> None:
             calls.append(1)
             if len(calls) >= at_call:
                 raise OSError(code, os.strerror(code))
-            real(writer, frames)
+            real(writer, frames, given)
 
         with mock.patch.object(SequenceWriter, "append_frames", failing):
             preprocess(folder)
