@@ -12,6 +12,7 @@ For example:
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import sys
 import tempfile
@@ -29,9 +30,11 @@ from scripts import make_parser
 from scripts.benchmark import command
 from scripts.benchmark.measure import device_name, in_words, machine_load
 from scripts.benchmark.sides.cases import CASES
-from scripts.benchmark.sides.compare import Side, checkout, compare, interval
+from scripts.benchmark.sides.compare import CaseFailed, Side, checkout, compare, interval
 from utils.errors import UserError
 from utils.tables import table
+
+log = logging.getLogger(__name__)
 
 _HEADS = ("case", "threads", "A s", "B s", "B / A", "A MiB", "B MiB", "B / A", "answers")
 
@@ -81,8 +84,13 @@ def run(args: argparse.Namespace) -> str:
         ]
         for name in names:
             for threads in args.threads:
-                sides = compare(CASES[name], places, folder / "made", threads, rounds, args.quick)
-                rows.append(row(CASES[name].title, threads, sides))
+                try:
+                    sides = compare(CASES[name], places, folder / "made", threads, rounds, args.quick)
+                except CaseFailed as error:  # hours of other cases are not lost by it
+                    log.error("%s", error)
+                    rows.append((CASES[name].title, str(threads), *["-"] * (len(_HEADS) - 3), "failed"))
+                else:
+                    rows.append(row(CASES[name].title, threads, sides))
     facts = {
         "A": args.a,
         "B": args.b,

@@ -34,7 +34,12 @@ CASES = {
         for size in ("tiny", "small", "base")
     },
     **{f"step-{size}": Case(f"step:{size}", f"training step, {size}, L5 B2", 3) for size in ("tiny", "small")},
+    **{
+        f"step-{size}-bf16": Case(f"step:{size}:bf16", f"training step, {size}, L5 B2, bfloat16", 3)
+        for size in ("tiny", "small")
+    },
     "labelling": Case("labelling", "labelling, mirrored and reversed too, the command"),
+    "labelling-alone": Case("labelling:alone", "labelling, mirrored and reversed too, without start and report"),
     **{
         f"evaluation-{count}k": Case(f"evaluation:{count}000:protocol", f"evaluation, {count},000 frames")
         for count in (20, 40, 80)
@@ -45,5 +50,5 @@ CASES = {
     "start-help": Case("start:help", "train.py --help", whole=True),
     "start-key": Case("start:key", "a key that there is not", whole=True),
     "start-dataset": Case("start:dataset", "a dataset that is missing", whole=True),
-    "start-step": Case("training", "train.py to the end of its first step", whole=True),
+    "start-step": Case("first", "train.py to the end of its first step", whole=True),
 }

@@ -27,6 +27,10 @@ _TAIL = 0.05
 """Share of the draws on each side of an interval."""
 
 
+class CaseFailed(Exception):
+    """A case did not run in a checkout."""
+
+
 @dataclass
 class Side:
     """What the runs of one case in one checkout took.
@@ -94,6 +98,9 @@ def compare(
         threads: of the CPU.
         rounds: processes of each.
         quick: toy sizes.
+
+    Raises:
+        CaseFailed: it does not run in one of them.
     """
     folders = [folder / side / case.spec.replace(":", "-") for side in "ab"]
     for where, own in zip(checkouts, folders, strict=True):
@@ -125,7 +132,7 @@ def _start(where: Path, what: str, case: Case, folder: Path, threads: int, quick
     done = subprocess.run(line, cwd=where, env=environment, capture_output=True, text=True)
     after = os.times()
     if done.returncode:
-        raise RuntimeError(f"{case.title} in {where}: {done.stderr[-2000:] or done.stdout[-2000:]}")
+        raise CaseFailed(f"{case.title} in {where}: {done.stderr[-2000:] or done.stdout[-2000:]}")
     used = after.children_user + after.children_system - children.children_user - children.children_system
     return done.stdout, time.perf_counter() - before, used
 

@@ -4,57 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import runpy
-import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from importlib import import_module as load
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-Call = Callable[[], float]
+from basics import Call, Size, data_loading, either
+from programs import first_step, labelling, make_labelling, make_training, start
 
-SMALL = (
-    "dataset=gen1", "dataset.sensor_hw=[64,96]", "model.backbone.embed_dim=8", "model.backbone.attention.dim_head=8",
-    "model.fpn.depth=0.33",
-)  # fmt: skip
-"""A detector and frames for a trial."""
 CAMERAS = {"240x304": (240, 304, 1, False), "720x1280": (720, 1280, 10, True)}
 """Height, width, events in a microsecond, and whether frames are of half the size."""
-_TRAIN = (
-    "batch_size.train=2", "batch_size.eval=2", "hardware.num_workers.train=0", "hardware.num_workers.eval=0",
-    "logging.progress_bar=false", "dataset.sequence_length=5", "training.max_steps=1",
-)  # fmt: skip
-
-
-class Size(NamedTuple):
-    """How large a case is.
-
-    Attributes:
-        quick: toy sizes.
-        folder: of what is made once for a case and checkout.
-    """
-
-    quick: bool
-    folder: Path
-
-    def of(self, number: int, least: int) -> int:
-        """Return this number, or the least one with toy sizes."""
-        return least if self.quick else number
-
-    def model(self, name: str) -> tuple[str, ...]:
-        """Settings of a detector on the CPU."""
-        return ("hardware.accelerator=cpu", *(SMALL if self.quick else ("dataset=gen1", f"+experiment/gen1={name}")))
-
-
-def either(*names: str) -> Any:
-    """The first of these modules that there is: code has moved."""
-    for name in names[:-1]:
-        with contextlib.suppress(ModuleNotFoundError):
-            return load(name)
-    return load(names[-1])
 
 
 def loading(size: Size, sampling: str, kind: str) -> Call:
@@ -64,11 +24,6 @@ def loading(size: Size, sampling: str, kind: str) -> Call:
     loader = part.DataModule(part._config(size.folder, sampling, 0, augmentation)).train_dataloader()
     endless = itertools.chain.from_iterable(loader for _ in itertools.cycle([None]))
     return lambda: float(sum(batch["is_padded"].numel() for batch in itertools.islice(endless, size.of(5, 1))))
-
-
-def data_loading() -> Any:
-    """The benchmark's part with datasets and loaders."""
-    return either("scripts.benchmark.data_parts.loading", "scripts.benchmark.data_loading")
 
 
 def make_loading(size: Size, sampling: str, kind: str) -> None:
@@ -107,9 +62,9 @@ def frame(size: Size, name: str, engine: str = "eager") -> Call:
     return call
 
 
-def step(size: Size, name: str) -> Call:
+def step(size: Size, name: str, precision: str = "32") -> Call:
     """A training step: forward, loss, backward, optimiser."""
-    work = load("scripts.benchmark.throughput").Workload(detector(size, name), 5, 2, "32")
+    work = load("scripts.benchmark.throughput").Workload(detector(size, name), 5, 2, precision)
 
     def call() -> float:
         work.train(work.stages)
@@ -183,66 +138,12 @@ def make_preprocessing(size: Size, camera: str) -> None:
     bbox.write_bbox_npy(size.folder / "train" / "noise_bbox.npy", np.zeros(0, dtype=boxes.BBOX_DTYPE))
 
 
-def command(*line: str) -> Call:
-    """A command; the answer is its exit status."""
-
-    def call() -> float:
-        sys.argv = list(line)
-        try:
-            runpy.run_path(line[0], run_name="__main__")
-        except SystemExit as stop:
-            return float(stop.code or 0)
-        return 0.0
-
-    return call
-
-
-def start(size: Size, kind: str) -> Call:
-    """A command that has nothing to do."""
-    words = {"help": "--help", "key": "training.max_stepz=1", "dataset": "dataset.path=/nowhere"}
-    return command("train.py", *([] if kind == "help" else ["dataset=gen1", "hardware.accelerator=cpu"]), words[kind])
-
-
-def training(size: Size, output: str = "") -> Call:
-    """A training of one step."""
-    folder = size.folder / (output or str(os.getpid()))
-    return command(
-        "train.py", *size.model("tiny"), *_TRAIN, f"dataset.path={size.folder / 'data'}", f"output.dir={folder}"
-    )
-
-
-def labelling(size: Size) -> Call:
-    """Labels by a detector, with all views."""
-    views = ("tta.enable=true", "tta.hflip=true", "tta.tflip=true")
-    out = size.folder / "labels" / str(os.getpid())
-    paths = (f"dataset.path={size.folder / 'data'}", f"checkpoint={size.folder / 'run' / 'last.ckpt'}")
-    return command(
-        "predict.py", "model=pseudo_labeler", *size.model("tiny"), *views, *paths, f"save_dir={out / 'train'}"
-    )
-
-
-def make_training(size: Size) -> None:
-    """A dataset with all splits."""
-    part = data_loading()
-    if size.quick:
-        part.HEIGHT, part.WIDTH = 64, 96
-    part.write_dataset(size.folder / "data", size.of(160, 80))
-    for split in ("val", "test"):
-        shutil.copytree(size.folder / "data" / "train", size.folder / "data" / split)
-
-
-def make_labelling(size: Size) -> None:
-    """A dataset and a detector."""
-    make_training(size)
-    assert training(size, "run")() == 0, "a training of one step"
-
-
 RUNS: dict[str, Callable[..., Call]] = {
     "loading": loading, "frame": frame, "step": step, "labelling": labelling, "evaluation": evaluation,
-    "preprocessing": preprocessing, "start": start, "training": training,
+    "preprocessing": preprocessing, "start": start, "first": first_step,
 }  # fmt: skip
 MAKES: dict[str, Callable[..., None]] = {
     "loading": make_loading, "preprocessing": make_preprocessing, "labelling": make_labelling,
-    "training": make_training,
+    "first": make_training,
 }  # fmt: skip
 """What is made once for a case, where something is."""
