@@ -21,7 +21,7 @@ from modules.semi.module import SemiModule
 from modules.semi.settings import KEY
 from utils.errors import UserError
 from utils.evaluation.coco import METRICS
-from utils.evaluation.intervals import MOST_RESAMPLES, RESAMPLES
+from utils.evaluation.intervals import LEAST_RESAMPLES, MOST_RESAMPLES, RESAMPLES
 from utils.evaluation.recordings import Recordings
 from utils.settings import whole
 
@@ -154,6 +154,9 @@ def resamples_of(config: Config) -> int:
     if resamples > MOST_RESAMPLES:  # before the detector runs, not after it
         fix = f"set {key}={RESAMPLES}: more hardly change an interval"
         raise UserError(expected=f"at most {MOST_RESAMPLES} resamples", got=str(resamples), where=key, fix=fix)
+    if 0 < resamples < LEAST_RESAMPLES:
+        expected, fix = f"0 or at least {LEAST_RESAMPLES} resamples", f"set {key}={RESAMPLES}"
+        raise UserError(expected=expected, got=str(resamples), where=key, fix=fix)
     if resamples and task_of(config).recordings is None:
         expected = "0: figures of detectors alone have an interval"
         raise UserError(expected=expected, got=str(resamples), where=key, fix="leave it out")

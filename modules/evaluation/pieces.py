@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from models.transfer import to_device
+
 AT_ONCE = 1 << 26
 """Numbers in the frames of a piece: 46 frames of 20x240x304. Twenty times as many take half as long again a frame on a
 CPU, as nothing they are made into stays in its caches, and as much more memory; a handful do not fill its cores."""
@@ -65,7 +67,7 @@ def detect_in_pieces(
             indices = torch.arange(last - first, device=detector.device)
         else:
             indices = torch.tensor([pick - first for pick in picks if first <= pick < last], dtype=torch.int64)
-            indices = indices.to(detector.device)
+            indices = to_device(indices, detector.device)
         if len(indices):
             detections += detector.detect(features, indices)
         first = last

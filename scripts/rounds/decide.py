@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts import make_parser
-from scripts.rounds.stopping import precision, worse_than
+from scripts.rounds.stopping import ap_on_val, precision, worse_than
 from utils.atomic import write_json
 from utils.commands.cli import run_command
 
@@ -37,8 +37,12 @@ def main() -> None:
         better = worse_than(arguments.now, arguments.before)
         name = arguments.now.stem.removesuffix("_val")
         others = " and ".join(path.stem.removesuffix("_val") for path in better or arguments.before)
-        decision = {"why": f"on val {name} is {'' if better else 'not '}worse than {others}", "stop": bool(better)}
-        said = str(decision["why"])
+        aps = [
+            f"{path.stem.removesuffix('_val')} {100 * ap_on_val(path):.2f}"
+            for path in (arguments.now, *arguments.before)
+        ]
+        said = f"on val {name} is {'' if better else 'not '}worse than {others} (AP: {', '.join(aps)})"
+        decision = {"why": said, "stop": bool(better)}
     else:
         before, now = precision(arguments.before[0]), precision(arguments.now)
         decision = {"precision_before": before, "precision": now, "stop": now < before}

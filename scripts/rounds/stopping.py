@@ -44,10 +44,18 @@ def decide_on_val(name: str, others: Sequence[Path], student: Path, decision: Pa
 
 def worse_than(student: Path, others: Sequence[Path]) -> list[Path]:
     """Those of other detectors that are better on val, by every ranking of the scores (class, product)."""
-    kind = {"figures": {"AP": float, "product_AP?": float, "class_AP?": float}}
-    own, *rest = (load(path, kind)["figures"] for path in (student, *others))
+    own, *rest = (_on_val(path) for path in (student, *others))
     ranked = [key for key in ("AP", "product_AP", "class_AP") if all(key in found for found in (own, *rest))]
     return [path for path, found in zip(others, rest, strict=True) if all(own[key] < found[key] for key in ranked)]
+
+
+def ap_on_val(figures: Path) -> float:
+    """AP of a detector, a share."""
+    return float(_on_val(figures)["AP"])
+
+
+def _on_val(figures: Path) -> dict[str, float]:
+    return load(figures, {"figures": {"AP": float, "product_AP?": float, "class_AP?": float}})["figures"]
 
 
 def precision(figures: Path) -> float:

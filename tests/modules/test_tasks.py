@@ -46,7 +46,8 @@ def test_what_nobody_carries_out_or_reads(monkeypatch: pytest.MonkeyPatch, own: 
     [
         (["dataset=synthetic", "evaluation.bootstrap=-1"], "whole number from 0"),
         (["dataset=synthetic", "evaluation.bootstrap=1000000000"], "at most 100000"),
-        (["dataset=clips", "model=vrt_spike", "evaluation.bootstrap=10"], "figures of detectors"),
+        (["dataset=synthetic", "evaluation.bootstrap=1"], "0 or at least 20"),
+        (["dataset=clips", "model=vrt_spike", "evaluation.bootstrap=100"], "figures of detectors"),
     ],
 )
 def test_resamples_that_cannot_be(given: list[str], expected: str) -> None:

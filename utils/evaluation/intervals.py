@@ -11,7 +11,8 @@ import numpy.typing as npt
 from utils.evaluation.recordings import Recordings
 
 RESAMPLES = 1000
-MOST_RESAMPLES = 100_000
+LEAST_RESAMPLES, MOST_RESAMPLES = 20, 100_000
+"""Of fewer resamples the ends of an interval say nothing; of more they hardly change."""
 LEAST = 5
 """Recordings from which on an interval is given: of fewer there are too few different resamples."""
 LEVEL = 95

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from scripts.benchmark import side_by_side
 from scripts.benchmark.side_by_side import chosen, row
 from scripts.benchmark.sides import compare
 from scripts.benchmark.sides.cases import CASES
@@ -52,6 +54,27 @@ def test_ratios_carry_an_interval_and_other_answers_are_told() -> None:
     cells = row("a", 1, (Side([4.0], [100], [1.0]), Side([2.0], [50], [1.5])))
     assert cells[4] == "**0.50** [0.50 to 0.50]"
     assert cells[-2:] == ("0.50", "1, 1.5")
+
+
+def test_a_case_that_fails_is_a_row_and_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.py").write_text("raise SystemExit(3)\n")  # a checkout without anything
+    case = CASES["evaluation-20k"]
+    with pytest.raises(compare.CaseFailed, match="No module named"):
+        compare.compare(case, (tmp_path, tmp_path), tmp_path / "made", 1, 1, True)
+    answers = iter([compare.CaseFailed("a: gone"), (Side([4.0], [100], [1.0]), Side([2.0], [50], [1.0]))])
+
+    def some(*_: object) -> tuple[Side, Side]:
+        answer = next(answers)
+        if isinstance(answer, compare.CaseFailed):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(side_by_side, "compare", some)
+    here = str(REPOSITORY)
+    args = Namespace(a=here, b=here, cases=["evaluation-20k", "evaluation-40k"], rounds=1, quick=True, threads=[1])
+    lines = side_by_side.run(args).splitlines()
+    assert lines[-2] == "| evaluation, 20,000 frames | 1 | - | - | - | - | - | - | failed |"
+    assert lines[-1].endswith("| **0.50** [0.50 to 0.50] | 100 | 50 | 0.50 | equal |")
 
 
 def test_mistakes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def test_what_is_decided_is_told(tmp_path: Path, control: tuple[float, float], s
     assert run("scripts/rounds/decide.py", "--val", *places, str(decision), str(marker)) == 0
     assert marker.exists() is stops
     summary = {"splits": [], "arms": {}, "pseudo_labels": {}, "decisions": {"round2": json.loads(decision.read_text())}}
-    words = "not trained: on val round1 is worse than control1"
+    words = "not trained: on val round1 is worse than control1 (AP: round1 20.00, baseline 10.00, control1 30.00)"
     if not stops:
         words = "trained: on val round1 is not worse than baseline and control1"
     assert f"round2 was {words}" in table(summary)
