@@ -71,8 +71,9 @@ def hide_by_file(sequences: Sequence[EventSequence], path: Path | str) -> None:
     for sequence in sequences:
         kept = split.get(sequence.name, [])
         keep = np.arange(sequence.num_labelled) if kept is None else np.asarray(kept, dtype=np.int64)
-        if len(keep) and not 0 <= keep.min() <= keep.max() < sequence.num_labelled:
-            got = f"index {keep.max()} for {sequence.name}"
+        wrong = keep[(keep < 0) | (keep >= sequence.num_labelled)]
+        if len(wrong):
+            got = f"index {wrong[0]} for {sequence.name}"
             raise _split_error(path, f"indices below {sequence.num_labelled}, its number of labelled frames", got)
         sequence.hide(keep)
 

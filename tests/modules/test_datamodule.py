@@ -143,6 +143,7 @@ def test_wrong_folders_and_sizes(root: Path, tmp_path: Path) -> None:
         ("3", "sequence"),
         ('{"x": [0]}', "none of them"),
         ('{"a": [99]}', "99"),
+        ('{"a": [0, -1]}', "index -1 for a"),
         ("[1]", "names"),
     ],
 )

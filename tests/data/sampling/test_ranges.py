@@ -37,6 +37,7 @@ def test_weak_indices_begin_where_a_sample_fits() -> None:
     repr_idx = np.array([2, 7, 9, 20, 30])
     assert weak_indices(repr_idx, 0.5, 8).tolist() == [1, 3]
     assert weak_indices(repr_idx, 0.5, 8, offset=1).tolist() == [2, 4]
+    assert weak_indices(repr_idx, 0.5, 9).tolist() == [2, 4]  # frame 7 has seven before it, not eight
     assert weak_indices(repr_idx, 0.5, 99).tolist() == [0, 2, 4]  # a short recording
 
 
