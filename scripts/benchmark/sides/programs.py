@@ -102,7 +102,7 @@ def make_training(size: Size) -> None:
         shutil.copytree(size.folder / "data" / "train", size.folder / "data" / split)
 
 
-def make_labelling(size: Size) -> None:
+def make_labelling(size: Size, part: str = "") -> None:
     """A dataset and a detector."""
     make_training(size)
     assert training(size, "run")() == 0, "a training of one step"
