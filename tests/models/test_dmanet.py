@@ -14,6 +14,7 @@ from models.detection.dmanet.config import DmaNetConfig, LossConfig, MemoryConfi
 from models.detection.dmanet.detector import DmaNet
 from models.detection.dmanet.losses import frame_losses
 from models.detection.dmanet.memory import alike
+from models.detection.dmanet.pillars import PillarLayer
 from models.detection.interface import FrameBoxes
 from models.rnn_states import RNNStates
 from utils.boxes import IGNORE_LABEL, Label
@@ -188,3 +189,16 @@ def test_the_gradient_of_likeness_grows_as_maps_vanish_unless_eps_limits_it() ->
             norms[eps, scale] = float(pair.grad.norm())
     assert norms[1e-6, 1e-4] > 1e3 * norms[1e-6, 1.0]
     assert norms[0.1, 1e-4] < 2 * norms[0.1, 1.0]
+
+
+def test_bfloat16_on_a_cpu_joins_points_as_float32_does() -> None:
+    torch.manual_seed(0)
+    layer = PillarLayer().eval()
+    points, count = torch.rand(1, 133, 5, 3), torch.randint(1, 6, (1, 133))
+    expected = layer(points, count)
+    for _ in range(20):
+        filled = [torch.full((1, 8, 133, size), torch.nan, dtype=torch.bfloat16) for size in (1, 4, 5)]
+        del filled  # what is asked for next lies where these were
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = layer(points, count)
+        torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.05)

@@ -34,7 +34,18 @@ class PillarLayer(nn.Module):
         mean = values.sum(dim=3, keepdim=True) / count.clamp(min=1)[:, None, :, None]
         there = torch.arange(points.shape[2], device=points.device) < count[..., None]
         features = torch.cat((values, values - mean), dim=1) * there[:, None]
-        return self.conv3(F.relu(self.norm(self.conv1(features)))).squeeze(3)
+        return self._joined(F.relu(self.norm(self.conv1(features))))
+
+    def _joined(self, features: Tensor) -> Tensor:
+        """Features [S, 8, N] of those of single points [S, 8, N, K].
+
+        On a CPU in float32 whatever they come in: of bfloat16, a processor with AMX (oneDNN of torch 2.15.0) makes NaN
+        where the last column, which this stride leaves out, is followed by memory that holds no numbers.
+        """
+        if features.device.type != "cpu" or features.dtype == torch.float32:
+            return self.conv3(features).squeeze(3)
+        with torch.autocast("cpu", enabled=False):
+            return self.conv3(features.float()).squeeze(3).to(features.dtype)
 
 
 class PillarNet(nn.Module):
