@@ -30,7 +30,8 @@ ROUNDS = (
     "self_training.steps=4", "control=false", "oracle=false", "evaluation.splits=[val]",
     "overrides=['dataset.sequence_length=4','batch_size.train=2','batch_size.eval=2','logging.progress_bar=false',"
     "'logging.report=false']",
-    "labelling.overrides=['model.pseudo_label.obj_thresh=0.005','model.pseudo_label.cls_thresh=0.005']",
+    "labelling.overrides=['tta.merge_floor=0.0001',"
+    "'model.postprocess.confidence_threshold=0.00001']",
 )  # fmt: skip
 WEAK = ("labels.train_ratio=null", "labels.ratio=0.25")
 
