@@ -11,8 +11,8 @@ from torch import Tensor
 from models.transfer import to_device
 
 AT_ONCE = 1 << 26
-"""Numbers in the frames of a piece: 46 frames of 20x240x304. Twenty times as many take half as long again a frame on a
-CPU, as nothing they are made into stays in its caches, and as much more memory; a handful do not fill its cores."""
+"""Numbers in the frames of a piece: 46 frames of 20x240x304. Seven times as many take up to half as long again a frame
+on a CPU, as nothing they are made into stays in its caches, and 2.5 times the memory; single ones do not fill its cores."""
 
 
 class ChunkDetector(Protocol):
