@@ -12,7 +12,7 @@ from models.transfer import to_device
 
 AT_ONCE = 1 << 26
 """Numbers in the frames of a piece: 46 frames of 20x240x304. Seven times as many take up to half as long again a frame
-on a CPU, as nothing they are made into stays in its caches, and 2.5 times the memory; single ones do not fill its cores."""
+on a CPU, as nothing they are made into stays in its caches, and 2.5 times the memory; few do not fill its cores."""
 
 
 class ChunkDetector(Protocol):
