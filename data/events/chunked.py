@@ -35,7 +35,7 @@ MOST_BACK = 0.5
 LARGEST = 1 << 12
 """No camera has more rows or columns: an event beyond, of a flipped bit, does not say how large a sensor is."""
 
-_CACHED = 2
+_CACHED = 2  # windows in order share one piece; whoever reads ahead holds some too
 _KEPT, _BACK, _STEP, _OUTSIDE, _FIRST_OUTSIDE, _FIRST_BACK, _MAX_X, _MAX_Y, _LATEST, _ASTRAY, _FAR, _ON = range(12)
 
 

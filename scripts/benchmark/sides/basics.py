@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable
 from importlib import import_module as load
@@ -76,3 +77,8 @@ def peak_mib() -> float:
     found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     assert found is not None
     return int(found.group(1)) / 1024
+
+
+def tell(clock: float, busy: float, answer: float) -> None:
+    """Print what a run took, as the line that the comparison reads."""
+    print(json.dumps({"clock": clock, "busy": busy, "peak_mib": peak_mib(), "answer": answer}), flush=True)

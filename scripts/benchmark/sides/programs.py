@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import runpy
 import shutil
@@ -11,7 +10,7 @@ import time
 from importlib import import_module as load
 from typing import Any
 
-from basics import Call, Measured, Size, data_loading, peak_mib
+from basics import Call, Measured, Size, data_loading, tell
 
 _TRAIN = (
     "batch_size.train=2", "batch_size.eval=2", "hardware.num_workers.train=0", "hardware.num_workers.eval=0",
@@ -51,7 +50,7 @@ def first_step(size: Size) -> Call:
     """A training that ends with its first step, whatever it would do then."""
 
     def end(*_: Any) -> None:
-        print(json.dumps({"clock": 0.0, "busy": 0.0, "peak_mib": peak_mib(), "answer": 0.0}), flush=True)
+        tell(0.0, 0.0, 0.0)  # the whole process counts
         os._exit(0)
 
     load("torch.optim.optimizer").register_optimizer_step_post_hook(end)
